@@ -1,0 +1,3 @@
+//! The `rowtwin` command: see `rowtwin --help`.
+
+fn main() {}

@@ -1,0 +1,62 @@
+//! Bindings: one table tied to one object of one system.
+
+use serde::{Deserialize, Serialize};
+
+/// Which way a field or a whole binding flows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    #[default]
+    Both,
+    /// Only from the table to the remote.
+    Push,
+    /// Only from the remote to the table.
+    Pull,
+}
+
+impl Direction {
+    pub fn pushes(self) -> bool {
+        matches!(self, Self::Both | Self::Push)
+    }
+
+    pub fn pulls(self) -> bool {
+        matches!(self, Self::Both | Self::Pull)
+    }
+}
+
+/// What a delete on one side does on the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DeletePolicy {
+    /// The other side's record or row is deleted.
+    #[default]
+    Delete,
+    /// The other side's record is deactivated, by the connector's own way of doing so.
+    Deactivate,
+    /// The other side keeps its record; the two are no longer twins.
+    Keep,
+}
+
+/// Which side a row and a record take their values from when they meet for the first time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Prefer {
+    /// The remote record is right; where it holds nothing the row fills it.
+    #[default]
+    Record,
+    /// The row is right; where it holds nothing the record fills it.
+    Row,
+    /// The side changed last is right.
+    Newest,
+}
+
+/// What protects a remote edit that was not pulled yet from being overwritten by a push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OverwriteCheck {
+    /// Versions where the remote checks them, else the batch's records are read first (one call a batch).
+    #[default]
+    Read,
+    /// Nothing: saves the read, and an edit made in the remote since the last poll may be overwritten.
+    None,
+}
