@@ -2,4 +2,7 @@
 //!
 //! `ARCHITECTURE.md` is the map: the two lives (a row's and a record's), the floors and the invariants.
 
+pub mod config;
 pub mod model;
+pub mod mapping;
+pub mod store;
