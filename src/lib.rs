@@ -2,4 +2,5 @@
 //!
 //! `ARCHITECTURE.md` is the map: the two lives (a row's and a record's), the floors and the invariants.
 
+pub mod cluster;
 pub mod model;
