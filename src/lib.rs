@@ -2,5 +2,7 @@
 //!
 //! `ARCHITECTURE.md` is the map: the two lives (a row's and a record's), the floors and the invariants.
 
+pub mod capture;
 pub mod cluster;
 pub mod model;
+pub mod postgres;
