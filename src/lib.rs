@@ -2,7 +2,10 @@
 //!
 //! `ARCHITECTURE.md` is the map: the two lives (a row's and a record's), the floors and the invariants.
 
+pub mod capture;
+pub mod cluster;
 pub mod config;
-pub mod model;
 pub mod mapping;
+pub mod model;
+pub mod postgres;
 pub mod store;

@@ -1,0 +1,3 @@
+//! WAL → outbox: what changed in the mirror tables becomes keys to look at.
+
+pub mod pgoutput;
