@@ -2,4 +2,6 @@
 //!
 //! `ARCHITECTURE.md` is the map: the two lives (a row's and a record's), the floors and the invariants.
 
+pub mod connector;
 pub mod model;
+pub mod remote;
