@@ -5,7 +5,9 @@
 pub mod capture;
 pub mod cluster;
 pub mod config;
+pub mod connector;
 pub mod mapping;
 pub mod model;
 pub mod postgres;
+pub mod remote;
 pub mod store;

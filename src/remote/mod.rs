@@ -1,0 +1,7 @@
+//! Bytes to and from a system: the door to its limits, HTTP, request signatures. Knows no system's language.
+
+pub mod gate;
+pub mod http;
+pub mod retry_after;
+pub mod signature;
+pub mod transport;
