@@ -2,7 +2,9 @@
 //!
 //! `ARCHITECTURE.md` is the map: the two lives (a row's and a record's), the floors and the invariants.
 
+pub mod bound;
 pub mod capture;
+pub mod deliver;
 pub mod cluster;
 pub mod config;
 pub mod connector;

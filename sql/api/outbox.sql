@@ -201,3 +201,22 @@ end
 $$;
 comment on function rowtwin_private.settle(integer, uuid, jsonb) is
   'Ends a delivery, one transaction for the batch: moves the links and their shadows, journals the effects, and removes, reschedules or parks the outbox entries that the lease still holds. A link is recorded even if the lease was lost, since the record exists.';
+
+create or replace function rowtwin_private.all_visible(p_xids bigint[]) returns boolean
+language sql volatile
+set search_path = pg_catalog
+as $$
+  with snapshot as (select pg_current_snapshot() as s),
+  bounds as (select s, pg_snapshot_xmax(s)::text::numeric as xmax from snapshot),
+  full_ids as (
+    -- the stream names transactions by their low 32 bits: take the id nearest to the newest one
+    select s, case when (xmax - mod(xmax, 4294967296) + x) > xmax + 2147483648
+                   then xmax - mod(xmax, 4294967296) + x - 4294967296
+                   when (xmax - mod(xmax, 4294967296) + x) < xmax - 2147483648
+                   then xmax - mod(xmax, 4294967296) + x + 4294967296
+                   else xmax - mod(xmax, 4294967296) + x end as id
+    from bounds, unnest(p_xids) x)
+  select coalesce(bool_and(pg_visible_in_snapshot(id::text::xid8, s)), true) from full_ids
+$$;
+comment on function rowtwin_private.all_visible(bigint[]) is
+  'Whether these transactions can be seen already. The stream delivers a commit as soon as it is in the WAL, which may be before others see it (long before, with synchronous replication): a mark looked at too early would find the old row.';

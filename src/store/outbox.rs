@@ -248,3 +248,13 @@ pub async fn mark_later(client: &impl GenericClient, binding: i32, keys: &[Strin
     }
     Ok(())
 }
+
+impl Store {
+    /// Whether these transactions (32-bit ids) can be seen already; see `rowtwin_private.all_visible`.
+    ///
+    /// # Errors
+    /// When the statement fails.
+    pub async fn all_visible(&self, xids: &[i64]) -> Result<bool, StoreError> {
+        Ok(self.client().await?.query_one("select rowtwin_private.all_visible($1)", &[&xids]).await?.get(0))
+    }
+}
