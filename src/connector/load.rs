@@ -387,3 +387,7 @@ fn closing_brace(text: &str) -> Option<usize> {
     }
     None
 }
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;

@@ -20,10 +20,7 @@ pub struct Jq {
 impl<'de> Deserialize<'de> for Jq {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<String>::deserialize(deserializer)?;
-        let line = spanned.referenced.line();
-        // The text of a block scalar begins on the line after its `|`.
-        let line = if spanned.value.contains('\n') { line + 1 } else { line };
-        Ok(Self { text: spanned.value, line })
+        Ok(Self { line: spanned.referenced.line(), text: spanned.value })
     }
 }
 
