@@ -1,3 +1,22 @@
 //! The only room that knows a remote's language: manifests, expressions, requests and the meaning of answers.
+//!
+//! A [`Connector`] is a compiled manifest, shared by all systems of its kind; a [`Client`] is one system spoken
+//! to through it. Everything that leaves this room is a record, an [`Outcome`](crate::model::outcome::Outcome)
+//! or an error that names the place and the cure.
 
+mod answer;
+mod call;
+pub mod client;
+pub mod compiled;
+pub mod error;
 pub mod expr;
+mod load;
+pub mod manifest;
+mod records;
+mod request;
+pub mod settings;
+
+pub use client::{Change, Client, FieldInfo, NewRecord, Page, Removal};
+pub use compiled::{Abilities, Connector, Limits};
+pub use error::{ConnectorError, ManifestError, ManifestErrors};
+pub use settings::{SettingValue, Settings};

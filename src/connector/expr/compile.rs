@@ -33,6 +33,9 @@ const WITHHELD: [&str; 16] = [
     "repl",
 ];
 
+/// What jq defines and jaq does not.
+const ADDED: &str = "def IN(s): . as $x | any(s; . == $x); def IN(s; t): any(s; IN(t));";
+
 /// jq definitions that the expressions of one manifest share.
 #[derive(Debug, Clone, Default)]
 pub struct Definitions {
@@ -108,7 +111,8 @@ fn first_line(text: &str) -> String {
 fn standard() -> &'static [Def<&'static str>] {
     static STANDARD: OnceLock<Vec<Def<&'static str>>> = OnceLock::new();
     STANDARD.get_or_init(|| {
-        let all = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
+        let added = parse(ADDED, "", |parser| parser.defs()).unwrap_or_default();
+        let all = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs()).chain(added);
         all.filter(|def| !WITHHELD.contains(&def.name)).map(bounds::rewrite_definition).collect()
     })
 }

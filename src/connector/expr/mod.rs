@@ -5,7 +5,8 @@
 //! that every definition's body, every `.[]` and every `range` passes through (see [`bounds`]). Evaluation happens
 //! on a few plain threads with large stacks (see [`pool`]), never on a thread of the async runtime.
 //!
-//! Not bounded: one huge string (`"a" * 1e10`) and arithmetic on huge integers. Manifests are trusted by whoever
+//! Not bounded: one huge string (`"a" * 1e10`), arithmetic on huge integers, and filters handed to themselves deeper
+//! and deeper (`def f(g): f(g | g)`). Manifests are trusted by whoever
 //! runs the process; the bounds are there for mistakes.
 
 mod bounds;

@@ -1,0 +1,372 @@
+//! One call: sign in, pass the gate, send, judge; repeated once where the remote wants a new sign-in.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+use crate::connector::answer::{self, Judged};
+use crate::connector::compiled::{Connector, SignIn, Step};
+use crate::connector::error::ConnectorError;
+use crate::connector::expr::pool;
+use crate::connector::manifest::{OperationName, SignInKind};
+use crate::connector::request::{self, as_text, first, object as members};
+use crate::connector::settings::{self, Settings};
+use crate::model::outcome::{Outcome, OutcomeKind};
+use crate::model::record::Record;
+use crate::remote::gate::{CallNote, Gate, Priority};
+use crate::remote::retry_after::parse_http_date;
+use crate::remote::transport::{HttpRequest, HttpResponse, Transport, TransportError};
+
+/// Time and chance held still, for cases that compare whole requests.
+#[derive(Debug, Clone)]
+pub(super) struct Still {
+    pub(super) now_ms: i64,
+    pub(super) uuid: String,
+}
+
+/// What the calls of one system share.
+pub(super) struct Caller {
+    pub(super) system: String,
+    pub(super) connector: Arc<Connector>,
+    /// `.settings`.
+    pub(super) plain: Value,
+    secrets: BTreeMap<String, SecretString>,
+    sign_in: Option<SignIn>,
+    transport: Arc<dyn Transport>,
+    gate: Arc<dyn Gate>,
+    session: Mutex<Session>,
+    pub(super) still: Option<Still>,
+}
+
+/// The sign-in as it stands. The lock is held while signing in, so that only one call does.
+#[derive(Default)]
+struct Session {
+    signed: Option<Signed>,
+    count: u64,
+}
+
+#[derive(Clone)]
+struct Signed {
+    token: Value,
+    identity: Option<String>,
+    until: Option<Instant>,
+    /// Tells this sign-in from the one after it.
+    number: u64,
+}
+
+/// One call of an operation.
+pub(super) struct Call {
+    pub(super) operation: OperationName,
+    pub(super) object: String,
+    pub(super) inputs: Record,
+    pub(super) records: usize,
+    pub(super) priority: Priority,
+}
+
+/// An answer that was good as a whole.
+pub(super) struct Answer {
+    /// The call's inputs with `.status .headers .body`.
+    pub(super) input: Value,
+    pub(super) remote_clock_ms: Option<i64>,
+}
+
+impl Caller {
+    pub(super) fn new(
+        system: &str,
+        connector: Arc<Connector>,
+        given: &Settings,
+        transport: Arc<dyn Transport>,
+        gate: Arc<dyn Gate>,
+    ) -> Result<Self, ConnectorError> {
+        let checked = settings::check(system, &connector, given)?;
+        let wrong = |reason: String| ConnectorError::Expression {
+            system: system.to_owned(),
+            connector: connector.name.clone(),
+            reason,
+        };
+        let sign_in = match &connector.select {
+            None => connector.sign_in.values().next().cloned(),
+            Some(select) => {
+                let input = Value::Object(members([("settings", checked.plain.clone())]));
+                let name = as_text(&first(Some(select), &input).map_err(wrong)?);
+                let kind = connector.sign_in.get(&name);
+                Some(kind.cloned().ok_or_else(|| wrong(format!("there is no sign-in kind {name}")))?)
+            }
+        };
+        Ok(Self {
+            system: system.to_owned(),
+            plain: checked.plain,
+            secrets: checked.secrets,
+            sign_in,
+            connector,
+            transport,
+            gate,
+            session: Mutex::default(),
+            still: None,
+        })
+    }
+
+    /// Takes a token as if a sign-in had given it.
+    pub(super) fn assume_token(&mut self, token: Value) {
+        self.session = Mutex::new(Session {
+            signed: Some(Signed { token, identity: None, until: None, number: 1 }),
+            count: 1,
+        });
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.still.as_ref().map_or_else(|| Timestamp::now().as_millisecond(), |still| still.now_ms)
+    }
+
+    fn common_inputs(&self, mut inputs: Record) -> Record {
+        let uuid =
+            self.still.as_ref().map_or_else(|| Uuid::new_v4().to_string(), |still| still.uuid.clone());
+        inputs.insert("settings".to_owned(), self.plain.clone());
+        inputs.insert("now_ms".to_owned(), Value::from(self.now_ms()));
+        inputs.insert("uuid".to_owned(), Value::from(uuid));
+        inputs
+    }
+
+    fn secret_inputs(&self) -> Value {
+        let secrets = self.secrets.iter();
+        let secrets = secrets.map(|(name, secret)| (name.clone(), Value::from(secret.expose_secret())));
+        Value::Object(members([
+            ("settings", self.plain.clone()),
+            ("secrets", Value::Object(secrets.collect())),
+        ]))
+    }
+
+    /// Who the remote is, after signing in where that takes a request.
+    pub(super) async fn identity(&self, priority: Priority) -> Result<Option<String>, Outcome> {
+        Ok(self.signed(priority).await?.and_then(|signed| signed.identity))
+    }
+
+    /// The sign-in in force, made if there is none or its end is near. One call at a time makes it.
+    async fn signed(&self, priority: Priority) -> Result<Option<Signed>, Outcome> {
+        let Some(sign_in) = &self.sign_in else { return Ok(None) };
+        let mut session = self.session.lock().await;
+        if let Some(signed) = &session.signed
+            && signed.until.is_none_or(|until| Instant::now() < until)
+        {
+            return Ok(Some(signed.clone()));
+        }
+        session.signed = None;
+        let number = session.count + 1;
+        let signed = self.make_sign_in(sign_in, number, priority).await?;
+        session.count = number;
+        session.signed = Some(signed.clone());
+        Ok(Some(signed))
+    }
+
+    /// Forgets a sign-in that the remote no longer takes, unless a newer one is already there.
+    async fn forget(&self, number: u64) {
+        let mut session = self.session.lock().await;
+        if session.signed.as_ref().is_some_and(|signed| signed.number == number) {
+            session.signed = None;
+        }
+    }
+
+    async fn make_sign_in(
+        &self,
+        sign_in: &SignIn,
+        number: u64,
+        priority: Priority,
+    ) -> Result<Signed, Outcome> {
+        let misconfigured = |reason: String| Outcome::Misconfigured { reason: self.scrub(&reason, None) };
+        let secret_inputs = self.secret_inputs();
+        let mut input = self.common_inputs(Record::new());
+        if let Value::Object(map) = secret_inputs {
+            input.extend(map);
+        }
+        let input = Value::Object(input);
+        let started = Instant::now();
+        let input = match &sign_in.step {
+            None => input,
+            Some(step) => {
+                let call = Call {
+                    operation: OperationName::SignIn,
+                    object: String::new(),
+                    inputs: Record::new(),
+                    records: 0,
+                    priority,
+                };
+                let built = self.build(step, input, false).await.map_err(misconfigured)?;
+                let answer = self.pass_and_send(&call, step, built, None).await;
+                answer.map_err(|outcome| match outcome {
+                    Outcome::SignInAgain { reason }
+                    | Outcome::Reject { reason, .. }
+                    | Outcome::Gone { reason }
+                    | Outcome::Conflict { reason }
+                    | Outcome::Exists { reason, .. } => Outcome::Misconfigured {
+                        reason: format!("the sign-in was refused: {reason}; check its settings and secrets"),
+                    },
+                    other => other,
+                })?
+                .input
+            }
+        };
+        let (sign_in, kind) = (sign_in.clone(), sign_in.kind);
+        let work = move || {
+            let told = |expr: &Option<_>| first(expr.as_ref(), &input);
+            Ok::<_, String>((told(&sign_in.token)?, told(&sign_in.expires_in)?, told(&sign_in.identity)?))
+        };
+        let told = pool::run(work).await.unwrap_or_else(|| Err("the answer could not be worked on".to_owned()));
+        let (token, expires_in, identity) = told.map_err(misconfigured)?;
+        let needs_token =
+            matches!(kind, SignInKind::Key | SignInKind::TokenExchange | SignInKind::Session);
+        if needs_token && token.is_null() {
+            let reason = "the sign-in gave no token; check its settings and secrets".to_owned();
+            return Err(Outcome::Misconfigured { reason });
+        }
+        let margin = self.sign_in.as_ref().map_or(Duration::ZERO, |sign_in| sign_in.margin);
+        // What is left of a token's life counts from before the request. A token that is given out near its end
+        // is used for a short while all the same, since asking again at once gives the same one.
+        let until = answer::seconds(&expires_in).and_then(|life| {
+            started.checked_add(life.saturating_sub(margin).max(life.min(Duration::from_secs(5))))
+        });
+        let identity = Some(as_text(&identity)).filter(|text| !identity.is_null() && !text.is_empty());
+        Ok(Signed { token, identity, until, number })
+    }
+
+    async fn build(
+        &self,
+        step: &Step,
+        input: Value,
+        shared: bool,
+    ) -> Result<(HttpRequest, Value), String> {
+        let (connector, step) = (Arc::clone(&self.connector), step.clone());
+        let work = move || {
+            let mut input = input;
+            request::build(&connector, &step, &mut input, shared).map(|request| (request, input))
+        };
+        pool::run(work).await.unwrap_or_else(|| Err("the request could not be made".to_owned()))
+    }
+
+    /// Makes a call: its answer if the call as a whole was done, else the outcome for all of it.
+    pub(super) async fn exchange(&self, call: &Call, step: &Step) -> Result<Answer, Outcome> {
+        let mut replayed = false;
+        loop {
+            let signed = self.signed(call.priority).await?;
+            let mut inputs = self.common_inputs(call.inputs.clone());
+            let token = signed.as_ref().map_or(Value::Null, |signed| signed.token.clone());
+            inputs.insert("token".to_owned(), token.clone());
+            let misconfigured = |reason: String| Outcome::Misconfigured { reason: self.scrub(&reason, None) };
+            let (mut request, input) =
+                self.build(step, Value::Object(inputs), true).await.map_err(misconfigured)?;
+            if let Some(sign_in) = &self.sign_in {
+                let seconds = self.now_ms().div_euclid(1000);
+                request::sign(&mut request, sign_in, &self.secret_inputs(), seconds)
+                    .map_err(misconfigured)?;
+            }
+            let answer = self.pass_and_send(call, step, (request, input), Some(&token)).await;
+            match (answer, signed) {
+                (Err(Outcome::SignInAgain { .. }), Some(signed)) if !replayed => {
+                    replayed = true;
+                    self.forget(signed.number).await;
+                }
+                (Err(Outcome::SignInAgain { reason }), _) => {
+                    return Err(Outcome::Misconfigured {
+                        reason: format!(
+                            "the sign-in is not accepted even when it is new: {reason}; check the settings and secrets"
+                        ),
+                    });
+                }
+                (answer, _) => return answer,
+            }
+        }
+    }
+
+    async fn pass_and_send(
+        &self,
+        call: &Call,
+        step: &Step,
+        (request, input): (HttpRequest, Value),
+        token: Option<&Value>,
+    ) -> Result<Answer, Outcome> {
+        let operation = call.operation;
+        let pass = self.gate.enter(operation.word(), call.priority).await?;
+        let started = Instant::now();
+        let response = self.transport.send(request).await;
+        let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let status = response.as_ref().map_or(0, |response| response.status);
+        let clock =
+            response.as_ref().ok().and_then(|response| response.header("date")).and_then(parse_http_date);
+        let (result, usage) = match response {
+            Ok(response) => self.judge(operation, step, input, response).await,
+            Err(error) => (Err(self.of_failure(operation, &error)), None),
+        };
+        let result = result.map_err(|outcome| self.scrubbed(outcome, token));
+        let note = CallNote {
+            operation: operation.word(),
+            object: call.object.clone(),
+            records: call.records,
+            status,
+            outcome: result.as_ref().err().map_or(OutcomeKind::Ok, Outcome::kind),
+            millis,
+            retry_after: match &result {
+                Err(Outcome::Retry { after, .. } | Outcome::Throttled { after, .. }) => *after,
+                _ => None,
+            },
+            usage,
+        };
+        self.gate.leave(pass, note).await;
+        result.map(|input| Answer { input, remote_clock_ms: clock })
+    }
+
+    fn of_failure(&self, operation: OperationName, error: &TransportError) -> Outcome {
+        answer::of_failure(answer::effect(operation), error)
+    }
+
+    async fn judge(
+        &self,
+        operation: OperationName,
+        step: &Step,
+        input: Value,
+        response: HttpResponse,
+    ) -> (Result<Value, Outcome>, Option<(u64, u64)>) {
+        let (connector, step, now_ms) = (Arc::clone(&self.connector), step.clone(), self.now_ms());
+        let work = move || answer::judge(&connector, &step, operation, input, &response, now_ms);
+        match pool::run(work).await {
+            Some(Judged { input, verdict: Ok(()), usage }) => (Ok(input), usage),
+            Some(Judged { verdict: Err(outcome), usage, .. }) => (Err(outcome), usage),
+            None => {
+                let reason = "the answer could not be worked on".to_owned();
+                (Err(answer::lost(answer::effect(operation), reason)), None)
+            }
+        }
+    }
+
+    /// A remote may quote what it was sent: secrets and tokens are cut out of its words.
+    fn scrub(&self, reason: &str, token: Option<&Value>) -> String {
+        let mut scrubbed = reason.to_owned();
+        let token = token.and_then(Value::as_str);
+        for secret in self.secrets.values().map(|secret| secret.expose_secret()).chain(token) {
+            if secret.len() >= 4 {
+                scrubbed = scrubbed.replace(secret, "***");
+            }
+        }
+        scrubbed
+    }
+
+    fn scrubbed(&self, outcome: Outcome, token: Option<&Value>) -> Outcome {
+        let scrub = |reason: String| self.scrub(&reason, token);
+        match outcome {
+            Outcome::Ok { .. } => outcome,
+            Outcome::Exists { id, reason } => Outcome::Exists { id, reason: scrub(reason) },
+            Outcome::Retry { after, reason } => Outcome::Retry { after, reason: scrub(reason) },
+            Outcome::Throttled { after, reason } => Outcome::Throttled { after, reason: scrub(reason) },
+            Outcome::SignInAgain { reason } => Outcome::SignInAgain { reason: scrub(reason) },
+            Outcome::Gone { reason } => Outcome::Gone { reason: scrub(reason) },
+            Outcome::Conflict { reason } => Outcome::Conflict { reason: scrub(reason) },
+            Outcome::Reject { field, reason } => Outcome::Reject { field, reason: scrub(reason) },
+            Outcome::Misconfigured { reason } => Outcome::Misconfigured { reason: scrub(reason) },
+            Outcome::Unknown { reason } => Outcome::Unknown { reason: scrub(reason) },
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! Loading: from a manifest's text to a connector, with every mistake found at once.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::connector::compiled::{
+    CompiledLimits, Connector, DEFAULT_BODY_LIMIT, DEFAULT_TIMEOUT, Object, Operation, Piece, Rule, Shared, SignIn, Step,
+};
+use crate::connector::error::{ManifestError, ManifestErrors};
+use crate::connector::expr::{Definitions, Expr, ExprError};
+use crate::connector::manifest::{
+    Jq, Manifest, ObjectSpec, OperationName, OperationSpec, RuleSpec, SignInKind, SignInKindSpec, StepSpec,
+};
+use crate::remote::http::HttpOptions;
+
+/// The manifests inside the binary, each with its cases.
+const BUILT_IN: [(&str, &str, &str); 3] = [
+    (
+        "fxiaoke",
+        include_str!("../../connectors/fxiaoke.yaml"),
+        include_str!("../../connectors/fxiaoke.test.yaml"),
+    ),
+    (
+        "kingdee-k3cloud",
+        include_str!("../../connectors/kingdee-k3cloud.yaml"),
+        include_str!("../../connectors/kingdee-k3cloud.test.yaml"),
+    ),
+    ("tryton", include_str!("../../connectors/tryton.yaml"), include_str!("../../connectors/tryton.test.yaml")),
+];
+
+impl Connector {
+    /// The names of the connectors inside the binary.
+    pub fn built_in() -> Vec<&'static str> {
+        BUILT_IN.iter().map(|(name, ..)| *name).collect()
+    }
+
+    /// The text of a connector inside the binary.
+    pub fn built_in_text(name: &str) -> Option<&'static str> {
+        BUILT_IN.iter().find(|(known, ..)| *known == name).map(|(_, text, _)| *text)
+    }
+
+    /// The cases of a connector inside the binary.
+    pub fn built_in_cases(name: &str) -> Option<&'static str> {
+        BUILT_IN.iter().find(|(known, ..)| *known == name).map(|(_, _, cases)| *cases)
+    }
+
+    /// Loads a connector by its path (`….yaml`), or by its name: from the folder if it is there, else from the
+    /// binary.
+    pub fn load(name_or_path: &str, folder: Option<&Path>) -> Result<Self, ManifestErrors> {
+        let given = Path::new(name_or_path);
+        let is_path = given.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+        let in_folder =
+            folder.map(|folder| folder.join(format!("{name_or_path}.yaml"))).filter(|path| path.is_file());
+        let path = if is_path { Some(given.to_path_buf()) } else { in_folder };
+        if let Some(path) = path {
+            let file = path.display().to_string();
+            let text = std::fs::read_to_string(&path)
+                .map_err(|error| single(&file, format!("the manifest cannot be read: {error}")))?;
+            return Self::compile(&text, &file);
+        }
+        match Self::built_in_text(name_or_path) {
+            Some(text) => Self::compile(text, &format!("connectors/{name_or_path}.yaml")),
+            None => {
+                let known = Self::built_in().join(", ");
+                let message =
+                    format!("there is no such connector; there are {known}, or name a .yaml file");
+                Err(single(name_or_path, message))
+            }
+        }
+    }
+
+    /// Compiles a manifest; `file` opens every error.
+    pub fn compile(text: &str, file: &str) -> Result<Self, ManifestErrors> {
+        let manifest: Manifest = serde_saphyr::from_str(text).map_err(|error| {
+            let error = error.without_snippet();
+            let line = error.location().map_or(0, |location| location.line());
+            ManifestErrors(vec![ManifestError { file: file.to_owned(), line, message: error.to_string() }])
+        })?;
+        let mut compiler = Compiler { file, definitions: Definitions::default(), errors: Vec::new() };
+        let connector = compiler.connector(&manifest);
+        match connector {
+            Some(connector) if compiler.errors.is_empty() => Ok(connector),
+            _ => Err(ManifestErrors(compiler.errors)),
+        }
+    }
+}
+
+fn single(file: &str, message: String) -> ManifestErrors {
+    ManifestErrors(vec![ManifestError { file: file.to_owned(), line: 0, message }])
+}
+
+struct Compiler<'a> {
+    file: &'a str,
+    definitions: Definitions,
+    errors: Vec<ManifestError>,
+}
+
+impl Compiler<'_> {
+    fn wrong(&mut self, line: u64, message: impl Into<String>) {
+        self.errors.push(ManifestError { file: self.file.to_owned(), line, message: message.into() });
+    }
+
+    fn refused(&mut self, first_line: u64, error: ExprError) {
+        match error {
+            ExprError::Compile { line, column, message, .. } => {
+                let line = first_line + u64::try_from(line).unwrap_or(1) - 1;
+                self.wrong(line, format!("{message} (column {column} of the expression)"));
+            }
+            other => self.wrong(first_line, other.to_string()),
+        }
+    }
+
+    fn expr(&mut self, jq: &Jq) -> Option<Expr> {
+        let place = format!("{}:{}", self.file, jq.line);
+        match Expr::compile_with(&self.definitions, &jq.text, &place) {
+            Ok(expr) => Some(expr),
+            Err(error) => {
+                self.refused(jq.line, error);
+                None
+            }
+        }
+    }
+
+    fn maybe(&mut self, jq: Option<&Jq>) -> Option<Expr> {
+        jq.and_then(|jq| self.expr(jq))
+    }
+
+    fn path(&mut self, jq: Option<&Jq>) -> Vec<Piece> {
+        let Some(jq) = jq else { return Vec::new() };
+        let mut pieces = Vec::new();
+        let mut rest = jq.text.as_str();
+        while let Some((text, after)) = rest.split_once('{') {
+            pieces.push(Piece::Text(text.to_owned()));
+            let Some(end) = closing_brace(after) else {
+                self.wrong(jq.line, "a `{` of the path is not closed");
+                return pieces;
+            };
+            let hole = Jq { text: after.get(..end).unwrap_or_default().to_owned(), line: jq.line };
+            pieces.extend(self.expr(&hole).map(Piece::Hole));
+            rest = after.get(end + 1..).unwrap_or_default();
+        }
+        pieces.push(Piece::Text(rest.to_owned()));
+        pieces
+    }
+
+    fn rules(&mut self, rules: &[RuleSpec]) -> Vec<Rule> {
+        rules.iter().filter_map(|rule| self.rule(rule)).collect()
+    }
+
+    fn rule(&mut self, rule: &RuleSpec) -> Option<Rule> {
+        let when = self.expr(&rule.when);
+        let compiled = Rule {
+            when: when?,
+            outcome: rule.outcome,
+            reason: self.maybe(rule.reason.as_ref()),
+            after: self.maybe(rule.after.as_ref()),
+            field: self.maybe(rule.field.as_ref()),
+            id: self.maybe(rule.id.as_ref()),
+            on: rule.on.clone(),
+        };
+        Some(compiled)
+    }
+
+    fn step(&mut self, step: &StepSpec) -> Step {
+        if let (Some(body), Some(_)) = (&step.body, &step.form) {
+            self.wrong(body.line, "a request has a body or a form, not both");
+        }
+        Step {
+            method: step.method.clone().unwrap_or_else(|| "POST".to_owned()),
+            path: self.path(step.path.as_ref()),
+            query: self.maybe(step.query.as_ref()),
+            headers: self.maybe(step.headers.as_ref()),
+            body: self.maybe(step.body.as_ref()),
+            form: self.maybe(step.form.as_ref()),
+            results: self.maybe(step.results.as_ref()),
+            answers: self.rules(&step.answers),
+            lenient: step.lenient,
+        }
+    }
+
+    fn operation(&mut self, name: OperationName, spec: &OperationSpec) -> Operation {
+        let batch = spec.batch.unwrap_or(1).max(1);
+        let line = spec.path.as_ref().map_or(0, |path| path.line);
+        let reads = matches!(
+            name,
+            OperationName::List | OperationName::Read | OperationName::Find | OperationName::Describe
+        );
+        if reads && spec.records.is_none() {
+            self.wrong(line, format!("{} needs `records`: where they are in the answer", name.word()));
+        }
+        if name == OperationName::SignIn {
+            self.wrong(line, "sign_in is not an operation; say it under `sign_in`");
+        }
+        let steps = if spec.steps.is_empty() {
+            vec![self.step(&StepSpec {
+                method: spec.method.clone(),
+                path: spec.path.clone(),
+                query: spec.query.clone(),
+                headers: spec.headers.clone(),
+                body: spec.body.clone(),
+                form: spec.form.clone(),
+                results: spec.results.clone(),
+                answers: spec.answers.clone(),
+                lenient: false,
+            })]
+        } else {
+            if reads || spec.path.is_some() || spec.body.is_some() {
+                self.wrong(line, "`steps` are for writes, and stand instead of a request");
+            }
+            spec.steps.iter().map(|step| self.step(step)).collect()
+        };
+        Operation {
+            batch,
+            combined_batch: spec.combined_batch.unwrap_or(batch).max(1),
+            records: self.maybe(spec.records.as_ref()),
+            next: self.maybe(spec.next.as_ref()),
+            steps,
+        }
+    }
+
+    fn operations(
+        &mut self,
+        specs: &BTreeMap<OperationName, OperationSpec>,
+    ) -> BTreeMap<OperationName, Arc<Operation>> {
+        specs.iter().map(|(name, spec)| (*name, Arc::new(self.operation(*name, spec)))).collect()
+    }
+
+    fn object(
+        &mut self,
+        name: &str,
+        own: &ObjectSpec,
+        lent: &ObjectSpec,
+        common: &BTreeMap<OperationName, Arc<Operation>>,
+    ) -> Option<Object> {
+        let id = own.id.as_ref().or(lent.id.as_ref());
+        let Some(id) = id else {
+            self.wrong(0, format!("object {name} needs `id`: where a record's identity is"));
+            return None;
+        };
+        let id = self.expr(id);
+        let mut operations = common.clone();
+        operations.extend(self.operations(&own.operations));
+        for without in own.without.iter().chain(&lent.without) {
+            operations.remove(without);
+        }
+        let mut parameters: serde_json::Map<_, _> = lent.parameters.clone().into_iter().collect();
+        parameters.extend(own.parameters.clone());
+        let object = Object {
+            version: self.maybe(own.version.as_ref().or(lent.version.as_ref())),
+            modified: self.maybe(own.modified.as_ref().or(lent.modified.as_ref())),
+            reference: self.maybe(own.reference.as_ref().or(lent.reference.as_ref())),
+            deleted: self.maybe(own.deleted.as_ref().or(lent.deleted.as_ref())),
+            attempt_field: self.maybe(own.attempt_field.as_ref().or(lent.attempt_field.as_ref())),
+            blank_is_null: own.blank_is_null.or(lent.blank_is_null).unwrap_or(false),
+            checks_version: own.checks_version.or(lent.checks_version).unwrap_or(false),
+            idempotent_create: own.idempotent_create.or(lent.idempotent_create).unwrap_or(false),
+            overlap: Duration::from_secs(own.overlap.or(lent.overlap).unwrap_or(0)),
+            read_only: own.read_only.clone().or_else(|| lent.read_only.clone()).unwrap_or_default(),
+            parameters,
+            operations,
+            id: id?,
+        };
+        Some(object)
+    }
+
+    fn sign_in(&mut self, name: &str, spec: &SignInKindSpec) -> SignIn {
+        let asks = matches!(spec.kind, SignInKind::TokenExchange | SignInKind::Session);
+        if asks && (spec.path.is_none() || spec.token.is_none()) {
+            self.wrong(0, format!("sign_in kind {name} needs a `path` and a `token`"));
+        }
+        if spec.kind == SignInKind::Key && spec.token.is_none() {
+            self.wrong(0, format!("sign_in kind {name} needs a `token`"));
+        }
+        if spec.kind == SignInKind::Signed && spec.signature.is_none() {
+            self.wrong(0, format!("sign_in kind {name} needs a `signature`"));
+        }
+        let step = asks.then(|| {
+            self.step(&StepSpec {
+                method: spec.method.clone(),
+                path: spec.path.clone(),
+                query: spec.query.clone(),
+                headers: spec.headers.clone(),
+                body: spec.body.clone(),
+                form: spec.form.clone(),
+                answers: spec.answers.clone(),
+                results: None,
+                lenient: false,
+            })
+        });
+        SignIn {
+            kind: spec.kind,
+            step,
+            token: self.maybe(spec.token.as_ref()),
+            expires_in: self.maybe(spec.expires_in.as_ref()),
+            margin: Duration::from_secs(spec.margin.unwrap_or(60)),
+            identity: self.maybe(spec.identity.as_ref()),
+            signature: self.maybe(spec.signature.as_ref()),
+        }
+    }
+
+    fn connector(&mut self, manifest: &Manifest) -> Option<Connector> {
+        if manifest.version != 1 {
+            let message = format!("version {} of the vocabulary is not known; this is 1", manifest.version);
+            self.wrong(0, message);
+        }
+        if let Some(text) = &manifest.definitions {
+            match Definitions::new(&text.text, self.file) {
+                Ok(definitions) => self.definitions = definitions,
+                Err(error) => self.refused(text.line, error),
+            }
+        }
+        if let Some(zone) = &manifest.limits.daily_reset
+            && jiff::tz::TimeZone::get(zone).is_err()
+        {
+            self.wrong(0, format!("limits.daily_reset: there is no time zone {zone}"));
+        }
+        if manifest.sign_in.kinds.len() > 1 && manifest.sign_in.select.is_none() {
+            self.wrong(0, "sign_in has several kinds and needs `select` to name one");
+        }
+        let http1_only = match manifest.http.version.as_deref() {
+            None | Some("auto") => false,
+            Some("1.1") => true,
+            Some(other) => {
+                self.wrong(0, format!("http.version is `1.1` or `auto`, not `{other}`"));
+                false
+            }
+        };
+        let base = self.expr(&manifest.request.base);
+        let common = self.operations(&manifest.operations);
+        let nothing = ObjectSpec::default();
+        let lent = manifest.objects.get("*").unwrap_or(&nothing);
+        let objects = manifest.objects.iter().filter_map(|(name, own)| {
+            let lent = if name == "*" { &nothing } else { lent };
+            self.object(name, own, lent, &common).map(|object| (name.clone(), Arc::new(object)))
+        });
+        let objects = objects.collect();
+        let sign_in =
+            manifest.sign_in.kinds.iter().map(|(name, spec)| (name.clone(), self.sign_in(name, spec))).collect();
+        let connector = Connector {
+            name: manifest.connector.clone(),
+            title: manifest.title.clone(),
+            settings_spec: manifest.settings.clone(),
+            http: HttpOptions {
+                http1_only,
+                body_limit: manifest.http.body_limit.unwrap_or(DEFAULT_BODY_LIMIT),
+            },
+            timeout: manifest.http.timeout.map_or(DEFAULT_TIMEOUT, Duration::from_secs),
+            select: self.maybe(manifest.sign_in.select.as_ref()),
+            sign_in,
+            request: Shared {
+                headers: self.maybe(manifest.request.headers.as_ref()),
+                query: self.maybe(manifest.request.query.as_ref()),
+                body: self.maybe(manifest.request.body.as_ref()),
+                base: base?,
+            },
+            limits: CompiledLimits {
+                per_second: manifest.limits.per_second,
+                in_flight: manifest.limits.in_flight,
+                per_day: self.maybe(manifest.limits.per_day.as_ref()),
+                daily_reset: manifest.limits.daily_reset.clone(),
+                usage: self.maybe(manifest.limits.usage.as_ref()),
+            },
+            answers: self.rules(&manifest.answers),
+            objects,
+        };
+        Some(connector)
+    }
+}
+
+/// Where the brace that is open at the start of `text` is closed; texts in quotes are skipped.
+fn closing_brace(text: &str) -> Option<usize> {
+    let mut depth = 0usize;
+    let mut quoted = false;
+    let mut escaped = false;
+    for (at, char) in text.char_indices() {
+        match char {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            '{' if !quoted => depth += 1,
+            '}' if !quoted && depth == 0 => return Some(at),
+            '}' if !quoted => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;
