@@ -1,3 +1,4 @@
 //! WAL → outbox: what changed in the mirror tables becomes keys to look at.
 
 pub mod pgoutput;
+pub mod stream;
