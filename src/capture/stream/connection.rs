@@ -38,7 +38,9 @@ pub struct ReplicationConnection {
 
 impl std::fmt::Debug for ReplicationConnection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ReplicationConnection").field("server", &self.server_version()).finish_non_exhaustive()
+        f.debug_struct("ReplicationConnection")
+            .field("server", &self.server_version())
+            .finish_non_exhaustive()
     }
 }
 
@@ -190,7 +192,8 @@ fn read_identity(values: Vec<Option<String>>) -> Option<SystemIdentity> {
 }
 
 async fn sign_in(socket: &mut Socket, user: &str, password: Option<&[u8]>) -> Result<(), StreamError> {
-    let needed = || password.ok_or(StreamError::Incomplete { what: "a password, which the database asks for" });
+    let needed =
+        || password.ok_or(StreamError::Incomplete { what: "a password, which the database asks for" });
     loop {
         let answer = match socket.receive().await?.parse()? {
             Message::AuthenticationOk => return Ok(()),

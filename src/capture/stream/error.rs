@@ -178,7 +178,9 @@ impl StreamError {
                     "check user and password, pg_hba.conf, and that the user may replicate: alter role … replication"
                 }
                 (Fault::WalLevel, _) => "set wal_level = logical and restart the server",
-                (Fault::SlotMissing, _) => "let the slot be made again; every row is then compared with its shadow",
+                (Fault::SlotMissing, _) => {
+                    "let the slot be made again; every row is then compared with its shadow"
+                }
                 (Fault::SlotInUse, _) => {
                     "nothing if another process of ours runs; else see pg_replication_slots.active_pid"
                 }
@@ -216,8 +218,20 @@ mod tests {
         use ErrorClass::{Operator, Transient};
         for (phase, code, message, fault, class) in [
             (Phase::SignIn, "28P01", "password authentication failed", Fault::SignIn, Operator),
-            (Phase::Start, "55006", "replication slot \"rowtwin\" is active for PID 7", Fault::SlotInUse, Transient),
-            (Phase::Start, "42704", "Replikationsslot »rowtwin« existiert nicht", Fault::SlotMissing, Operator),
+            (
+                Phase::Start,
+                "55006",
+                "replication slot \"rowtwin\" is active for PID 7",
+                Fault::SlotInUse,
+                Transient,
+            ),
+            (
+                Phase::Start,
+                "42704",
+                "Replikationsslot »rowtwin« existiert nicht",
+                Fault::SlotMissing,
+                Operator,
+            ),
             (
                 Phase::Start,
                 "55000",
@@ -225,7 +239,13 @@ mod tests {
                 Fault::SlotInvalidated,
                 Operator,
             ),
-            (Phase::Start, "55000", "logical decoding requires wal_level >= logical", Fault::WalLevel, Operator),
+            (
+                Phase::Start,
+                "55000",
+                "logical decoding requires wal_level >= logical",
+                Fault::WalLevel,
+                Operator,
+            ),
             (Phase::Stream, "42704", "publication \"p\" does not exist", Fault::PublicationMissing, Operator),
             (Phase::Stream, "57P01", "terminating connection", Fault::Other, Transient),
             (Phase::SignIn, "3D000", "database \"x\" does not exist", Fault::Other, Operator),

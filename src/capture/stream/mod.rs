@@ -36,7 +36,7 @@ pub enum Frame {
     Data {
         /// Where the change lies in the log; zero for messages that lie nowhere, such as a table's description.
         wal_start: Lsn,
-        /// How far the server's log goes.
+        /// The same as `wal_start` in logical streams.
         wal_end: Lsn,
         clock_us: i64,
         /// One message for the decoder.
@@ -96,7 +96,8 @@ impl ReplicationStream {
             match message.tag {
                 COPY_DATA_TAG => {
                     let frame = read_frame(message.into_body())?;
-                    let (Frame::Data { wal_end: place, .. } | Frame::Keepalive { wal_end: place, .. }) = &frame;
+                    let (Frame::Data { wal_end: place, .. } | Frame::Keepalive { wal_end: place, .. }) =
+                        &frame;
                     self.received = self.received.max(*place);
                     return Ok(frame);
                 }
@@ -105,7 +106,9 @@ impl ReplicationStream {
                     Message::ErrorResponse(body) => {
                         return Err(server_error(Phase::Stream, &body, Some(&self.slot)));
                     }
-                    Message::CommandComplete(_) | Message::ReadyForQuery(_) => return Err(StreamError::Closed),
+                    Message::CommandComplete(_) | Message::ReadyForQuery(_) => {
+                        return Err(StreamError::Closed);
+                    }
                     Message::NoticeResponse(_) | Message::ParameterStatus(_) => {}
                     _ => {
                         let what = "an unexpected message amid the stream".to_owned();
