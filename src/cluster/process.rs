@@ -141,8 +141,11 @@ pub(super) fn wait_until_ready(child: &mut Child, data: &Path, patience: Duratio
 }
 
 /// Asks the server to end (sessions are closed, nothing is lost), more firmly if it does not.
+///
+/// A server that stops waits for every reader of a stream to confirm what it was sent; a reader that does not is
+/// what the firmer ways are for.
 pub(super) fn stop(child: &mut Child) {
-    for (signal, patience) in [(Signal::INT, 30), (Signal::QUIT, 5)] {
+    for (signal, patience) in [(Signal::INT, 15), (Signal::QUIT, 5)] {
         if let Some(pid) = to_pid(child.id()) {
             let _ = rustix::process::kill_process(pid, signal);
         }

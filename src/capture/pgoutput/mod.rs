@@ -20,6 +20,11 @@ pub(super) fn to_unix_us(postgres_us: i64) -> i64 {
     postgres_us.saturating_add(EPOCH_SHIFT_US)
 }
 
+/// The way back.
+pub(super) fn from_unix_us(unix_us: i64) -> i64 {
+    unix_us.saturating_sub(EPOCH_SHIFT_US)
+}
+
 /// What a table sends of the old row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplicaIdentity {
