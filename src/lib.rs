@@ -11,5 +11,6 @@ pub mod connector;
 pub mod mapping;
 pub mod model;
 pub mod postgres;
+pub mod pull;
 pub mod remote;
 pub mod store;

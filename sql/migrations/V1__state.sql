@@ -95,6 +95,7 @@ create table rowtwin_private.link (
   check (state = 'creating' or remote_id is not null),
   check ((state = 'creating') = (attempt is not null))
 ) with (fillfactor = 80);
+create index link_creating on rowtwin_private.link (binding_id) where state = 'creating';
 create unique index link_remote on rowtwin_private.link (binding_id, remote_id) where remote_id is not null;
 comment on table rowtwin_private.link is 'A row and its twin: local key, remote id, and the shadow, that is the mapped fields of the record as both sides last knew it.';
 comment on column rowtwin_private.link.state is 'creating: a create was about to be sent and its answer is not known; linked; kept: one side deleted its half and the policy keeps the other.';

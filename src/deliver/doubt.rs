@@ -109,7 +109,7 @@ impl Deliverer {
                 settler.read_again(std::slice::from_ref(&twin.id), "found after a lost answer").await?;
                 // the row may have changed, or gone, since the create
                 let client = self.store.client().await?;
-                crate::store::outbox::mark_later(&**client, bound.id, std::slice::from_ref(&looked.key)).await?;
+                crate::store::outbox::mark_later(&client, bound.id, std::slice::from_ref(&looked.key)).await?;
                 Ok(None)
             }
             [] => {

@@ -42,9 +42,9 @@ impl Looked {
 pub async fn look(store: &Store, bound: &Bound, claimed: &[Claimed]) -> Result<Vec<Looked>, StoreError> {
     let client = store.client().await?;
     let keys: Vec<String> = claimed.iter().map(|one| one.key.clone()).collect();
-    let mut links = links_by_key(&**client, bound.id, &keys).await?;
-    let mut rows = read_rows(&**client, &bound.table, &bound.row_columns(), &keys, false).await?;
-    let mut held = held_fields(&**client, bound.id, &keys).await?;
+    let mut links = links_by_key(&client, bound.id, &keys).await?;
+    let mut rows = read_rows(&client, &bound.table, &bound.row_columns(), &keys, false).await?;
+    let mut held = held_fields(&client, bound.id, &keys).await?;
     Ok(claimed
         .iter()
         .map(|one| Looked {

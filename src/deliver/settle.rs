@@ -114,7 +114,7 @@ impl Settler<'_> {
     /// When the database fails.
     pub async fn read_again(&self, ids: &[String], why: &str) -> Result<(), StoreError> {
         let client = self.store.client().await?;
-        note_records(&**client, self.bound.id, ids, why, Duration::ZERO).await
+        note_records(&client, self.bound.id, ids, why, Duration::ZERO).await
     }
 
     /// The shadow after a write: the record in the answer where there is one, else what was sent, over what was known.

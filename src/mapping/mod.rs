@@ -10,7 +10,8 @@ use crate::config::file::BindingFile;
 use crate::connector::expr::Expr;
 use crate::mapping::codec::{ColumnKind, Conversion};
 use crate::model::diff::diff;
-use crate::model::merge::{Group, Merged, Stamps, merge};
+use crate::model::binding::Prefer;
+use crate::model::merge::{Group, Merged, Stamps, first_meeting, merge};
 use crate::model::record::{Record, same_value};
 
 /// A row as JSON: column → value.
@@ -217,7 +218,17 @@ impl Mapping {
 
     /// Three-way merge, with fields that flow one way only taken that way.
     pub fn merge(&self, row: &Record, record: &Record, shadow: &Record, stamps: Stamps) -> Merged {
-        let mut merged = merge(row, record, shadow, &self.groups, stamps, self.blank_is_null);
+        let merged = merge(row, record, shadow, &self.groups, stamps, self.blank_is_null);
+        self.one_way(merged, row, record, Some(shadow))
+    }
+
+    /// The first meeting of a row and a record: see [`first_meeting`].
+    pub fn first_meeting(&self, row: &Record, record: &Record, prefer: Prefer, stamps: Stamps) -> Merged {
+        let merged = first_meeting(row, record, &self.groups, prefer, stamps, self.blank_is_null);
+        self.one_way(merged, row, record, None)
+    }
+
+    fn one_way(&self, mut merged: Merged, row: &Record, record: &Record, shadow: Option<&Record>) -> Merged {
         for field in &self.fields {
             let name = &field.field;
             match (field.pushes, field.pulls) {
@@ -226,7 +237,11 @@ impl Mapping {
                     let moved = match &field.pull {
                         // what jq alone can read cannot be compared with the row: the shadow tells
                         Some(_) if field.push.is_none() => {
-                            !same_value(record.get(name), shadow.get(name), self.blank_is_null)
+                            !same_value(
+                                record.get(name),
+                                shadow.and_then(|shadow| shadow.get(name)),
+                                self.blank_is_null,
+                            )
                         }
                         _ => !same_value(record.get(name), row.get(name), self.blank_is_null),
                     };

@@ -1,10 +1,10 @@
 //! The inbox, the conflicts and the journal of what was applied.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use serde_json::Value;
-use tokio_postgres::GenericClient;
+use deadpool_postgres::GenericClient;
 use tokio_postgres::types::Json;
 
 use crate::model::merge::{FieldConflict, Side};
@@ -17,6 +17,8 @@ pub struct Waiting {
     pub remote_id: String,
     pub why: String,
     pub attempts: i32,
+    /// When it was first put in.
+    pub since: SystemTime,
 }
 
 impl Store {
@@ -30,7 +32,7 @@ impl Store {
             .client()
             .await?
             .query(
-                "select remote_id, why, attempts from rowtwin_private.inbox
+                "select remote_id, why, attempts, since from rowtwin_private.inbox
                  where binding_id = $1 and state = 'ready' and not_before <= rowtwin_private.clock()
                  order by not_before limit $2",
                 &[&binding, &limit],
@@ -38,7 +40,7 @@ impl Store {
             .await?;
         Ok(rows
             .iter()
-            .map(|row| Waiting { remote_id: row.get(0), why: row.get(1), attempts: row.get(2) })
+            .map(|row| Waiting { remote_id: row.get(0), why: row.get(1), attempts: row.get(2), since: row.get(3) })
             .collect())
     }
 }

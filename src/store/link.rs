@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::SystemTime;
 
 use tokio_postgres::types::Json;
-use tokio_postgres::{GenericClient, Row};
+use deadpool_postgres::GenericClient;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::model::record::Record;
@@ -243,4 +244,39 @@ pub async fn held_fields(
         held.entry(row.get(0)).or_default().insert(row.get(1));
     }
     Ok(held)
+}
+
+/// A create whose answer is not known yet.
+#[derive(Debug, Clone)]
+pub struct Doubt {
+    pub key: String,
+    pub attempted_at: SystemTime,
+    pub intent: Record,
+    /// Parked until a person says what became of it.
+    pub parked: bool,
+}
+
+/// The creates of a binding whose answer is not known yet.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn doubts(client: &impl GenericClient, binding: i32) -> Result<Vec<Doubt>, StoreError> {
+    let rows = client
+        .query(
+            "select l.key, l.attempted_at, l.intent, coalesce(o.state = 'doubtful', false)
+             from rowtwin_private.link l
+             left join rowtwin_private.outbox o on o.binding_id = l.binding_id and o.key = l.key
+             where l.binding_id = $1 and l.state = 'creating'",
+            &[&binding],
+        )
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| Doubt {
+            key: row.get(0),
+            attempted_at: row.get(1),
+            intent: row.get::<_, Option<Json<Record>>>(2).map(|json| json.0).unwrap_or_default(),
+            parked: row.get(3),
+        })
+        .collect())
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio_postgres::GenericClient;
+use deadpool_postgres::GenericClient;
 use tokio_postgres::types::Json;
 use uuid::Uuid;
 
@@ -32,6 +32,8 @@ pub struct Walk {
     pub newest_ms: Option<i64>,
     /// The remote's clock when the walk began, ms: nothing later may move the cursor.
     pub began_ms: Option<i64>,
+    /// Our clock when the walk began, ms: what was settled later is left to the next sweep.
+    pub started_ms: i64,
     /// Records seen.
     pub seen: u64,
     /// The walk's number, for sweeps: links that carry it were seen.
