@@ -3,3 +3,4 @@
 //! `ARCHITECTURE.md` is the map: the two lives (a row's and a record's), the floors and the invariants.
 
 pub mod model;
+pub mod simulator;
