@@ -54,7 +54,8 @@ fn open(door: &Door, verb: &str, body: &Map<String, Value>) -> Result<Value, Str
             let Some(Value::Array(records)) = body.get("records") else {
                 return Err("insert_many needs a list \"records\"".to_owned());
             };
-            let records: Option<Vec<Record>> = records.iter().map(|record| record.as_object().cloned()).collect();
+            let records: Option<Vec<Record>> =
+                records.iter().map(|record| record.as_object().cloned()).collect();
             let records = records.ok_or("every one of \"records\" must be an object")?;
             json!({"ids": door.insert_many(text("object")?, records)})
         }
@@ -121,10 +122,12 @@ fn open(door: &Door, verb: &str, body: &Map<String, Value>) -> Result<Value, Str
             done
         }
         _ => {
-            return Err("the door knows records, count, record, insert, insert_many, edit, remove, clear, calls, \
+            return Err(
+                "the door knows records, count, record, insert, insert_many, edit, remove, clear, calls, \
                         call_count, forget_calls, faults, set_faults, add_fault, clear_faults, set_down, \
                         set_calls_per_20s, set_clock, end_sessions"
-                .to_owned());
+                    .to_owned(),
+            );
         }
     })
 }

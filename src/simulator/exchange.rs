@@ -71,7 +71,8 @@ pub(super) struct Asked {
 impl Asked {
     /// Whether this is the operation or the role of this name.
     pub(super) fn is(&self, name: &str) -> bool {
-        self.operation.eq_ignore_ascii_case(name) || self.roles.iter().any(|role| role.eq_ignore_ascii_case(name))
+        self.operation.eq_ignore_ascii_case(name)
+            || self.roles.iter().any(|role| role.eq_ignore_ascii_case(name))
     }
 }
 
@@ -169,7 +170,8 @@ fn answer_struck(state: &mut State, request: Request, asked: &Asked, troubles: &
                 return None;
             }
             Trouble::LateCommit(late) => {
-                let due_ms = state.now_ms().saturating_add(i64::try_from(late.as_millis()).unwrap_or(i64::MAX));
+                let due_ms =
+                    state.now_ms().saturating_add(i64::try_from(late.as_millis()).unwrap_or(i64::MAX));
                 state.log(asked, asked.ids.clone(), 0, Some("answer lost, change late".to_owned()));
                 state.late.push(Late { due_ms, request, asked: asked.clone() });
                 return None;

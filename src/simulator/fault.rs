@@ -229,7 +229,8 @@ mod tests {
 
     #[test]
     fn bad_faults_are_refused_with_the_cure() {
-        for text in ["", "nonsense", "status:99", "status", "slow:fast", "lost-answer:1", "down@", "downx99999999999"]
+        for text in
+            ["", "nonsense", "status:99", "status", "slow:fast", "lost-answer:1", "down@", "downx99999999999"]
         {
             let error = text.parse::<Fault>().unwrap_err().to_string();
             assert!(error.contains("NAME[:PARAM][@OPERATION][xCOUNT]"), "{error}");

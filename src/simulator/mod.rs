@@ -70,7 +70,9 @@ const BODY_LIMIT: usize = 64 * 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum SimulatorError {
     /// The port could not be bound.
-    #[error("the simulator cannot listen on 127.0.0.1 port {port}: {source}; choose another port, or 0 for any free one")]
+    #[error(
+        "the simulator cannot listen on 127.0.0.1 port {port}: {source}; choose another port, or 0 for any free one"
+    )]
     Listen {
         /// The port that was asked for.
         port: u16,
@@ -210,7 +212,11 @@ impl Drop for Simulator {
     }
 }
 
-async fn handle(Handed(door): Handed<Door>, ConnectInfo(cut): ConnectInfo<cut::Cut>, http: HttpRequest) -> Response {
+async fn handle(
+    Handed(door): Handed<Door>,
+    ConnectInfo(cut): ConnectInfo<cut::Cut>,
+    http: HttpRequest,
+) -> Response {
     let (parts, body) = http.into_parts();
     let Ok(body) = axum::body::to_bytes(body, BODY_LIMIT).await else {
         return response(Reply::text(413, "text/plain", "the request is too large"));
@@ -218,7 +224,9 @@ async fn handle(Handed(door): Handed<Door>, ConnectInfo(cut): ConnectInfo<cut::C
     let headers = parts
         .headers
         .iter()
-        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .map(|(name, value)| {
+            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        })
         .collect();
     let request = Request {
         path: parts.uri.path().to_owned(),

@@ -203,7 +203,9 @@ pub(super) fn raise<T: Ord>(bounds: &mut (Bound<T>, Bound<T>), low: Bound<T>) {
     let higher = match (&bounds.0, &low) {
         (Bound::Unbounded, _) => true,
         (_, Bound::Unbounded) => false,
-        (Bound::Included(old), Bound::Included(new)) | (Bound::Excluded(old), Bound::Excluded(new)) => new > old,
+        (Bound::Included(old), Bound::Included(new)) | (Bound::Excluded(old), Bound::Excluded(new)) => {
+            new > old
+        }
         (Bound::Included(old), Bound::Excluded(new)) => new >= old,
         (Bound::Excluded(old), Bound::Included(new)) => new > old,
     };
@@ -217,7 +219,9 @@ pub(super) fn lower<T: Ord>(bounds: &mut (Bound<T>, Bound<T>), high: Bound<T>) {
     let narrower = match (&bounds.1, &high) {
         (Bound::Unbounded, _) => true,
         (_, Bound::Unbounded) => false,
-        (Bound::Included(old), Bound::Included(new)) | (Bound::Excluded(old), Bound::Excluded(new)) => new < old,
+        (Bound::Included(old), Bound::Included(new)) | (Bound::Excluded(old), Bound::Excluded(new)) => {
+            new < old
+        }
         (Bound::Included(old), Bound::Excluded(new)) => new <= old,
         (Bound::Excluded(old), Bound::Included(new)) => new < old,
     };

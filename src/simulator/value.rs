@@ -22,7 +22,11 @@ pub(super) fn round_decimal(text: &str, scale: usize) -> Option<String> {
     };
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digits: Vec<u8> = whole.bytes().chain(fraction.bytes()).collect();
-    if digits.is_empty() || digits.len() > 400 || !digits.iter().all(u8::is_ascii_digit) || exponent.abs() > 400 {
+    if digits.is_empty()
+        || digits.len() > 400
+        || !digits.iter().all(u8::is_ascii_digit)
+        || exponent.abs() > 400
+    {
         return None;
     }
     let point = i32::try_from(whole.len()).ok()?.checked_add(exponent)?;

@@ -29,9 +29,7 @@ const PRESET: [(&str, &str); 12] = [
 
 /// The preset objects, and the custom ones that have records.
 pub(super) fn list(state: &State) -> Answer {
-    let entry = |name: &str, label: &str, kind: &str| {
-        json!({"describeApiName": name, "describeDisplayName": label, "defineType": kind, "isActive": true})
-    };
+    let entry = |name: &str, label: &str, kind: &str| json!({"describeApiName": name, "describeDisplayName": label, "defineType": kind, "isActive": true});
     let mut custom: Vec<&String> = state.objects.keys().filter(|name| name.ends_with("__c")).collect();
     custom.sort();
     let objects: Vec<Value> = PRESET
@@ -45,12 +43,10 @@ pub(super) fn list(state: &State) -> Answer {
 /// The fields of an object, keyed by their names.
 pub(super) fn describe(asked: &Asked) -> Answer {
     let (own, _) = schema::own(&asked.object);
-    let fields: Map<String, Value> = schema::SHARED
-        .iter()
-        .chain(own)
-        .map(|field| (field.0.to_owned(), described(field)))
-        .collect();
-    let label = PRESET.iter().find(|(name, _)| *name == asked.object).map_or(asked.object.as_str(), |(_, l)| l);
+    let fields: Map<String, Value> =
+        schema::SHARED.iter().chain(own).map(|field| (field.0.to_owned(), described(field))).collect();
+    let label =
+        PRESET.iter().find(|(name, _)| *name == asked.object).map_or(asked.object.as_str(), |(_, l)| l);
     let describe = json!({
         "api_name": asked.object, "display_name": label, "label": label, "is_active": true,
         "define_type": if asked.object.ends_with("__c") { "custom" } else { "package" }, "fields": fields,

@@ -64,7 +64,8 @@ pub(super) fn find_one(state: &mut State, asked: &Asked, data: &Value) -> Result
 /// `get`: one record by its id, invalid ones too.
 pub(super) fn get(state: &mut State, asked: &Asked, data: &Value) -> Result<Answer, Refusal> {
     need_name_at(asked, data)?;
-    let id = data.get("objectDataId").and_then(Value::as_str).ok_or_else(|| Refusal::missing("objectDataId"))?;
+    let id =
+        data.get("objectDataId").and_then(Value::as_str).ok_or_else(|| Refusal::missing("objectDataId"))?;
     let row = state.table(&asked.object).get(id).ok_or_else(no_record)?;
     Ok(Answer::ok(&success(json!({ "data": row.fields }))))
 }
@@ -108,7 +109,9 @@ fn parse(asked: &Asked, info: Option<&Value>, beside: Option<&Value>) -> Result<
         let fits = match operator.as_str() {
             "IS" | "ISN" => true,
             "BETWEEN" | "NBETWEEN" => values.len() == 2,
-            "EQ" | "N" | "GT" | "GTE" | "LT" | "LTE" | "LIKE" | "NLIKE" | "STARTWITH" | "ENDWITH" => values.len() == 1,
+            "EQ" | "N" | "GT" | "GTE" | "LT" | "LTE" | "LIKE" | "NLIKE" | "STARTWITH" | "ENDWITH" => {
+                values.len() == 1
+            }
             "IN" | "NIN" | "HASANYOF" | "NHASANYOF" | "CONTAINS" => !values.is_empty(),
             _ => return Err(invalid("operator")),
         };

@@ -37,7 +37,8 @@ pub(super) fn token(state: &mut State, request: &Request, asked: &Asked) -> Resu
     state.sessions.retain(|session| alive(session, now));
     let fresh = state.sessions.iter().find(|session| now - session.born_ms < SAME_MS).cloned();
     let session = fresh.unwrap_or_else(|| {
-        let session = Session { value: uuid::Uuid::new_v4().simple().to_string(), born_ms: now, ended: false };
+        let session =
+            Session { value: uuid::Uuid::new_v4().simple().to_string(), born_ms: now, ended: false };
         state.sessions.push(session.clone());
         session
     });

@@ -77,7 +77,8 @@ fn blank(object: &str, id: &str, now: i64, user: &str) -> Record {
 }
 
 fn touch(record: &mut Record, now: i64, user: &str) {
-    let version = record.get("version").and_then(text_of).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+    let version =
+        record.get("version").and_then(text_of).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
     record.insert("version".to_owned(), json!((version + 1).to_string()));
     record.insert("last_modified_time".to_owned(), json!(now));
     record.insert("last_modified_by".to_owned(), json!([user]));
@@ -298,7 +299,12 @@ pub(in crate::simulator) fn insert_by_person(state: &mut State, object: &str, fi
 }
 
 /// A record changed in the pages; a stamp that is given is kept.
-pub(in crate::simulator) fn edit_by_person(state: &mut State, object: &str, id: &str, fields: Record) -> bool {
+pub(in crate::simulator) fn edit_by_person(
+    state: &mut State,
+    object: &str,
+    id: &str,
+    fields: Record,
+) -> bool {
     let now = state.now_ms();
     let Some(mut record) = state.table(object).get(id).map(|row| row.fields.clone()) else { return false };
     touch(&mut record, now, PERSON);

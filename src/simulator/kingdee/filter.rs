@@ -63,7 +63,8 @@ fn tokens(text: &str) -> Option<Vec<Token>> {
         }
         let minus = usize::from(first == '-');
         let is_word = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '.');
-        let length = rest.get(minus..)?.find(|letter: char| !is_word(letter)).map_or(rest.len(), |at| at + minus);
+        let length =
+            rest.get(minus..)?.find(|letter: char| !is_word(letter)).map_or(rest.len(), |at| at + minus);
         let word = rest.get(..length)?;
         if word.len() == minus {
             return None;
@@ -375,7 +376,9 @@ mod tests {
         ] {
             assert!(holds(filter), "{filter}");
         }
-        for filter in ["FNothing <> 'x'", "not FNothing = 1", "FQty = 9", "FModifyDate>'2026-03-01 10:11:12.340'"] {
+        for filter in
+            ["FNothing <> 'x'", "not FNothing = 1", "FQty = 9", "FModifyDate>'2026-03-01 10:11:12.340'"]
+        {
             assert!(!holds(filter), "{filter}");
         }
     }
@@ -384,9 +387,21 @@ mod tests {
     fn what_cannot_be_parsed_is_refused() {
         let deep = format!("{}FQty=1{}", "(".repeat(100_000), ")".repeat(100_000));
         let nots = format!("{}FQty=1", "not ".repeat(100_000));
-        for filter in ["FName =", "FName = 'x", "and", "FName in ()", "FName in (FQty)", "(FQty=1", "FQty=1)", "- ",
-            "FName ; drop", "FQty not 1", "1x=1", &deep, &nots]
-        {
+        for filter in [
+            "FName =",
+            "FName = 'x",
+            "and",
+            "FName in ()",
+            "FName in (FQty)",
+            "(FQty=1",
+            "FQty=1)",
+            "- ",
+            "FName ; drop",
+            "FQty not 1",
+            "1x=1",
+            &deep,
+            &nots,
+        ] {
             assert!(parse(filter).is_err(), "{}", filter.chars().take(40).collect::<String>());
         }
     }

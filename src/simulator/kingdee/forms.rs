@@ -173,9 +173,7 @@ impl Form {
 
 /// A member by its key, in whatever case.
 pub(super) fn member<'a>(record: &'a Record, key: &str) -> Option<(&'a String, &'a Value)> {
-    record
-        .get_key_value(key)
-        .or_else(|| record.iter().find(|(name, _)| name.eq_ignore_ascii_case(key)))
+    record.get_key_value(key).or_else(|| record.iter().find(|(name, _)| name.eq_ignore_ascii_case(key)))
 }
 
 /// The name that `View` has for a key.
@@ -217,7 +215,8 @@ pub(super) fn describe(state: &mut State, asked: &Asked) -> Answer {
         "Name": [{"Key": 2052, "Value": "单据头"}], "Fields": heads})];
     all.extend(entries);
     let label = if form.label.is_empty() { asked.object.as_str() } else { form.label };
-    let info = json!({"Id": asked.object, "Name": [{"Key": 2052, "Value": label}], "Entrys": all, "Operations": []});
+    let info =
+        json!({"Id": asked.object, "Name": [{"Key": 2052, "Value": label}], "Entrys": all, "Operations": []});
     Answer::ok(&json!({"Result": {"ResponseStatus": response_status(&[]), "NeedReturnData": info}}))
 }
 

@@ -111,7 +111,8 @@ fn operate_one(
     let row = id.and_then(|id| state.table(object).get(&id).cloned()).ok_or_else(missing)?;
     let id: u64 = row.id.parse().map_err(|_| missing())?;
     let mut record: Record = row.fields;
-    let number = ["FNumber", "FBillNo"].iter().find_map(|key| record.get(*key)).and_then(text_of).unwrap_or_default();
+    let number =
+        ["FNumber", "FBillNo"].iter().find_map(|key| record.get(*key)).and_then(text_of).unwrap_or_default();
     let status = record.get("FDocumentStatus").and_then(Value::as_str).unwrap_or("A").to_owned();
     let now = save::local_text(state.now_ms());
     let refuse = |what: &str| Refusal::new(NOT_OPERABLE, "", format!("编码为“{number}”的数据{what}"));

@@ -34,7 +34,12 @@ pub(super) struct Line<'a> {
 }
 
 /// The value of a key on a line; `None` is nothing.
-pub(super) fn look(objects: &HashMap<String, Table>, form: &Form, line: Line<'_>, path: &str) -> Option<Value> {
+pub(super) fn look(
+    objects: &HashMap<String, Table>,
+    form: &Form,
+    line: Line<'_>,
+    path: &str,
+) -> Option<Value> {
     let (key, part) = path.split_once('.').map_or((path, None), |(key, part)| (key, Some(part)));
     let (found_key, value) = find(line, key)?;
     match (value, part) {
@@ -77,7 +82,8 @@ fn referenced(
     part: Option<&str>,
 ) -> Option<Value> {
     let number = number_of(value)?;
-    let record = target(of, key).and_then(|target| objects.get(target)).and_then(|table| table.named(&number));
+    let record =
+        target(of, key).and_then(|target| objects.get(target)).and_then(|table| table.named(&number));
     match part {
         Some(part) if part.eq_ignore_ascii_case("FNumber") => Some(json!(number)),
         Some(part) => match record {
@@ -86,10 +92,11 @@ fn referenced(
             None => None,
         },
         // A bare reference is the internal id.
-        None => Some(record.and_then(|row| row.id.parse::<u64>().ok()).map_or_else(
-            || json!(stand_in_id(&number)),
-            |id| json!(id),
-        )),
+        None => Some(
+            record
+                .and_then(|row| row.id.parse::<u64>().ok())
+                .map_or_else(|| json!(stand_in_id(&number)), |id| json!(id)),
+        ),
     }
 }
 
@@ -99,7 +106,12 @@ fn stand_in_id(number: &str) -> u64 {
 }
 
 /// What `View` shows of a reference.
-pub(super) fn shown(objects: &HashMap<String, Table>, of: &Form, key: &str, value: &Value) -> Option<(Value, Value)> {
+pub(super) fn shown(
+    objects: &HashMap<String, Table>,
+    of: &Form,
+    key: &str,
+    value: &Value,
+) -> Option<(Value, Value)> {
     let id = referenced(objects, of, key, value, None)?;
     let number = number_of(value)?;
     let name = referenced(objects, of, key, value, Some("FName"))?;
@@ -118,8 +130,10 @@ pub(super) fn entry_of(table: &Table, form_id: &str, keys: &[String]) -> Option<
                 let prefixed = key.len() > name.len()
                     && key.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
                     && key.get(name.len()..).is_some_and(|rest| rest.starts_with('_'));
-                let on_line = lines.iter().filter_map(Value::as_object).any(|line| member(line, key).is_some());
-                prefixed || (on_line && member(&row.fields, key).is_none() && !key.eq_ignore_ascii_case(form.pk))
+                let on_line =
+                    lines.iter().filter_map(Value::as_object).any(|line| member(line, key).is_some());
+                prefixed
+                    || (on_line && member(&row.fields, key).is_none() && !key.eq_ignore_ascii_case(form.pk))
             });
             if wanted {
                 return Some(name.clone());

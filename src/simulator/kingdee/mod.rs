@@ -129,12 +129,15 @@ pub(super) fn ask(request: &Request) -> Asked {
         "Delete" => vec!["delete"],
         "QueryBusinessInfo" => vec!["describe"],
         "ValidateUser" | "LoginByAppSecret" | "LoginBySign" => vec!["sign-in"],
-        "Submit" | "Audit" | "UnAudit" | "CancelAssign" | "ExcuteOperation" | "ExecuteOperation" => vec!["operate"],
+        "Submit" | "Audit" | "UnAudit" | "CancelAssign" | "ExcuteOperation" | "ExecuteOperation" => {
+            vec!["operate"]
+        }
         "Save" | "BatchSave" => {
             let models = save::models(method, data);
             let pk = forms::form(&asked.object).pk;
             asked.items = models.len().max(1);
-            asked.ids = models.iter().filter_map(|model| save::id_of(pk, model)).map(|id| id.to_string()).collect();
+            asked.ids =
+                models.iter().filter_map(|model| save::id_of(pk, model)).map(|id| id.to_string()).collect();
             for model in &models {
                 for name in model.keys().filter(|name| !name.eq_ignore_ascii_case(pk)) {
                     if !asked.fields.contains(name) {
@@ -165,7 +168,10 @@ pub(super) fn perform(
     trouble: Option<BatchTrouble>,
 ) -> Answer {
     if !request.path.ends_with(".common.kdsvc") {
-        return Answer::failed(Reply::text(404, "text/html", "<h1>404 - File or directory not found.</h1>"), "404");
+        return Answer::failed(
+            Reply::text(404, "text/html", "<h1>404 - File or directory not found.</h1>"),
+            "404",
+        );
     }
     if asked.payload.is_null() {
         return exception("请求参数不是合法的JSON");
@@ -204,8 +210,8 @@ fn answer(
             let status = response_status(&[]);
             return Ok(Answer::ok(&json!({"Result": {"ResponseStatus": status}})));
         }
-        "ExecuteBillQuery" | "BillQuery" | "QueryBusinessInfo" | "View" | "Save" | "BatchSave" | "Submit" | "Audit"
-        | "UnAudit" | "CancelAssign" | "Delete" | "ExcuteOperation" | "ExecuteOperation" => {}
+        "ExecuteBillQuery" | "BillQuery" | "QueryBusinessInfo" | "View" | "Save" | "BatchSave" | "Submit"
+        | "Audit" | "UnAudit" | "CancelAssign" | "Delete" | "ExcuteOperation" | "ExecuteOperation" => {}
         other => return Ok(exception(&format!("服务{other}不存在"))),
     }
     if asked.object.is_empty() {

@@ -62,7 +62,10 @@ pub(super) fn models(method: &str, data: &Value) -> Vec<Map<String, Value>> {
 
 /// The id that a model names; 0 and nothing are a new record.
 pub(super) fn id_of(pk: &str, model: &Map<String, Value>) -> Option<u64> {
-    member(model, pk).and_then(|(_, value)| text_of(value)).and_then(|id| id.trim().parse().ok()).filter(|id| *id > 0)
+    member(model, pk)
+        .and_then(|(_, value)| text_of(value))
+        .and_then(|id| id.trim().parse().ok())
+        .filter(|id| *id > 0)
 }
 
 /// The options of a save; texts and booleans both work.
@@ -118,7 +121,9 @@ pub(super) fn save(
     for (index, model) in models.iter().enumerate() {
         if trouble == Some(BatchTrouble::SessionEnds) && index >= half {
             state.end_sessions();
-            return Ok(Answer::failed(session_lost(asked), "session lost in the middle of a batch").with_ids(ids));
+            return Ok(
+                Answer::failed(session_lost(asked), "session lost in the middle of a batch").with_ids(ids)
+            );
         }
         let saved = if trouble == Some(BatchTrouble::Partial) && index % 2 == 1 {
             Err(Refusal::new(6, "", "数据库操作失败"))
@@ -128,7 +133,8 @@ pub(super) fn save(
         match saved {
             Ok((id, number, record)) => {
                 let fields = options.wanted.iter().filter_map(|key| member(&record, key));
-                returned.push(Value::Object(fields.map(|(key, value)| (key.clone(), value.clone())).collect()));
+                returned
+                    .push(Value::Object(fields.map(|(key, value)| (key.clone(), value.clone())).collect()));
                 ids.push(id.to_string());
                 done.push(Done::Entity { index, id, number });
             }
@@ -327,7 +333,8 @@ fn merge_lines(
     rules: Option<(&Options, bool)>,
 ) -> Result<Vec<Value>, Refusal> {
     let entry_id = |line: &Map<String, Value>| id_of("FEntryID", line);
-    let mut lines: Vec<Map<String, Value>> = old.into_iter().filter_map(|line| line.as_object().cloned()).collect();
+    let mut lines: Vec<Map<String, Value>> =
+        old.into_iter().filter_map(|line| line.as_object().cloned()).collect();
     let mut kept_ids = Vec::new();
     for line in sent.iter().filter_map(Value::as_object) {
         let place = entry_id(line).and_then(|id| lines.iter().position(|old| entry_id(old) == Some(id)));
@@ -418,7 +425,12 @@ pub(in crate::simulator) fn insert_by_person(state: &mut State, object: &str, fi
 }
 
 /// A record changed in the pages, whatever its status; a stamp that is given is kept.
-pub(in crate::simulator) fn edit_by_person(state: &mut State, object: &str, id: &str, fields: Record) -> bool {
+pub(in crate::simulator) fn edit_by_person(
+    state: &mut State,
+    object: &str,
+    id: &str,
+    fields: Record,
+) -> bool {
     let form = form(object);
     let Some(row) = state.table(object).get(id).cloned() else { return false };
     let Ok(number) = row.id.parse() else { return false };

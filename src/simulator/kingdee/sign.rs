@@ -41,7 +41,13 @@ pub(super) fn app_signature(app_secret: &str, app_id: &str, app_data: &str) -> S
 }
 
 /// The `sign` of `LoginBySign`.
-pub(super) fn login_signature(acct: &str, user: &str, app_id: &str, app_secret: &str, timestamp: &str) -> String {
+pub(super) fn login_signature(
+    acct: &str,
+    user: &str,
+    app_id: &str,
+    app_secret: &str,
+    timestamp: &str,
+) -> String {
     let mut parts = [acct, user, app_id, app_secret, timestamp];
     parts.sort_unstable();
     hex::encode(Sha256::digest(parts.concat().as_bytes()))
@@ -73,9 +79,7 @@ fn checked(request: &Request) -> Option<bool> {
     let known_caller = parts.next() == Some(known::ACCT_ID) && parts.next() == Some(known::USER);
     let app = app_signature(known::APP_SECRET, known::APP_ID, &data);
     Some(
-        known_caller
-            && request.header("x-api-signature")? == api
-            && request.header("x-kd-signature")? == app,
+        known_caller && request.header("x-api-signature")? == api && request.header("x-kd-signature")? == app,
     )
 }
 

@@ -62,7 +62,9 @@ fn properties(state: &State, form: &Form, record: &Record) -> Map<String, Value>
                         let mut seen = Map::new();
                         seen.insert("Id".to_owned(), line.get("FEntryID").cloned().unwrap_or(Value::Null));
                         seen.insert("Seq".to_owned(), json!(at + 1));
-                        seen.extend(properties(state, form, line).into_iter().filter(|(n, _)| n != "EntryID"));
+                        seen.extend(
+                            properties(state, form, line).into_iter().filter(|(n, _)| n != "EntryID"),
+                        );
                         Value::Object(seen)
                     })
                     .collect();
