@@ -63,13 +63,22 @@ fi
 # One process installs, the others wait for it. A lock whose owner is gone is taken over.
 mkdir -p "$cache/python"
 lock=$folder.lock
+nameless=0
 until mkdir "$lock" 2>/dev/null; do
     if [ -f "$folder/ready" ]; then
         echo "$folder/bin/python"
         exit 0
     fi
     owner=$(cat "$lock/pid" 2>/dev/null || true)
-    if [ -n "$owner" ] && ! kill -0 "$owner" 2>/dev/null; then
+    if [ -z "$owner" ]; then
+        # Whoever made it had no time to sign it: give it a while, then take it for abandoned too.
+        nameless=$((nameless + 1))
+        if [ "$nameless" -gt 10 ]; then
+            owner=0
+        fi
+    fi
+    if [ "$owner" = 0 ] || { [ -n "$owner" ] && ! kill -0 "$owner" 2>/dev/null; }; then
+        nameless=0
         # Only one of those who wait can move it away.
         mv "$lock" "$lock.stale.$$" 2>/dev/null && rm -rf "$lock.stale.$$"
         continue

@@ -106,4 +106,37 @@ mod tests {
             "a65f74bb6c577111fa896dd6bdd98142e1f7be9f4dafa729e2c85fc695a31e92"
         );
     }
+
+    fn signed(timestamp: &str, nonce: &str) -> Request {
+        let (client, secret) = client_of(known::APP_ID).unwrap();
+        let path = "/k3cloud/x.Save.common.kdsvc";
+        let data = format!("{},{},2052,0", known::ACCT_ID, known::USER);
+        let headers = [
+            ("x-api-clientid", client),
+            ("x-api-timestamp", timestamp.to_owned()),
+            ("x-api-nonce", nonce.to_owned()),
+            ("x-api-signature", api_signature(&secret, path, nonce, timestamp)),
+            ("x-kd-appkey", known::APP_ID.to_owned()),
+            ("x-kd-appdata", BASE64.encode(&data)),
+            ("x-kd-signature", app_signature(known::APP_SECRET, known::APP_ID, &data)),
+        ];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        Request { path: path.to_owned(), headers, ..Request::default() }
+    }
+
+    #[test]
+    fn seconds_and_milliseconds_are_both_taken_and_any_change_is_not() {
+        for request in [signed("1700000000", "1700000000"), signed("1700000000123", "1700000000456")] {
+            assert!(is_right(&request));
+            for at in 0..request.headers.len() {
+                let mut changed = request.clone();
+                changed.headers[at].1.push('1');
+                assert!(!is_right(&changed), "{}", changed.headers[at].0);
+            }
+            let moved = Request { path: "/other/x.Save.common.kdsvc".to_owned(), ..request };
+            assert!(!is_right(&moved));
+        }
+        assert!(!is_right(&signed("soon", "1")));
+        assert!(!is_right(&Request::default()));
+    }
 }
