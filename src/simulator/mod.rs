@@ -197,18 +197,24 @@ impl Simulator {
         Door(Arc::clone(&self.shared))
     }
 
-    /// Stops listening. Open connections are left to end by themselves.
+    /// Stops listening, and gives the port back. Open connections are cut at their next call.
     pub async fn stop(mut self) {
+        self.halt();
+        // Cancelled by ourselves, so there is nothing to learn from how it ended.
+        let _ = (&mut self.server).await;
+    }
+
+    fn halt(&self) {
+        // A client's open connection outlives the listener, and must not be answered any more.
+        self.shared.lock().down = true;
         self.stop.cancel();
         self.server.abort();
-        let _ = (&mut self.server).await;
     }
 }
 
 impl Drop for Simulator {
     fn drop(&mut self) {
-        self.stop.cancel();
-        self.server.abort();
+        self.halt();
     }
 }
 

@@ -129,7 +129,15 @@ async fn a_simulator_that_is_down_answers_nobody_but_the_door() {
     let (status, refused) = ring("add_fault", json!({"fault": "nonsense"})).await;
     assert!(status == 400 && refused["error"].as_str().unwrap().contains("lost-answer"), "{refused}");
     assert_eq!(ring("calls", json!({})).await.1["calls"][1]["error"], "down");
+    let door = simulator.door();
+    let port: u16 = simulator.base_url().rsplit(':').next().unwrap().parse().unwrap();
     simulator.stop().await;
+    assert!(caller.create("b").await.is_err(), "neither on an open connection nor on a new one");
+    assert_eq!(door.count("AccountObj"), 1);
+    let again = Simulator::start(Kind::Fxiaoke, Options { port, ..Options::default() }).await.unwrap();
+    assert_eq!(again.base_url(), caller.base);
+    let taken = Simulator::start(Kind::Fxiaoke, Options { port, ..Options::default() }).await.unwrap_err();
+    assert!(taken.to_string().contains("choose another port"), "{taken}");
 }
 
 #[tokio::test]
