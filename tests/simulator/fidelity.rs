@@ -179,3 +179,58 @@ async fn kingdee_takes_the_golden_signature_over_http() {
     assert!(!cookie);
     assert_eq!(answer["Result"]["ResponseStatus"]["MsgCode"], 1);
 }
+
+#[tokio::test]
+async fn kingdee_takes_three_logins_and_form_bodies() {
+    let simulator = start(Kind::KingdeeK3cloud).await;
+    let mut caller = Kingdee::sign_in(&simulator).await;
+    let door = simulator.door();
+    door.insert(
+        "BD_Customer",
+        json!({"FNumber": "C1", "FName": "old", "FModifyDate": "2026-03-01T10:11:12.34"}),
+    );
+    door.insert(
+        "BD_Customer",
+        json!({"FNumber": "C2", "FName": "new", "FModifyDate": "2026-03-02T00:00:00"}),
+    );
+    let sign = "a65f74bb6c577111fa896dd6bdd98142e1f7be9f4dafa729e2c85fc695a31e92";
+    let stamp = 1_700_000_000;
+    for (method, body, well) in [
+        ("LoginBySign", json!({"parameters": [kd::ACCT_ID, kd::USER, kd::APP_ID, stamp, sign, kd::LCID]}), 1),
+        (
+            "LoginBySign",
+            json!({"parameters": [kd::ACCT_ID, kd::USER, kd::APP_ID, stamp + 1, sign, kd::LCID]}),
+            0,
+        ),
+        (
+            "LoginByAppSecret",
+            json!({"parameters": [kd::ACCT_ID, kd::USER, kd::APP_ID, kd::APP_SECRET, 2052]}),
+            1,
+        ),
+        ("LoginByAppSecret", json!({"parameters": [kd::ACCT_ID, kd::USER, kd::APP_ID, "x", 2052]}), 0),
+        (
+            "ValidateUser",
+            json!({"acctID": kd::ACCT_ID, "username": kd::USER, "password": "x", "lcid": 2052}),
+            0,
+        ),
+        (
+            "ValidateUser",
+            json!({"acctID": kd::ACCT_ID, "username": kd::USER, "password": kd::PASSWORD, "lcid": 2052}),
+            1,
+        ),
+    ] {
+        let answer = caller.post(&format!("AuthService.{method}"), body.to_string()).await;
+        assert_eq!(answer["LoginResultType"], well, "{method}: {answer}");
+        if let Some(session) = answer["KDSVCSessionId"].as_str() {
+            caller.session = session.to_owned();
+        }
+    }
+    let form = "data=%7B%22FormId%22%3A%22BD_Customer%22%2C%22FieldKeys%22%3A%22FNumber%2CFModifyDate%22%2C\
+                %22FilterString%22%3A%22FModifyDate%3E%3D%272026-03-01+10%3A11%3A12%27%22%2C\
+                %22OrderString%22%3A%22FModifyDate+DESC%2CFCUSTID+DESC%22%7D";
+    let rows = caller.post("DynamicFormService.ExecuteBillQuery", form.to_owned()).await;
+    assert_eq!(rows, json!([["C2", "2026-03-02T00:00:00"], ["C1", "2026-03-01T10:11:12.34"]]));
+    caller.post("AuthService.LogOut", "{}".to_owned()).await;
+    let lost = caller.query("BD_Customer", "FNumber", "").await;
+    assert_eq!(lost[0][0]["Result"]["ResponseStatus"]["MsgCode"], 1);
+}
