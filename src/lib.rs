@@ -10,7 +10,17 @@ pub mod config;
 pub mod connector;
 pub mod mapping;
 pub mod model;
+
+pub mod bound;
+pub mod capture;
+pub mod cluster;
+pub mod config;
+pub mod connector;
+pub mod deliver;
+pub mod mapping;
+pub mod model;
 pub mod postgres;
 pub mod pull;
 pub mod remote;
+pub mod simulator;
 pub mod store;
