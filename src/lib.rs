@@ -4,15 +4,6 @@
 
 pub mod bound;
 pub mod capture;
-pub mod deliver;
-pub mod cluster;
-pub mod config;
-pub mod connector;
-pub mod mapping;
-pub mod model;
-
-pub mod bound;
-pub mod capture;
 pub mod cluster;
 pub mod config;
 pub mod connector;
