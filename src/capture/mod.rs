@@ -3,3 +3,4 @@
 pub mod marks;
 pub mod pgoutput;
 pub mod stream;
+pub mod worker;

@@ -201,6 +201,7 @@ fn meaning(file: &RowtwinFile, located: &Located) -> Vec<Finding> {
                 ("poll", &binding.poll),
                 ("settle_after", &binding.settle_after),
                 ("sweep", &binding.sweep),
+                ("doubt_window", &binding.doubt_window),
             ] {
                 if let Some(text) = text
                     && !(key == "sweep" && text == "never")

@@ -142,6 +142,10 @@ impl Deliverer {
 
     async fn create_batch(&self, settler: &Settler<'_>, chunk: Vec<Newcomer>) -> Result<(), StoreError> {
         let bound = &self.bound;
+        let looked: Vec<&Looked> = chunk.iter().map(|one| &one.looked).collect();
+        if self.given_back(settler, &looked).await? {
+            return Ok(());
+        }
         let mut batches = vec![chunk];
         while let Some(batch) = batches.pop() {
             let intents: Vec<Intent> = batch

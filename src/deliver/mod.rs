@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, instrument};
 use uuid::Uuid;
 
@@ -41,6 +42,8 @@ pub struct Turned {
 pub struct Deliverer {
     pub store: Store,
     pub bound: Arc<Bound>,
+    /// Once set nothing new is sent: what was claimed is given back (R19).
+    pub stop: CancellationToken,
 }
 
 impl Deliverer {
@@ -85,6 +88,19 @@ impl Deliverer {
         self.update(&settler, by_kind.updates).await?;
         self.delete(&settler, by_kind.deletes).await?;
         Ok(Turned { looked: count, rest: None })
+    }
+
+    /// Gives keys back untouched when the process is about to stop; true when it did.
+    async fn given_back(&self, settler: &Settler<'_>, keys: &[&Looked]) -> Result<bool, StoreError> {
+        if !self.stop.is_cancelled() {
+            return Ok(false);
+        }
+        let settlements = keys
+            .iter()
+            .map(|one| Settlement { key: one.key.clone(), verdict: "again", ..Settlement::default() })
+            .collect();
+        settler.settle(settlements).await?;
+        Ok(true)
     }
 
     /// Enough keys to fill several calls of the larger batch size, and no more than the lease can carry.

@@ -116,6 +116,9 @@ impl Deliverer {
         chunk: Vec<(Looked, Record)>,
     ) -> Result<(), StoreError> {
         let looked: Vec<&Looked> = chunk.iter().map(|(one, _)| one).collect();
+        if self.given_back(settler, &looked).await? {
+            return Ok(());
+        }
         let good = match self.unchanged(settler, &looked).await? {
             Ok(good) => good,
             Err(outcome) => {
@@ -201,6 +204,9 @@ impl Deliverer {
     ) -> Result<(), StoreError> {
         let bound = &self.bound;
         let looked: Vec<&Looked> = chunk.iter().map(|(one, _)| one).collect();
+        if self.given_back(settler, &looked).await? {
+            return Ok(());
+        }
         // a record that somebody edited is read first: by default the edit wins over the delete
         let good = match self.unchanged(settler, &looked).await? {
             Ok(good) => good,
