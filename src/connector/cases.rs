@@ -273,7 +273,8 @@ async fn run_case(connector: &Arc<Connector>, cases: &Cases, case: &Case) -> Res
     }
     let seen = perform(&Client::of_caller(caller), case).await;
     let asked = script.asked.lock().map(|asked| asked.clone()).unwrap_or_default();
-    compare_requests(&case.exchanges, &asked)?;
+    let reasons = seen.outcomes.iter().map(Outcome::reason).collect::<Vec<_>>().join(" | ");
+    compare_requests(&case.exchanges, &asked).map_err(|detail| format!("{detail} ({reasons})"))?;
     compare(&case.expect, &seen)
 }
 
@@ -284,17 +285,11 @@ async fn perform(client: &Client, case: &Case) -> Seen {
         Ok(records) => Seen { records: Some(records), ..Seen::default() },
         Err(outcome) => Seen { outcomes: vec![outcome], ..Seen::default() },
     };
-    let wrote = |answer: BatchAnswer| Seen {
-        outcomes: answer.outcomes,
-        whole: answer.whole,
-        ..Seen::default()
-    };
+    let wrote =
+        |answer: BatchAnswer| Seen { outcomes: answer.outcomes, whole: answer.whole, ..Seen::default() };
     let failed = |outcome| Seen { outcomes: vec![outcome], ..Seen::default() };
     let removals = || -> Vec<Removal> {
-        case.items
-            .iter()
-            .map(|item| Removal { id: item.id.clone(), version: item.version.clone() })
-            .collect()
+        case.items.iter().map(|item| Removal { id: item.id.clone(), version: item.version.clone() }).collect()
     };
     match case.operation {
         OperationName::SignIn => match client.sign_in().await {
@@ -346,7 +341,11 @@ async fn perform(client: &Client, case: &Case) -> Seen {
     }
 }
 
-fn differs(what: &str, expected: impl std::fmt::Display, found: impl std::fmt::Display) -> Result<(), String> {
+fn differs(
+    what: &str,
+    expected: impl std::fmt::Display,
+    found: impl std::fmt::Display,
+) -> Result<(), String> {
     Err(format!("{what}: expected {expected}, found {found}"))
 }
 
@@ -385,7 +384,9 @@ fn same_json(left: &Value, right: &Value) -> bool {
     match (left, right) {
         (Value::Object(left), Value::Object(right)) => {
             left.len() == right.len()
-                && left.iter().all(|(name, value)| right.get(name).is_some_and(|other| same_json(value, other)))
+                && left
+                    .iter()
+                    .all(|(name, value)| right.get(name).is_some_and(|other| same_json(value, other)))
         }
         (Value::Array(left), Value::Array(right)) => {
             left.len() == right.len() && left.iter().zip(right).all(|(left, right)| same_json(left, right))
@@ -404,7 +405,9 @@ fn compare(expected: &Expected, seen: &Seen) -> Result<(), String> {
     }
     if let Some(ids) = &expected.ids {
         let found = seen.outcomes.iter().map(|outcome| match outcome {
-            Outcome::Ok { id: Some(id), .. } | Outcome::Exists { id: Some(id), .. } => Value::from(id.as_str()),
+            Outcome::Ok { id: Some(id), .. } | Outcome::Exists { id: Some(id), .. } => {
+                Value::from(id.as_str())
+            }
             _ => Value::Null,
         });
         let found: Vec<Value> = found.collect();
@@ -491,11 +494,15 @@ mod tests {
     fn a_case_that_does_not_hold_fails() {
         let connector = Connector::load("fxiaoke", None).expect("a manifest");
         let cases = Connector::built_in_cases("fxiaoke").expect("cases");
-        for (from, to) in [("limit: 100", "limit: 99"), ("Bearer KEY", "Bearer NONE"), ("[throttled]", "[ok]")] {
+        for (from, to) in
+            [("limit: 100", "limit: 99"), ("Bearer KEY", "Bearer NONE"), ("[throttled]", "[ok]")]
+        {
             assert!(cases.contains(from), "{from}");
             let results = run_cases(&connector, &cases.replace(from, to));
             assert!(results.iter().any(|result| !result.passed), "{from} → {to}");
         }
-        assert!(!run_cases(&connector, "cases: [{name: x, operation: nothing}]").iter().any(|case| case.passed));
+        assert!(
+            !run_cases(&connector, "cases: [{name: x, operation: nothing}]").iter().any(|case| case.passed)
+        );
     }
 }
