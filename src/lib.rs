@@ -2,6 +2,16 @@
 //!
 //! `ARCHITECTURE.md` is the map: the two lives (a row's and a record's), the floors and the invariants.
 
+pub mod bound;
+pub mod capture;
+pub mod cluster;
+pub mod config;
 pub mod connector;
+pub mod deliver;
+pub mod mapping;
 pub mod model;
+pub mod postgres;
+pub mod pull;
 pub mod remote;
+pub mod simulator;
+pub mod store;

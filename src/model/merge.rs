@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::model::binding::Prefer;
 use crate::model::record::{Record, same_value};
 
 /// Who wins where both sides changed the same field to different values.
@@ -134,6 +135,38 @@ pub fn merge(
     merged
 }
 
+/// The first meeting of a row and a record, with no shadow between them: a match decision, not a conflict.
+///
+/// Group by group the preferred side is right, and where it holds nothing at all the other side fills it.
+pub fn first_meeting(
+    row: &Record,
+    record: &Record,
+    groups: &[Group],
+    prefer: Prefer,
+    stamps: Stamps,
+    blank_is_null: bool,
+) -> Merged {
+    let mut merged = Merged::default();
+    let record_preferred = match prefer {
+        Prefer::Record => true,
+        Prefer::Row => false,
+        Prefer::Newest => decide(Policy::Latest, stamps) == Side::Record,
+    };
+    for group in groups {
+        let holds = |side: &Record| {
+            group.fields.iter().any(|field| !same_value(side.get(field), None, blank_is_null))
+        };
+        let from_record = if record_preferred { holds(record) } else { !holds(row) };
+        let apart = group
+            .fields
+            .iter()
+            .filter(|field| !same_value(row.get(*field), record.get(*field), blank_is_null))
+            .cloned();
+        if from_record { merged.take.extend(apart) } else { merged.give.extend(apart) }
+    }
+    merged
+}
+
 fn decide(policy: Policy, stamps: Stamps) -> Side {
     match policy {
         Policy::Local => Side::Row,
@@ -226,6 +259,18 @@ mod tests {
         let both = record(json!({"tel": "2"}));
         let merged = merge(&both, &both, &shadow, &[single("tel", Policy::Manual)], Stamps::default(), true);
         assert_eq!(merged, Merged::default());
+    }
+
+    #[test]
+    fn at_the_first_meeting_the_preferred_side_is_right_and_the_other_fills_its_gaps() {
+        let row = record(json!({"name": "Row", "tel": "1"}));
+        let remote = record(json!({"name": "Record", "level": "gold"}));
+        let groups = [single("name", Policy::Manual), single("tel", Policy::Manual), single("level", Policy::Manual)];
+        let meet = |prefer| first_meeting(&row, &remote, &groups, prefer, Stamps::default(), true);
+        let merged = meet(Prefer::Record);
+        assert_eq!((names(&merged.take), names(&merged.give)), (vec!["level", "name"], vec!["tel"]));
+        let merged = meet(Prefer::Row);
+        assert_eq!((names(&merged.take), names(&merged.give)), (vec!["level"], vec!["name", "tel"]));
     }
 
     fn any_record() -> impl Strategy<Value = Record> {

@@ -7,6 +7,7 @@
 pub mod binding;
 pub mod diff;
 pub mod key;
+pub mod lsn;
 pub mod merge;
 pub mod outcome;
 pub mod record;

@@ -26,7 +26,8 @@ pub struct RemoteRecord {
 ///
 /// Numbers are compared by value whatever their spelling (`1.50`, `1.5`, `15e-1`), to any number of digits. A
 /// null and an absent field are the same; where `blank_is_null` is set (most systems store an empty text as
-/// nothing) so is the empty text.
+/// nothing) so is the empty text. A number and a text that spells the same number are the same too: many systems
+/// answer a number that was sent with its text, and without this the two sides would rewrite each other for ever.
 pub fn same_value(left: Option<&Value>, right: Option<&Value>, blank_is_null: bool) -> bool {
     let left = present(left, blank_is_null);
     let right = present(right, blank_is_null);
@@ -50,6 +51,9 @@ fn same_present(left: &Value, right: &Value, blank_is_null: bool) -> bool {
         (Value::Number(left), Value::Number(right)) => {
             let (left, right) = (left.to_string(), right.to_string());
             left == right || canonical_number(&left) == canonical_number(&right)
+        }
+        (Value::Number(number), Value::String(text)) | (Value::String(text), Value::Number(number)) => {
+            canonical_number(text).is_some_and(|text| Some(text) == canonical_number(&number.to_string()))
         }
         (Value::Array(left), Value::Array(right)) => {
             left.len() == right.len()
@@ -121,7 +125,8 @@ mod tests {
         assert!(same_value(None, Some(&json!("")), true));
         assert!(!same_value(None, Some(&json!("")), false));
         assert!(!same_value(None, Some(&json!(0)), true));
-        assert!(!same_value(Some(&json!("1")), Some(&json!(1)), true));
+        assert!(same_value(Some(&json!("9.50")), Some(&json!(9.5)), true));
+        assert!(!same_value(Some(&json!("x1")), Some(&json!(1)), true));
     }
 
     #[test]

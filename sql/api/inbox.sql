@@ -1,0 +1,33 @@
+-- The inbox: ids of remote records to read again.
+
+create or replace function rowtwin_private.note_records(
+  p_binding integer, p_ids text[], p_why text, p_wait interval default '0'
+) returns bigint
+language sql volatile
+set search_path = pg_catalog
+as $$
+  with noted as (
+    insert into rowtwin_private.inbox as i (binding_id, remote_id, why, not_before)
+    select p_binding, id, p_why, rowtwin_private.clock() + p_wait
+    from unnest(p_ids) id
+    order by id
+    on conflict (binding_id, remote_id) do update
+    set why = excluded.why, state = 'ready', reason = null,
+        not_before = least(i.not_before, excluded.not_before)
+    returning 1)
+  select count(*) from noted
+$$;
+comment on function rowtwin_private.note_records(integer, text[], text, interval) is
+  'Puts remote ids into the inbox; an id that is there already keeps its place and is read at the earlier of the two times.';
+
+create or replace function rowtwin_private.reject_record(p_binding integer, p_id text, p_reason text) returns void
+language sql volatile
+set search_path = pg_catalog
+as $$
+  insert into rowtwin_private.inbox as i (binding_id, remote_id, why, state, reason, attempts)
+  values (p_binding, p_id, 'failed', 'rejected', p_reason, 1)
+  on conflict (binding_id, remote_id) do update
+  set why = 'failed', state = 'rejected', reason = excluded.reason, attempts = i.attempts + 1
+$$;
+comment on function rowtwin_private.reject_record(integer, text, text) is
+  'Keeps a record that could not be applied, with its reason. It is read again when the remote changes it, or by rowtwin.retry.';

@@ -1,0 +1,112 @@
+-- Limits and the circuit breaker, shared by all processes through one row per system.
+
+create or replace function rowtwin_private.take_call(
+  p_system text, p_operation text, p_backfill boolean, p_timeout interval,
+  out call_id bigint, out wait_ms bigint, out reason text
+)
+language plpgsql volatile
+set search_path = pg_catalog
+as $$
+declare
+  s rowtwin_private.system;
+  v_now timestamptz := rowtwin_private.clock();
+  v_used bigint;
+  v_until timestamptz;
+begin
+  select * into s from rowtwin_private.system where name = p_system for update;
+  if not found then
+    reason := 'unknown';
+    return;
+  end if;
+  if s.state <> 'running' then
+    reason := s.state;
+    wait_ms := 5000;
+    return;
+  end if;
+  v_until := greatest(s.throttled_until, case when s.down_since is not null then s.probe_at end);
+  if v_until > v_now then
+    reason := case when s.down_since is not null then 'down' else 'throttled' end;
+    wait_ms := ceil(extract(epoch from v_until - v_now) * 1000);
+    return;
+  end if;
+  if s.per_day is not null then
+    select coalesce(sum(u.calls), 0) into v_used from rowtwin_private.usage u
+    where u.system = p_system and u.hour >= date_trunc('day', v_now);
+    if s.used_reported_at >= date_trunc('day', v_now) then
+      v_used := greatest(v_used, s.used_reported);
+    end if;
+    if v_used >= s.per_day * case when p_backfill then 1 - s.reserve else 1 end then
+      reason := 'budget';
+      wait_ms := ceil(extract(epoch from date_trunc('day', v_now) + interval '1 day' - v_now) * 1000);
+      return;
+    end if;
+  end if;
+  if s.in_flight is not null
+     and (select count(*) from rowtwin_private.call c where c.system = p_system and c.deadline > v_now) >= s.in_flight then
+    reason := 'in flight';
+    wait_ms := 15;
+    return;
+  end if;
+  if s.per_second is not null and s.next_call_at > v_now then
+    reason := 'pace';
+    wait_ms := greatest(1, ceil(extract(epoch from s.next_call_at - v_now) * 1000));
+    return;
+  end if;
+  update rowtwin_private.system set
+    next_call_at = case when per_second is null then next_call_at
+                        else greatest(next_call_at, v_now) + make_interval(secs => 1 / per_second) end,
+    -- while the system is down a single probe goes out and all others wait for its answer
+    probe_at = case when down_since is not null then v_now + p_timeout else probe_at end
+  where name = p_system and (per_second is not null or down_since is not null);
+  insert into rowtwin_private.call (system, operation, deadline)
+  values (p_system, p_operation, v_now + p_timeout)
+  returning id into call_id;
+end
+$$;
+comment on function rowtwin_private.take_call(text, text, boolean, interval) is
+  'Asks for leave to make one call. Gives call_id, or why not (held, paused, down, throttled, budget, in flight, pace) and after how many ms to ask again. Backfills stop short of the daily budget by the reserve.';
+
+create or replace function rowtwin_private.finish_call(
+  p_call bigint, p_system text, p_outcome text, p_write boolean, p_records integer, p_millis bigint,
+  p_wait_ms bigint, p_used bigint, p_reason text
+) returns void
+language plpgsql volatile
+set search_path = pg_catalog
+as $$
+declare
+  v_now timestamptz := rowtwin_private.clock();
+  v_failed boolean := p_outcome in ('retry', 'unknown');
+begin
+  delete from rowtwin_private.call where id = p_call;
+  insert into rowtwin_private.usage as u (system, hour, calls, writes, records, errors, millis)
+  values (p_system, date_trunc('hour', v_now), 1, p_write::integer, p_records,
+          (p_outcome not in ('ok', 'exists', 'gone', 'conflict', 'reject'))::integer, p_millis)
+  on conflict (system, hour) do update set
+    calls = u.calls + 1, writes = u.writes + excluded.writes, records = u.records + excluded.records,
+    errors = u.errors + excluded.errors, millis = u.millis + excluded.millis;
+  if p_used is not null then
+    update rowtwin_private.system set used_reported = p_used, used_reported_at = v_now where name = p_system;
+  end if;
+  if p_outcome = 'throttled' then
+    update rowtwin_private.system
+    set throttled_until = v_now + make_interval(secs => coalesce(p_wait_ms, 1000 + (random() * 2000)::bigint) / 1000.0)
+    where name = p_system;
+  elsif v_failed then
+    update rowtwin_private.system set
+      failures = failures + 1,
+      down_since = case when failures >= 2 then coalesce(down_since, v_now) end,
+      -- full jitter under a ceiling that doubles up to a minute
+      probe_at = case when failures >= 2 then
+        v_now + make_interval(secs => coalesce(p_wait_ms / 1000.0, 0.2 + random() * least(60, 0.5 * 2 ^ least(failures - 2, 10)))) end
+    where name = p_system;
+  elsif p_outcome = 'misconfigured' then
+    update rowtwin_private.system set state = 'held', held_reason = coalesce(p_reason, 'the system refuses our sign-in or requests'), changed_at = v_now
+    where name = p_system and state = 'running';
+  else
+    update rowtwin_private.system set failures = 0, down_since = null, probe_at = null
+    where name = p_system and (failures > 0 or down_since is not null);
+  end if;
+end
+$$;
+comment on function rowtwin_private.finish_call(bigint, text, text, boolean, integer, bigint, bigint, bigint, text) is
+  'Ends a call: books it, and moves the circuit breaker. Three failures in a row take the system down until a probe succeeds; a throttled answer makes everybody wait; a misconfigured one holds the system until a person resumes it.';

@@ -1,0 +1,222 @@
+-- The outbox: mark, claim, begin to send, settle. The only writers of the tables outbox and link on the way out.
+
+create or replace function rowtwin_private.mark_rows(
+  p_bindings integer[], p_keys text[], p_positions pg_lsn[], p_changed_at timestamptz[], p_actors text[]
+) returns bigint
+language sql volatile
+set search_path = pg_catalog
+as $$
+  with marked as (
+    insert into rowtwin_private.outbox as o (binding_id, key, position, changed_at, since, actor, not_before)
+    select m.binding_id, m.key, m.position, m.changed_at, m.changed_at, m.actor, m.changed_at + b.settle_after
+    from unnest(p_bindings, p_keys, p_positions, p_changed_at, p_actors)
+           as m (binding_id, key, position, changed_at, actor)
+    join rowtwin_private.binding b on b.id = m.binding_id
+    order by m.binding_id, m.key
+    on conflict (binding_id, key) do update set
+      generation = o.generation + 1,
+      position   = greatest(o.position, excluded.position),
+      changed_at = greatest(o.changed_at, excluded.changed_at),
+      actor      = coalesce(excluded.actor, o.actor),
+      -- an edit may be the mend of what was rejected, so it is looked at again
+      state      = case when o.state = 'rejected' then 'ready' else o.state end,
+      attempts   = case when o.state = 'rejected' then 0 else o.attempts end,
+      reason     = case when o.state = 'rejected' then null else o.reason end,
+      field      = case when o.state = 'rejected' then null else o.field end,
+      not_before = case when o.state = 'rejected' or o.attempts = 0 then excluded.not_before else o.not_before end
+    returning 1)
+  select count(*) from marked
+$$;
+comment on function rowtwin_private.mark_rows(integer[], text[], pg_lsn[], timestamptz[], text[]) is
+  'Puts keys into the outbox, or raises the generation of those that are there. Marking twice does no harm. Each (binding, key) may appear once a call.';
+
+create or replace function rowtwin_private.mark_later(p_binding integer, p_keys text[]) returns bigint
+language sql volatile
+set search_path = pg_catalog
+as $$
+  select rowtwin_private.mark_rows(
+    array_fill(p_binding, array[cardinality(p_keys)]), p_keys,
+    array_fill(pg_current_wal_insert_lsn(), array[cardinality(p_keys)]),
+    array_fill(rowtwin_private.clock(), array[cardinality(p_keys)]),
+    array_fill(null::text, array[cardinality(p_keys)]))
+$$;
+comment on function rowtwin_private.mark_later(integer, text[]) is
+  'Marks keys of one binding to be looked at although no change of theirs was captured (resync, repair, first comparison).';
+
+create or replace function rowtwin_private.rescue_outbox() returns bigint
+language sql volatile
+set search_path = pg_catalog
+as $$
+  with rescued as (
+    update rowtwin_private.outbox
+    set state = 'ready', lease = null, lease_until = null, claimed = null
+    where state = 'sending' and lease_until < rowtwin_private.clock()
+    returning 1)
+  select count(*) from rescued
+$$;
+comment on function rowtwin_private.rescue_outbox() is
+  'Makes entries ready again whose lease ran out: their process died or was paused. Creates among them are looked up before anything is sent, since their link says creating.';
+
+create or replace function rowtwin_private.claim(
+  p_binding integer, p_limit integer, p_lease uuid, p_lease_for interval
+) returns table (key text, generation bigint, changed_at timestamptz, attempts integer, actor text)
+language sql volatile
+set search_path = pg_catalog
+as $$
+  with picked as (
+    select o.key from rowtwin_private.outbox o
+    where o.binding_id = p_binding and o.state = 'ready' and o.not_before <= rowtwin_private.clock()
+    order by o.not_before, o.since
+    limit p_limit
+    for update skip locked)
+  update rowtwin_private.outbox o
+  set state = 'sending', lease = p_lease, lease_until = rowtwin_private.clock() + p_lease_for, claimed = o.generation
+  from picked
+  where o.binding_id = p_binding and o.key = picked.key
+  returning o.key, o.generation, o.changed_at, o.attempts, o.actor
+$$;
+comment on function rowtwin_private.claim(integer, integer, uuid, interval) is
+  'Takes up to p_limit ready keys under a lease. While a key is sending no other turn sends it and no page is applied to it.';
+
+create or replace function rowtwin_private.begin_send(
+  p_binding integer, p_lease uuid, p_lease_for interval,
+  p_keys text[], p_revisions bigint[], p_attempts uuid[], p_intents jsonb[]
+) returns table (key text)
+language plpgsql volatile
+set search_path = pg_catalog
+as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := rowtwin_private.clock();
+begin
+  -- a page that is being applied to these links commits first; what it changed is looked at again
+  perform 1 from rowtwin_private.link l
+  where l.binding_id = p_binding and l.key = any (p_keys)
+  order by l.key
+  for update;
+
+  insert into rowtwin_private.link as l (binding_id, key, state, attempt, attempted_at, intent, settled_at)
+  select p_binding, w.key, 'creating', w.attempt, v_now, w.intent, v_now
+  from unnest(p_keys, p_revisions, p_attempts, p_intents) as w (key, revision, attempt, intent)
+  join rowtwin_private.outbox o on o.binding_id = p_binding and o.key = w.key
+  where w.attempt is not null and o.lease = p_lease and o.lease_until > v_now
+  order by w.key
+  on conflict (binding_id, key) do update
+  set attempted_at = excluded.attempted_at, intent = excluded.intent
+  where l.state = 'creating' and l.attempt = excluded.attempt;
+
+  -- only what is still ours: a process that was paused past its lease sends nothing
+  return query
+  update rowtwin_private.outbox o
+  set lease_until = v_now + p_lease_for
+  from unnest(p_keys, p_revisions, p_attempts) as w (key, revision, attempt)
+  left join rowtwin_private.link l on l.binding_id = p_binding and l.key = w.key
+  where o.binding_id = p_binding and o.key = w.key and o.lease = p_lease and o.lease_until > v_now
+    and case when w.attempt is null then coalesce(l.revision, 0) = w.revision
+             else l.state = 'creating' and l.attempt = w.attempt end
+  returning o.key;
+end
+$$;
+comment on function rowtwin_private.begin_send(integer, uuid, interval, text[], bigint[], uuid[], jsonb[]) is
+  'The last check before a call: returns the keys whose lease still holds and whose link did not change since it was looked at (revision 0: no link). Commits the intent of creates (attempt not null) and renews the lease.';
+
+create or replace function rowtwin_private.settle(p_binding integer, p_lease uuid, p_results jsonb) returns table (key text, settled boolean)
+language plpgsql volatile
+set search_path = pg_catalog
+as $$
+#variable_conflict use_column
+declare
+  r record;
+  v_now timestamptz := rowtwin_private.clock();
+  v_other text;
+  v_ok boolean;
+begin
+  for r in
+    select * from jsonb_to_recordset(p_results) as x (
+      key text, verdict text, link text, remote_id text, version text, remote_ms bigint, reference text, shadow jsonb,
+      attempt uuid, field text, reason text, wait_ms bigint, effect text, before jsonb, after jsonb, actor text, side text)
+    order by key
+  loop
+    v_ok := true;
+    if r.link = 'linked' then
+      select l.key into v_other from rowtwin_private.link l
+      where l.binding_id = p_binding and l.remote_id = r.remote_id and l.key <> r.key;
+      if found then
+        v_ok := false;
+        r.verdict := 'rejected';
+        r.field := null;
+        r.reason := format('record %s is already the twin of row %s', r.remote_id, v_other);
+        r.effect := 'reject';
+        delete from rowtwin_private.link l where l.binding_id = p_binding and l.key = r.key and l.state = 'creating';
+      else
+        insert into rowtwin_private.link as l
+          (binding_id, key, state, remote_id, shadow, version, remote_ms, reference, settled_at)
+        values (p_binding, r.key, 'linked', r.remote_id, r.shadow, r.version, r.remote_ms, r.reference, v_now)
+        on conflict (binding_id, key) do update set
+          state = 'linked', remote_id = excluded.remote_id, shadow = excluded.shadow,
+          version = coalesce(excluded.version, l.version), remote_ms = coalesce(excluded.remote_ms, l.remote_ms),
+          reference = coalesce(excluded.reference, l.reference), attempt = null, attempted_at = null, intent = null,
+          revision = l.revision + 1, settled_at = v_now;
+      end if;
+    elsif r.link = 'unlinked' then
+      delete from rowtwin_private.link l where l.binding_id = p_binding and l.key = r.key;
+    elsif r.link = 'kept' then
+      update rowtwin_private.link l set state = 'kept', attempt = null, revision = l.revision + 1, settled_at = v_now
+      where l.binding_id = p_binding and l.key = r.key;
+    end if;
+
+    if r.verdict = 'done' then
+      delete from rowtwin_private.outbox o
+      where o.binding_id = p_binding and o.key = r.key and o.lease = p_lease and o.generation = o.claimed;
+      update rowtwin_private.outbox o
+      set state = 'ready', lease = null, lease_until = null, claimed = null, attempts = 0, reason = null, field = null
+      where o.binding_id = p_binding and o.key = r.key and o.lease = p_lease;
+    elsif r.verdict = 'again' then
+      update rowtwin_private.outbox o
+      set state = 'ready', lease = null, lease_until = null, claimed = null,
+          attempts = o.attempts + case when r.reason is null then 0 else 1 end,
+          reason = r.reason, field = r.field,
+          not_before = v_now + make_interval(secs => coalesce(r.wait_ms, 0) / 1000.0)
+      where o.binding_id = p_binding and o.key = r.key and o.lease = p_lease;
+    elsif r.verdict in ('rejected', 'held', 'doubtful') then
+      -- a change that came meanwhile may be the mend of a rejection
+      update rowtwin_private.outbox o
+      set state = case when r.verdict = 'rejected' and o.generation <> o.claimed then 'ready' else r.verdict end,
+          lease = null, lease_until = null, claimed = null, attempts = o.attempts + 1,
+          reason = coalesce(r.reason, 'no reason given'), field = r.field
+      where o.binding_id = p_binding and o.key = r.key and o.lease = p_lease;
+    else
+      raise exception 'settle: unknown verdict % for key %', r.verdict, r.key;
+    end if;
+
+    if r.effect is not null then
+      insert into rowtwin_private.journal (at, binding_id, key, remote_id, side, effect, before, after, actor, attempt, reason)
+      values (v_now, p_binding, r.key, r.remote_id, coalesce(r.side, 'remote'), r.effect, r.before, r.after, r.actor, r.attempt, r.reason);
+    end if;
+    key := r.key;
+    settled := v_ok;
+    return next;
+  end loop;
+end
+$$;
+comment on function rowtwin_private.settle(integer, uuid, jsonb) is
+  'Ends a delivery, one transaction for the batch: moves the links and their shadows, journals the effects, and removes, reschedules or parks the outbox entries that the lease still holds. A link is recorded even if the lease was lost, since the record exists.';
+
+create or replace function rowtwin_private.all_visible(p_xids bigint[]) returns boolean
+language sql volatile
+set search_path = pg_catalog
+as $$
+  with snapshot as (select pg_current_snapshot() as s),
+  bounds as (select s, pg_snapshot_xmax(s)::text::numeric as xmax from snapshot),
+  full_ids as (
+    -- the stream names transactions by their low 32 bits: take the id nearest to the newest one
+    select s, case when (xmax - mod(xmax, 4294967296) + x) > xmax + 2147483648
+                   then xmax - mod(xmax, 4294967296) + x - 4294967296
+                   when (xmax - mod(xmax, 4294967296) + x) < xmax - 2147483648
+                   then xmax - mod(xmax, 4294967296) + x + 4294967296
+                   else xmax - mod(xmax, 4294967296) + x end as id
+    from bounds, unnest(p_xids) x)
+  select coalesce(bool_and(pg_visible_in_snapshot(id::text::xid8, s)), true) from full_ids
+$$;
+comment on function rowtwin_private.all_visible(bigint[]) is
+  'Whether these transactions can be seen already. The stream delivers a commit as soon as it is in the WAL, which may be before others see it (long before, with synchronous replication): a mark looked at too early would find the old row.';

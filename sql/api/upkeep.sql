@@ -1,0 +1,34 @@
+-- Upkeep: journal partitions.
+
+create or replace function rowtwin_private.keep_journal(p_days integer) returns integer
+language plpgsql volatile set search_path = pg_catalog
+as $$
+declare
+  v_day date;
+  v_name text;
+  v_count integer := 0;
+  r record;
+begin
+  for i in 0..2 loop
+    v_day := (rowtwin_private.clock() at time zone 'UTC')::date + i;
+    v_name := 'journal_' || to_char(v_day, 'YYYYMMDD');
+    if to_regclass('rowtwin_private.' || v_name) is null
+       and not exists (select 1 from rowtwin_private.journal_other o
+                       where o.at >= v_day::timestamp at time zone 'UTC' and o.at < (v_day + 1)::timestamp at time zone 'UTC') then
+      execute format('create table rowtwin_private.%I partition of rowtwin_private.journal for values from (%L) to (%L)',
+                     v_name, v_day::timestamp at time zone 'UTC', (v_day + 1)::timestamp at time zone 'UTC');
+      v_count := v_count + 1;
+    end if;
+  end loop;
+  for r in
+    select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = 'rowtwin_private' and c.relname ~ '^journal_\d{8}$'
+      and to_date(substr(c.relname, 9), 'YYYYMMDD') < (rowtwin_private.clock() at time zone 'UTC')::date - p_days
+  loop
+    execute format('drop table rowtwin_private.%I', r.relname);
+    v_count := v_count + 1;
+  end loop;
+  delete from rowtwin_private.call where deadline < rowtwin_private.clock() - interval '1 hour';
+  return v_count;
+end $$;
+comment on function rowtwin_private.keep_journal(integer) is 'Makes the journal''s partitions of today and the next two days and drops those older than p_days. Returns how many it made or dropped.';

@@ -1,0 +1,124 @@
+-- What people read. Stable names; everything else about the state may change.
+
+create or replace view rowtwin.status as
+select b.table_name, b.system, b.object,
+       case when not b.active then 'not configured'
+            when s.state <> 'running' then 'system ' || s.state
+            when b.state <> 'running' then b.state
+            when s.down_since is not null then 'system down'
+            when b.pulls and b.backfilled_at is null then 'backfilling'
+            else 'running' end as state,
+       (select count(*) from rowtwin_private.link l where l.binding_id = b.id and l.state = 'linked') as linked,
+       o.waiting, o.rejected, o.doubtful, o.held,
+       i.waiting as to_read, i.rejected as unreadable,
+       (select count(*) from rowtwin_private.conflict c where c.binding_id = b.id and c.winner = 'held' and c.resolved_at is null) as conflicts_open,
+       (select count(*) from rowtwin_private.conflict c where c.binding_id = b.id) as conflicts,
+       o.oldest as waiting_since,
+       b.last_poll_at, b.backfilled_at,
+       coalesce(b.held_reason, s.held_reason, b.last_error) as reason
+from rowtwin_private.binding b
+join rowtwin_private.system s on s.name = b.system
+cross join lateral (
+  select count(*) filter (where x.state in ('ready', 'sending')) as waiting,
+         count(*) filter (where x.state = 'rejected') as rejected,
+         count(*) filter (where x.state = 'doubtful') as doubtful,
+         count(*) filter (where x.state = 'held') as held,
+         min(x.since) filter (where x.state in ('ready', 'sending')) as oldest
+  from rowtwin_private.outbox x where x.binding_id = b.id) o
+cross join lateral (
+  select count(*) filter (where x.state = 'ready') as waiting, count(*) filter (where x.state = 'rejected') as rejected
+  from rowtwin_private.inbox x where x.binding_id = b.id) i
+order by b.table_name, b.system, b.object;
+comment on view rowtwin.status is 'One line per binding: how many rows are linked, waiting, rejected, in conflict, and since when.';
+
+create or replace view rowtwin.systems as
+select s.name, s.connector, s.state, s.held_reason, s.identity, s.down_since,
+       case when s.down_since is not null then s.probe_at end as next_probe_at,
+       s.throttled_until, s.per_second, s.in_flight, s.per_day,
+       coalesce(u.calls, 0) as calls_today, coalesce(u.changes, 0) as changes_today,
+       greatest(coalesce(u.changes, 0) - coalesce(u.writes, 0), 0) as calls_saved_today,
+       coalesce(u.errors, 0) as errors_today
+from rowtwin_private.system s
+left join lateral (
+  select sum(x.calls) as calls, sum(x.writes) as writes, sum(x.changes) as changes, sum(x.errors) as errors
+  from rowtwin_private.usage x where x.system = s.name and x.hour >= date_trunc('day', now())) u on true
+order by s.name;
+comment on view rowtwin.systems is 'One line per remote system: whether it answers, its limits, and what it cost today.';
+
+create or replace view rowtwin.outbox as
+select b.table_name, b.system, b.object, o.key, o.state, o.since, o.changed_at, o.attempts,
+       nullif(o.not_before, '-infinity') as not_before, o.field, o.reason, o.actor, l.remote_id
+from rowtwin_private.outbox o
+join rowtwin_private.binding b on b.id = o.binding_id
+left join rowtwin_private.link l on l.binding_id = o.binding_id and l.key = o.key;
+comment on view rowtwin.outbox is 'Rows on their way to a system, with what keeps them.';
+
+create or replace view rowtwin.rejected as
+select table_name, system, object, key, field, reason, attempts, since, changed_at from rowtwin.outbox where state = 'rejected';
+comment on view rowtwin.rejected is 'Rows that a system, or a check before it, refused. Edit the row and it goes again by itself; or rowtwin.retry, rowtwin.discard.';
+
+create or replace view rowtwin.doubtful as
+select o.table_name, o.system, o.object, o.key, l.attempt, l.attempted_at, o.reason, o.attempts
+from rowtwin.outbox o
+join rowtwin_private.binding b on b.table_name = o.table_name and b.system = o.system and b.object = o.object
+join rowtwin_private.link l on l.binding_id = b.id and l.key = o.key
+where o.state = 'doubtful';
+comment on view rowtwin.doubtful is 'Creates whose answer was lost and that cannot be looked up. rowtwin.resolve_doubt says what became of them.';
+
+create or replace view rowtwin.inbox as
+select b.table_name, b.system, b.object, i.remote_id, i.why, i.state, i.since, i.attempts,
+       nullif(i.not_before, '-infinity') as not_before, i.reason, l.key
+from rowtwin_private.inbox i
+join rowtwin_private.binding b on b.id = i.binding_id
+left join rowtwin_private.link l on l.binding_id = i.binding_id and l.remote_id = i.remote_id;
+comment on view rowtwin.inbox is 'Remote records that are to be read again, and those that could not be applied, with the reason.';
+
+create or replace view rowtwin.conflicts as
+select c.id, b.table_name, b.system, b.object, c.key, c.remote_id, c.field,
+       c.shadow as was, c.row_value, c.record_value, c.winner, c.policy, c.decided_at, c.resolved_at, c.resolved_by
+from rowtwin_private.conflict c
+join rowtwin_private.binding b on b.id = c.binding_id;
+comment on view rowtwin.conflicts is 'Fields that both sides changed, with what it was, both values and who won. The value that lost is kept here.';
+
+create or replace view rowtwin.links as
+select b.table_name, b.system, b.object, l.key, l.remote_id, l.state, l.shadow, l.version, l.settled_at
+from rowtwin_private.link l
+join rowtwin_private.binding b on b.id = l.binding_id;
+comment on view rowtwin.links is 'Which row is the twin of which record, and the record as both sides last knew it.';
+
+create or replace view rowtwin.journal as
+select j.id, j.at, b.table_name, b.system, b.object, j.key, j.remote_id, j.side, j.effect, j.before, j.after, j.actor, j.reason
+from rowtwin_private.journal j
+join rowtwin_private.binding b on b.id = j.binding_id;
+comment on view rowtwin.journal is 'What was written where, with the fields before and after, and on whose behalf.';
+
+create or replace view rowtwin.usage as
+select system, hour, changes, calls, writes, records, errors, millis, greatest(changes - writes, 0) as calls_saved
+from rowtwin_private.usage;
+comment on view rowtwin.usage is 'Per system and hour: row changes captured, calls made, and how many calls coalescing and batching saved.';
+
+create or replace view rowtwin.slot as
+select c.slot, c.publication,
+       case when s.slot_name is null then 'missing' when s.active then 'streaming' else 'idle' end as state,
+       s.wal_status,
+       pg_wal_lsn_diff(pg_current_wal_lsn(), s.restart_lsn)::bigint as retained_bytes,
+       pg_wal_lsn_diff(pg_current_wal_lsn(), s.confirmed_flush_lsn)::bigint as lag_bytes,
+       s.confirmed_flush_lsn as confirmed, s.safe_wal_size, c.changes, c.last_at
+from rowtwin_private.capture c
+left join pg_replication_slots s on s.slot_name = c.slot;
+comment on view rowtwin.slot is 'The replication slot: whether somebody streams from it, and how much WAL it retains.';
+
+create or replace view rowtwin.lag as
+select b.table_name, b.system, b.object,
+       (select count(*) from rowtwin_private.outbox o where o.binding_id = b.id and o.state in ('ready', 'sending')) as to_remote,
+       (select extract(epoch from rowtwin_private.clock() - min(o.since))::bigint from rowtwin_private.outbox o where o.binding_id = b.id and o.state in ('ready', 'sending')) as oldest_seconds,
+       extract(epoch from rowtwin_private.clock() - b.last_poll_at)::bigint as poll_age_seconds
+from rowtwin_private.binding b where b.active;
+comment on view rowtwin.lag is 'How far each side is behind: rows waiting for a remote, and how old the last complete poll is, in seconds.';
+
+create or replace view rowtwin.freshness as
+select b.table_name, min(b.last_poll_at) filter (where b.pulls) as remote_edits_seen_until,
+       bool_and(b.backfilled_at is not null or not b.pulls) as complete
+from rowtwin_private.binding b where b.active
+group by b.table_name;
+comment on view rowtwin.freshness is 'Per table: up to when remote edits are in it, and whether the first reading of every system is complete.';

@@ -1,0 +1,308 @@
+//! Marks: from decoded changes to the keys that must be looked at. Pure.
+//!
+//! Changes of a transaction are gathered until its end, because a tag at its end may take marks back: what we wrote
+//! ourselves must not go back to where it came from (R6). A transaction with very many keys gives its marks up
+//! early instead of growing; a mark too many does no harm. This is sound with protocol 1 alone, where a transaction
+//! arrives after its commit: a mark that is looked at before the commit would be gone when the change appears.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::{Duration, SystemTime};
+
+use serde::Deserialize;
+
+use crate::capture::pgoutput::{Message, Relation, Tuple, TupleValue};
+use crate::model::key::encode_key;
+use crate::model::lsn::Lsn;
+use crate::store::outbox::Mark;
+
+/// Marks of one transaction kept back for its tag; beyond that they are given up early.
+const KEPT_BACK: usize = 50_000;
+
+/// A table that capture watches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchedTable {
+    /// The primary key's columns in order.
+    pub key: Vec<String>,
+    /// The bindings that push this table.
+    pub bindings: Vec<i32>,
+}
+
+/// The watched tables by (schema, name).
+pub type Watched = HashMap<(String, String), WatchedTable>;
+
+/// What cannot be taken in.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum MarkError {
+    /// A change names a table that was not described before.
+    #[error("the stream changed a table (oid {0}) that it did not describe")]
+    UnknownRelation(u32),
+    /// The stream does not carry a column of the primary key.
+    #[error(
+        "the changes of {table} do not carry the key column {column}; run `rowtwin init` to renew the publication"
+    )]
+    KeyMissing { table: String, column: String },
+}
+
+/// What is ready to be written to the outbox.
+#[derive(Debug, Default)]
+pub struct Batch {
+    pub marks: Vec<Mark>,
+    /// (binding, old key, new key), in order.
+    pub moves: Vec<(i32, String, String)>,
+    /// Bindings whose table was truncated.
+    pub truncated: BTreeSet<i32>,
+    /// Row changes per binding that the marks stand for.
+    pub changes: BTreeMap<i32, i64>,
+    /// Transactions (32-bit ids) that the marks come from: they must be visible before the marks are.
+    pub xids: BTreeSet<u32>,
+    /// What may be confirmed to the slot once the batch has committed.
+    pub confirm: Lsn,
+}
+
+impl Batch {
+    /// Whether there is anything to write.
+    pub fn is_empty(&self) -> bool {
+        self.marks.is_empty() && self.moves.is_empty() && self.truncated.is_empty()
+    }
+}
+
+/// The tag that ends a transaction of ours.
+#[derive(Deserialize)]
+struct Tag {
+    binding: i32,
+    keys: Vec<String>,
+}
+
+struct Described {
+    table: String,
+    bindings: Vec<i32>,
+    /// Places of the key columns in the stream's tuples.
+    key: Vec<usize>,
+}
+
+#[derive(Default)]
+struct Open {
+    xid: u32,
+    committed_at: Option<SystemTime>,
+    position: Lsn,
+    actor: Option<String>,
+    keys: BTreeSet<(i32, String)>,
+    changes: BTreeMap<i32, i64>,
+}
+
+/// Gathers marks from messages.
+pub struct Collector {
+    watched: Watched,
+    relations: HashMap<u32, Option<Described>>,
+    open: Option<Open>,
+    ready: BTreeMap<(i32, String), Mark>,
+    moves: Vec<(i32, String, String)>,
+    truncated: BTreeSet<i32>,
+    changes: BTreeMap<i32, i64>,
+    xids: BTreeSet<u32>,
+    confirm: Lsn,
+}
+
+impl Collector {
+    /// An empty collector; `from` is where the stream starts.
+    pub fn new(watched: Watched, from: Lsn) -> Self {
+        Self {
+            watched,
+            relations: HashMap::new(),
+            open: None,
+            ready: BTreeMap::new(),
+            moves: Vec::new(),
+            truncated: BTreeSet::new(),
+            changes: BTreeMap::new(),
+            xids: BTreeSet::new(),
+            confirm: from,
+        }
+    }
+
+    /// Marks that are ready to be written.
+    pub fn waiting(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Whether nothing is gathered and no transaction is open: the server's position may then be confirmed as it is.
+    pub fn is_idle(&self) -> bool {
+        self.open.is_none() && self.ready.is_empty() && self.moves.is_empty() && self.truncated.is_empty()
+    }
+
+    /// The server has nothing for us up to `position`.
+    pub fn advance(&mut self, position: Lsn) {
+        if self.is_idle() {
+            self.confirm = self.confirm.max(position);
+        }
+    }
+
+    /// Takes one message in.
+    ///
+    /// # Errors
+    /// [`MarkError`] when the stream does not fit the tables; nothing of the message was taken then.
+    pub fn take(&mut self, message: &Message<'_>) -> Result<(), MarkError> {
+        match message {
+            Message::Begin { final_lsn, commit_time_us, xid } => {
+                self.open = Some(Open {
+                    xid: *xid,
+                    committed_at: Some(from_unix_us(*commit_time_us)),
+                    position: *final_lsn,
+                    ..Open::default()
+                });
+            }
+            Message::Commit { end_lsn, .. } => {
+                self.release();
+                self.open = None;
+                self.confirm = self.confirm.max(*end_lsn);
+            }
+            Message::Relation { relation, .. } => self.describe(relation)?,
+            Message::Insert { relation, new, .. } => self.mark(*relation, new)?,
+            Message::Update { relation, old, new, .. } => {
+                if let Some(old) = old {
+                    self.moved(*relation, &old.tuple(), new)?;
+                }
+                self.mark(*relation, new)?;
+            }
+            Message::Delete { relation, old, .. } => self.mark(*relation, &old.tuple())?,
+            Message::Truncate { relations, .. } => {
+                for relation in relations.iter() {
+                    if let Some(described) = self.relations.get(&relation).and_then(Option::as_ref) {
+                        self.truncated.extend(&described.bindings);
+                    }
+                }
+            }
+            Message::Logical { transactional: true, prefix, content, .. } => self.logical(prefix, content),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Takes out what is ready; the open transaction stays.
+    pub fn drain(&mut self) -> Batch {
+        Batch {
+            marks: std::mem::take(&mut self.ready).into_values().collect(),
+            moves: std::mem::take(&mut self.moves),
+            truncated: std::mem::take(&mut self.truncated),
+            changes: std::mem::take(&mut self.changes),
+            xids: std::mem::take(&mut self.xids),
+            confirm: self.confirm,
+        }
+    }
+
+    fn describe(&mut self, relation: &Relation<'_>) -> Result<(), MarkError> {
+        let name = (relation.schema.to_owned(), relation.name.to_owned());
+        let Some(watched) = self.watched.get(&name) else {
+            self.relations.insert(relation.id, None);
+            return Ok(());
+        };
+        let table = format!("{}.{}", name.0, name.1);
+        let key = watched
+            .key
+            .iter()
+            .map(|column| {
+                relation
+                    .columns
+                    .iter()
+                    .position(|present| present.name == column)
+                    .ok_or_else(|| MarkError::KeyMissing { table: table.clone(), column: column.clone() })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let described = Described { table, bindings: watched.bindings.clone(), key };
+        self.relations.insert(relation.id, Some(described));
+        Ok(())
+    }
+
+    fn key_of(&self, relation: u32, tuple: &Tuple<'_>) -> Result<Option<(&[i32], String)>, MarkError> {
+        let described = self.relations.get(&relation).ok_or(MarkError::UnknownRelation(relation))?;
+        let Some(described) = described else { return Ok(None) };
+        let texts = described
+            .key
+            .iter()
+            .map(|place| match tuple.get(*place) {
+                Some(TupleValue::Text(text)) => Ok(String::from_utf8_lossy(text).into_owned()),
+                _ => Err(MarkError::KeyMissing {
+                    table: described.table.clone(),
+                    column: format!("number {}", place + 1),
+                }),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Some((&described.bindings, encode_key(&texts))))
+    }
+
+    fn mark(&mut self, relation: u32, tuple: &Tuple<'_>) -> Result<(), MarkError> {
+        let Some((bindings, key)) = self.key_of(relation, tuple)? else { return Ok(()) };
+        let bindings = bindings.to_vec();
+        let open = self.open.get_or_insert_default();
+        for binding in bindings {
+            open.keys.insert((binding, key.clone()));
+            *open.changes.entry(binding).or_default() += 1;
+        }
+        if open.keys.len() >= KEPT_BACK {
+            self.release();
+        }
+        Ok(())
+    }
+
+    fn moved(&mut self, relation: u32, old: &Tuple<'_>, new: &Tuple<'_>) -> Result<(), MarkError> {
+        let Some((bindings, old)) = self.key_of(relation, old)? else { return Ok(()) };
+        let bindings = bindings.to_vec();
+        let Some((_, new)) = self.key_of(relation, new)? else { return Ok(()) };
+        if old != new {
+            let open = self.open.get_or_insert_default();
+            for binding in bindings {
+                self.moves.push((binding, old.clone(), new.clone()));
+                open.keys.insert((binding, old.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    fn logical(&mut self, prefix: &str, content: &[u8]) {
+        let Some(open) = &mut self.open else { return };
+        match prefix {
+            "rowtwin" => {
+                // a tag that cannot be read only costs a look
+                if let Ok(tag) = serde_json::from_slice::<Tag>(content) {
+                    for key in tag.keys {
+                        if open.keys.remove(&(tag.binding, key))
+                            && let Some(count) = open.changes.get_mut(&tag.binding)
+                        {
+                            *count -= 1;
+                        }
+                    }
+                }
+            }
+            "rowtwin.actor" => open.actor = Some(String::from_utf8_lossy(content).into_owned()),
+            _ => {}
+        }
+    }
+
+    /// Moves the open transaction's marks to the ready ones.
+    fn release(&mut self) {
+        let Some(open) = &mut self.open else { return };
+        let changed_at = open.committed_at.unwrap_or(SystemTime::UNIX_EPOCH);
+        if !open.keys.is_empty() {
+            self.xids.insert(open.xid);
+        }
+        for (binding, key) in std::mem::take(&mut open.keys) {
+            let mark = Mark {
+                binding,
+                key: key.clone(),
+                position: open.position.0,
+                changed_at,
+                actor: open.actor.clone(),
+            };
+            self.ready.insert((binding, key), mark);
+        }
+        for (binding, count) in std::mem::take(&mut open.changes) {
+            if count > 0 {
+                *self.changes.entry(binding).or_default() += count;
+            }
+        }
+    }
+}
+
+fn from_unix_us(us: i64) -> SystemTime {
+    let magnitude = Duration::from_micros(us.unsigned_abs());
+    if us >= 0 { SystemTime::UNIX_EPOCH + magnitude } else { SystemTime::UNIX_EPOCH - magnitude }
+}

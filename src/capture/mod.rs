@@ -1,0 +1,5 @@
+//! WAL → outbox: what changed in the mirror tables becomes keys to look at.
+
+pub mod marks;
+pub mod pgoutput;
+pub mod stream;

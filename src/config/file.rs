@@ -1,0 +1,299 @@
+//! The shape of `rowtwin.yaml`. These types are its JSON Schema too.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::model::binding::{DeletePolicy, Direction, OverwriteCheck, Prefer};
+use crate::model::merge::Policy;
+
+/// The whole file.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RowtwinFile {
+    /// The mirror database; without it `ROWTWIN_DATABASE_URL` names it.
+    #[serde(default)]
+    pub database: DatabaseFile,
+    /// The remote systems, by a name of your choice.
+    pub systems: BTreeMap<String, SystemFile>,
+    /// The tables of the mirror and what each is bound to, by their name with schema: `sales.customer`.
+    pub tables: BTreeMap<String, TableFile>,
+    /// What the process itself offers.
+    #[serde(default)]
+    pub serve: ServeFile,
+}
+
+/// The mirror database.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseFile {
+    /// `postgres://user@host:port/database?sslmode=require`, or `{env: NAME}`.
+    #[serde(default)]
+    pub url: Option<Setting>,
+    /// The replication slot (default `rowtwin`).
+    #[serde(default)]
+    pub slot: Option<String>,
+    /// The publication (default `rowtwin`).
+    #[serde(default)]
+    pub publication: Option<String>,
+    /// How many days the journal is kept (default 30).
+    #[serde(default)]
+    pub journal_days: Option<u32>,
+}
+
+/// What the process offers to others, on loopback.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServeFile {
+    /// Port for `/metrics` and `/health`; 0 takes any free one; without it nothing is served.
+    #[serde(default)]
+    pub port: Option<u16>,
+}
+
+/// A remote account.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SystemFile {
+    /// The connector: a built-in name (`rowtwin connector list`) or the path of a manifest.
+    pub connector: String,
+    /// What the connector asks for; `rowtwin connector show NAME` lists it.
+    #[serde(default)]
+    pub settings: BTreeMap<String, Setting>,
+    /// Limits that overrule the connector's own.
+    #[serde(default)]
+    pub limits: LimitsFile,
+}
+
+/// A value, or where to find it: `{env: NAME}` or `{file: PATH}`. Secrets must be found, not written.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Setting {
+    Env { env: String },
+    File { file: String },
+    Plain(Value),
+}
+
+impl<'de> Deserialize<'de> for Setting {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        let named = |name: &str| {
+            value
+                .as_object()
+                .filter(|map| map.len() == 1)
+                .and_then(|map| map.get(name))
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
+        if let Some(env) = named("env") {
+            return Ok(Self::Env { env });
+        }
+        if let Some(file) = named("file") {
+            return Ok(Self::File { file });
+        }
+        Ok(Self::Plain(value))
+    }
+}
+
+impl JsonSchema for Setting {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Setting".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "A value, or where to find it: {env: NAME} or {file: PATH}. Secrets must be found, not written.",
+            "anyOf": [
+                {"type": ["string", "number", "boolean"]},
+                {"type": "object", "properties": {"env": {"type": "string"}}, "required": ["env"], "additionalProperties": false},
+                {"type": "object", "properties": {"file": {"type": "string"}}, "required": ["file"], "additionalProperties": false}
+            ]
+        })
+    }
+}
+
+/// Limits of a system.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsFile {
+    /// Calls per second, over all processes.
+    #[serde(default)]
+    pub per_second: Option<f64>,
+    /// Calls at the same time, over all processes.
+    #[serde(default)]
+    pub in_flight: Option<u32>,
+    /// Calls per day.
+    #[serde(default)]
+    pub per_day: Option<u64>,
+    /// Share of the day's calls that backfills leave for people's edits (default `20%`).
+    #[serde(default)]
+    pub reserve: Option<String>,
+}
+
+/// A table of the mirror.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TableFile {
+    /// The objects that this table is bound to.
+    pub bindings: Vec<BindingFile>,
+}
+
+/// One table tied to one object of one system.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BindingFile {
+    /// The system's name, from `systems`.
+    pub system: String,
+    /// The object's name in the system: `AccountObj`, `BD_Customer`, `party.party`.
+    pub object: String,
+    /// Column → field.
+    pub fields: BTreeMap<String, Field>,
+    /// Which way the binding flows (default `both`).
+    #[serde(default)]
+    pub direction: Direction,
+    /// Fields by which a row and a record that are not linked yet are recognised as twins.
+    #[serde(default, rename = "match")]
+    pub match_fields: Vec<String>,
+    /// A text column that receives the remote id.
+    #[serde(default)]
+    pub id_column: Option<String>,
+    /// Who wins where both sides changed a field (default `latest`).
+    #[serde(default)]
+    pub policy: Policy,
+    /// Which side is right when a row and a record meet for the first time (default `record`).
+    #[serde(default)]
+    pub prefer: Prefer,
+    /// What deletes do (default `delete` both ways).
+    #[serde(default)]
+    pub deletes: DeletesFile,
+    /// Fields that are merged as one unit, by the group's name.
+    #[serde(default)]
+    pub groups: BTreeMap<String, Vec<String>>,
+    /// How often remote changes are looked for (default `30s`).
+    #[serde(default)]
+    pub poll: Option<String>,
+    /// How often all remote ids are compared to find deletes (default `1h`; `never` switches it off).
+    #[serde(default)]
+    pub sweep: Option<String>,
+    /// How long a row must be left alone before it is sent (default `0s`).
+    #[serde(default)]
+    pub settle_after: Option<String>,
+    /// What protects remote edits that were not pulled yet (default `read`).
+    #[serde(default)]
+    pub overwrite_check: OverwriteCheck,
+}
+
+/// What deletes do.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeletesFile {
+    /// A deleted row does this to its record (default `delete`).
+    #[serde(default)]
+    pub to_remote: DeletePolicy,
+    /// A deleted record does this to its row: `delete` or `keep` (default `delete`).
+    #[serde(default)]
+    pub to_row: DeletePolicy,
+}
+
+/// A column's field: its name alone, or with how it is converted and checked.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, JsonSchema)]
+#[schemars(transform = name_alone)]
+pub struct Field {
+    /// The remote field's name.
+    pub field: String,
+    /// How the column's value is written in the field where the two differ in form.
+    pub codec: Option<Codec>,
+    /// jq from the row to the field's value; input is the row as JSON. With `pull`, instead of a codec.
+    pub push: Option<String>,
+    /// jq from the record to the column's value; input is the record as JSON.
+    pub pull: Option<String>,
+    /// Which way this field flows (default: as the binding).
+    pub direction: Direction,
+    /// Who wins for this field (default: as the binding).
+    pub policy: Option<Policy>,
+    /// A JSON Schema that the field's value must satisfy before it is sent.
+    pub check: Option<Value>,
+}
+
+/// The long form of [`Field`].
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct FieldLong {
+    field: String,
+    #[serde(default)]
+    codec: Option<Codec>,
+    #[serde(default)]
+    push: Option<String>,
+    #[serde(default)]
+    pull: Option<String>,
+    #[serde(default)]
+    direction: Direction,
+    #[serde(default)]
+    policy: Option<Policy>,
+    #[serde(default)]
+    check: Option<Value>,
+}
+
+impl<'de> Deserialize<'de> for Field {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(field) => Ok(Self { field, ..Self::default() }),
+            other => {
+                let long: FieldLong = serde_json::from_value(other).map_err(serde::de::Error::custom)?;
+                let FieldLong { field, codec, push, pull, direction, policy, check } = long;
+                Ok(Self { field, codec, push, pull, direction, policy, check })
+            }
+        }
+    }
+}
+
+/// Adds the short form (the name alone) to the schema of [`Field`], and closes the long one.
+fn name_alone(schema: &mut schemars::Schema) {
+    let mut long = schema.clone();
+    long.insert("additionalProperties".to_owned(), Value::Bool(false));
+    long.insert("required".to_owned(), serde_json::json!(["field"]));
+    if let Some(direction) = long.pointer_mut("/properties/direction").and_then(Value::as_object_mut) {
+        direction.insert("default".to_owned(), Value::from("both"));
+    }
+    *schema = schemars::json_schema!({"anyOf": [{"type": "string", "minLength": 1}, long]});
+}
+
+/// A native conversion between a column's form and a field's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Codec {
+    /// A date or time in the remote's own form and zone.
+    Date {
+        /// strftime form: `%Y-%m-%d %H:%M:%S`.
+        format: String,
+        /// An IANA zone; without it UTC.
+        #[serde(default)]
+        zone: Option<String>,
+    },
+    /// Column value → field value.
+    Enum(BTreeMap<String, Value>),
+    /// A conversion that needs no argument, written by its name alone.
+    #[serde(untagged)]
+    Name(CodecName),
+}
+
+/// Conversions that need no argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CodecName {
+    /// A number in the column, the same digits as a text in the field.
+    DecimalString,
+    /// A timestamp in the column, milliseconds since 1970 in the field.
+    EpochMs,
+    /// A date in the column, milliseconds of that day's beginning in Asia/Shanghai in the field.
+    EpochMsShanghaiDay,
+    /// A single value in the column, a list of one in the field.
+    ListOfOne,
+    /// A boolean in the column, `"1"` or `"0"` in the field.
+    OneZero,
+    /// A boolean in the column, `"A"` (usable) or `"B"` (forbidden) in the field.
+    UsableForbidden,
+    /// Any value in the column, its text in the field.
+    Text,
+}

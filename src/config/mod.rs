@@ -1,0 +1,9 @@
+//! The configuration: one `rowtwin.yaml`, checked as a whole, every finding with its place and its cure.
+
+pub mod duration;
+pub mod file;
+pub mod load;
+pub mod located;
+
+pub use file::{BindingFile, CodecName, Field, RowtwinFile, Setting, SystemFile};
+pub use load::{ConfigError, Finding, load, parse, schema};

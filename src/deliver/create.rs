@@ -1,0 +1,252 @@
+//! Create: find the row's twin, or make it, never twice (R8).
+
+use futures_util::stream::{StreamExt, iter};
+use uuid::Uuid;
+
+use crate::connector::client::NewRecord;
+use crate::deliver::look::Looked;
+use crate::deliver::send::{halve, splits};
+use crate::deliver::settle::{Settler, not_done};
+use crate::deliver::{Deliverer, LEASE};
+use crate::model::diff::project;
+use crate::model::outcome::Outcome;
+use crate::model::record::{Record, RemoteRecord, same_value};
+use crate::remote::gate::Priority;
+use crate::store::StoreError;
+use crate::store::outbox::{Intent, Settlement};
+
+/// A row that is to get a twin.
+pub(super) struct Newcomer {
+    pub looked: Looked,
+    pub record: Record,
+    /// Kept over all tries of the same create.
+    pub attempt: Uuid,
+}
+
+impl Deliverer {
+    /// Links rows to records that are there already and creates the others.
+    pub(super) async fn create(
+        &self,
+        settler: &Settler<'_>,
+        keys: Vec<(Looked, Record)>,
+    ) -> Result<(), StoreError> {
+        let newcomers: Vec<Newcomer> = keys
+            .into_iter()
+            .map(|(looked, record)| Newcomer { looked, record, attempt: Uuid::now_v7() })
+            .collect();
+        let newcomers = self.matched(settler, newcomers).await?;
+        self.send_creates(settler, newcomers).await
+    }
+
+    /// Looks newcomers up by the match fields; those that are found are linked, the others returned.
+    async fn matched(&self, settler: &Settler<'_>, newcomers: Vec<Newcomer>) -> Result<Vec<Newcomer>, StoreError> {
+        let bound = &self.bound;
+        let fields = &bound.mapping.match_fields;
+        if fields.is_empty() || !bound.abilities.can_find || newcomers.is_empty() {
+            return Ok(newcomers);
+        }
+        let (searched, rest): (Vec<Newcomer>, Vec<Newcomer>) = newcomers.into_iter().partition(|one| {
+            fields.iter().all(|field| !same_value(one.record.get(field), None, true))
+        });
+        let mut unmatched = rest;
+        let mut chunks = Vec::new();
+        let mut searched = searched.into_iter().peekable();
+        while searched.peek().is_some() {
+            chunks.push(searched.by_ref().take(bound.abilities.find_batch.max(1)).collect::<Vec<_>>());
+        }
+        for chunk in chunks {
+            let by: Vec<Record> =
+                chunk.iter().map(|one| project(&one.record, fields.iter().map(String::as_str))).collect();
+            let found = match bound.client.find(&bound.object, &bound.record_fields(), &by, Priority::Edit).await {
+                Ok(found) => found,
+                Err(outcome) => {
+                    // nothing was sent: an unknown answer of a look-up is no doubt
+                    let outcome = match outcome {
+                        Outcome::Unknown { reason } => Outcome::Retry { after: None, reason },
+                        other => other,
+                    };
+                    settler.settle(chunk.iter().map(|one| not_done(&one.looked, &outcome)).collect()).await?;
+                    continue;
+                }
+            };
+            let mut settlements = Vec::new();
+            let mut read_again = Vec::new();
+            for one in chunk {
+                let twins: Vec<&RemoteRecord> = found
+                    .iter()
+                    .filter(|record| !record.deleted && agrees(&one.record, &record.fields, fields, true))
+                    .collect();
+                match twins.as_slice() {
+                    [] => unmatched.push(one),
+                    [twin] => {
+                        read_again.push(twin.id.clone());
+                        settlements.push(Settlement {
+                            key: one.looked.key.clone(),
+                            verdict: "done",
+                            link: Some("linked"),
+                            remote_id: Some(twin.id.clone()),
+                            version: twin.version.clone(),
+                            effect: Some("link"),
+                            side: Some("link"),
+                            reason: Some(format!("found by {}", fields.join(", "))),
+                            actor: one.looked.actor.clone(),
+                            ..Settlement::default()
+                        });
+                    }
+                    several => settlements.push(Settlement {
+                        key: one.looked.key.clone(),
+                        verdict: "rejected",
+                        reason: Some(format!(
+                            "{} records agree with this row in {}; make the row's value unique, or link it by hand",
+                            several.len(),
+                            fields.join(", ")
+                        )),
+                        field: fields.first().cloned(),
+                        effect: Some("reject"),
+                        side: Some("link"),
+                        ..Settlement::default()
+                    }),
+                }
+            }
+            settler.settle(settlements).await?;
+            if !read_again.is_empty() {
+                settler.read_again(&read_again, "first comparison").await?;
+            }
+        }
+        Ok(unmatched)
+    }
+
+    /// Commits the intents, sends, settles.
+    pub(super) async fn send_creates(
+        &self,
+        settler: &Settler<'_>,
+        newcomers: Vec<Newcomer>,
+    ) -> Result<(), StoreError> {
+        let size = self.bound.abilities.create_batch.max(1);
+        let mut chunks = Vec::new();
+        let mut newcomers = newcomers.into_iter().peekable();
+        while newcomers.peek().is_some() {
+            chunks.push(newcomers.by_ref().take(size).collect::<Vec<_>>());
+        }
+        let mut running = iter(chunks)
+            .map(|chunk| self.create_batch(settler, chunk))
+            .buffer_unordered(self.bound.in_flight.max(1));
+        let mut failed = None;
+        while let Some(result) = running.next().await {
+            if let Err(error) = result {
+                failed = Some(error);
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    async fn create_batch(&self, settler: &Settler<'_>, chunk: Vec<Newcomer>) -> Result<(), StoreError> {
+        let bound = &self.bound;
+        let mut batches = vec![chunk];
+        while let Some(batch) = batches.pop() {
+            let intents: Vec<Intent> = batch
+                .iter()
+                .map(|one| Intent {
+                    key: one.looked.key.clone(),
+                    revision: one.looked.revision(),
+                    create: Some((one.attempt, one.record.clone())),
+                })
+                .collect();
+            let ours = self.store.begin_send(bound.id, settler.lease, LEASE, &intents).await?;
+            let (batch, lost): (Vec<Newcomer>, Vec<Newcomer>) =
+                batch.into_iter().partition(|one| ours.contains(&one.looked.key));
+            let again = lost
+                .iter()
+                .map(|one| Settlement { key: one.looked.key.clone(), verdict: "again", ..Settlement::default() })
+                .collect();
+            settler.settle(again).await?;
+            if batch.is_empty() {
+                continue;
+            }
+            let items: Vec<NewRecord> = batch
+                .iter()
+                .map(|one| NewRecord { attempt: one.attempt, fields: one.record.clone() })
+                .collect();
+            let answer = bound.client.create(&bound.object, &items, Priority::Edit).await;
+            if splits(&answer, batch.len()) {
+                halve(&mut batches, batch);
+                continue;
+            }
+            let mut settlements = Vec::new();
+            let mut read_again = Vec::new();
+            for (one, outcome) in batch.iter().zip(answer.outcomes) {
+                settlements.push(self.settle_create(settler, one, outcome, &mut read_again).await?);
+            }
+            settler.settle(settlements).await?;
+            if !read_again.is_empty() {
+                settler.read_again(&read_again, "first comparison").await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn settle_create(
+        &self,
+        settler: &Settler<'_>,
+        one: &Newcomer,
+        outcome: Outcome,
+        read_again: &mut Vec<String>,
+    ) -> Result<Settlement, StoreError> {
+        let base = Settlement {
+            key: one.looked.key.clone(),
+            attempt: Some(one.attempt),
+            actor: one.looked.actor.clone(),
+            ..Settlement::default()
+        };
+        Ok(match outcome {
+            Outcome::Ok { id: Some(id), version, record } => Settlement {
+                verdict: "done",
+                link: Some("linked"),
+                remote_id: Some(id),
+                version,
+                shadow: Some(settler.shadow_after(None, &one.record, record.as_ref())),
+                effect: Some("create"),
+                after: Some(one.record.clone()),
+                ..base
+            },
+            // the intent stays: the next look finds out
+            Outcome::Ok { id: None, .. } => Settlement {
+                verdict: "again",
+                wait_ms: Some(1000),
+                reason: Some("the system confirmed the create without naming the record".to_owned()),
+                ..base
+            },
+            Outcome::Unknown { reason } => {
+                Settlement { verdict: "again", wait_ms: Some(300), reason: Some(reason), ..base }
+            }
+            Outcome::Exists { id: Some(id), reason } => {
+                read_again.push(id.clone());
+                Settlement {
+                    verdict: "done",
+                    link: Some("linked"),
+                    remote_id: Some(id),
+                    effect: Some("link"),
+                    side: Some("link"),
+                    reason: Some(reason),
+                    ..base
+                }
+            }
+            // it exists, but which one is it? The intent stays and the next look searches.
+            Outcome::Exists { id: None, reason } if self.can_look_up() => {
+                Settlement { verdict: "again", wait_ms: Some(300), reason: Some(reason), ..base }
+            }
+            other => Settlement { link: Some("unlinked"), attempt: Some(one.attempt), ..not_done(&one.looked, &other) },
+        })
+    }
+
+    /// Whether a create in doubt can be looked up at all.
+    pub(super) fn can_look_up(&self) -> bool {
+        let bound = &self.bound;
+        bound.abilities.can_find && (bound.abilities.attempt_field.is_some() || !bound.mapping.match_fields.is_empty())
+    }
+}
+
+/// Whether a record agrees with what was searched for, in all match fields.
+pub(super) fn agrees(wanted: &Record, record: &Record, fields: &[String], blank_is_null: bool) -> bool {
+    fields.iter().all(|field| same_value(wanted.get(field), record.get(field), blank_is_null))
+}

@@ -1,0 +1,150 @@
+//! Decide: what one key needs, from its row, its link and its shadow. Pure.
+
+use crate::bound::Bound;
+use crate::deliver::look::Looked;
+use crate::model::binding::DeletePolicy;
+use crate::model::record::Record;
+use crate::store::link::LinkState;
+use crate::store::outbox::Settlement;
+
+/// What a key needs.
+#[derive(Debug)]
+pub enum Decision {
+    /// No call: settle it so.
+    Settle(AtOnce),
+    /// The row has no twin: find one or make one. Holds the fields to send.
+    Create(Record),
+    /// A create was under way and its answer is not known.
+    Doubt,
+    /// The twin lacks these fields' values.
+    Update(Record),
+    Delete {
+        deactivate: bool,
+    },
+    /// The record must be read and merged before anything is sent; why.
+    Reread(&'static str),
+    /// Nothing to send, but the row does not carry its remote id yet.
+    WriteBack(String),
+}
+
+/// A decision that needs no call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AtOnce {
+    Nothing,
+    /// The row is gone and so is what was left of the link.
+    Forget,
+    /// The row is gone and the record stays, by policy.
+    Keep,
+    Reject {
+        field: Option<String>,
+        reason: String,
+    },
+}
+
+impl Decision {
+    /// For logs and `plan`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Settle(AtOnce::Nothing) => "nothing",
+            Self::Settle(AtOnce::Forget) => "forget",
+            Self::Settle(AtOnce::Keep) => "keep",
+            Self::Settle(AtOnce::Reject { .. }) => "reject",
+            Self::Create(_) => "create",
+            Self::Doubt => "doubt",
+            Self::Update(_) => "update",
+            Self::Delete { deactivate: false } => "delete",
+            Self::Delete { deactivate: true } => "deactivate",
+            Self::Reread(_) => "read first",
+            Self::WriteBack(_) => "write back",
+        }
+    }
+}
+
+impl AtOnce {
+    /// The settlement of a looked-at key.
+    pub fn by(self, looked: &Looked) -> Settlement {
+        let base = Settlement {
+            key: looked.key.clone(),
+            verdict: "done",
+            remote_id: looked.remote_id().map(str::to_owned),
+            actor: looked.actor.clone(),
+            ..Settlement::default()
+        };
+        match self {
+            Self::Nothing => base,
+            Self::Forget => {
+                Settlement { link: looked.link.is_some().then_some("unlinked"), ..base }
+            }
+            Self::Keep => Settlement {
+                link: Some("kept"),
+                effect: Some("unlink"),
+                side: Some("link"),
+                reason: Some("the row was deleted and the policy keeps the record".to_owned()),
+                ..base
+            },
+            Self::Reject { field, reason } => Settlement {
+                verdict: "rejected",
+                effect: Some("reject"),
+                side: Some("link"),
+                field,
+                reason: Some(reason),
+                ..base
+            },
+        }
+    }
+}
+
+/// Decides what a key needs.
+pub fn decide(looked: &Looked, bound: &Bound) -> Decision {
+    match (&looked.row, &looked.link) {
+        (None, None) => Decision::Settle(AtOnce::Nothing),
+        (None, Some(link)) => match link.state {
+            LinkState::Kept => Decision::Settle(AtOnce::Forget),
+            // the create may have gone through: it must be found before it can be deleted
+            LinkState::Creating => Decision::Doubt,
+            LinkState::Linked => match bound.to_remote {
+                DeletePolicy::Keep => Decision::Settle(AtOnce::Keep),
+                DeletePolicy::Delete => Decision::Delete { deactivate: false },
+                DeletePolicy::Deactivate => Decision::Delete { deactivate: true },
+            },
+        },
+        (Some(row), link) => {
+            let encoded = match bound.mapping.encode(row) {
+                Ok(encoded) => encoded,
+                Err(error) => {
+                    let (field, reason) = (Some(error.field), error.reason);
+                    return Decision::Settle(AtOnce::Reject { field, reason });
+                }
+            };
+            match link {
+                None => checked(bound, bound.mapping.new_record(&encoded), Decision::Create),
+                Some(link) => match (link.state, &link.shadow) {
+                    (LinkState::Kept, _) => Decision::Settle(AtOnce::Nothing),
+                    (LinkState::Creating, _) => Decision::Doubt,
+                    (LinkState::Linked, None) => Decision::Reread("first comparison"),
+                    (LinkState::Linked, Some(shadow)) => {
+                        let changes = bound.mapping.push_diff(&encoded, shadow, &looked.held);
+                        if !changes.is_empty() {
+                            return checked(bound, changes, Decision::Update);
+                        }
+                        match (&bound.id_column, &link.remote_id) {
+                            (Some(column), Some(id)) if row.get(column).and_then(|v| v.as_str()) != Some(id) => {
+                                Decision::WriteBack(id.clone())
+                            }
+                            _ => Decision::Settle(AtOnce::Nothing),
+                        }
+                    }
+                },
+            }
+        }
+    }
+}
+
+fn checked(bound: &Bound, values: Record, go: impl FnOnce(Record) -> Decision) -> Decision {
+    match bound.mapping.check(&values) {
+        Some(error) => {
+            Decision::Settle(AtOnce::Reject { field: Some(error.field), reason: error.reason })
+        }
+        None => go(values),
+    }
+}

@@ -1,0 +1,60 @@
+//! Look: the row, the link and the shadow of each claimed key, as they are now.
+
+use std::collections::BTreeSet;
+use std::time::SystemTime;
+
+use crate::bound::Bound;
+use crate::store::link::{Link, held_fields, links_by_key};
+use crate::store::mirror::{Row, read_rows};
+use crate::store::outbox::Claimed;
+use crate::store::{Store, StoreError};
+
+/// Everything that is known about one claimed key.
+#[derive(Debug, Clone)]
+pub struct Looked {
+    pub key: String,
+    pub attempts: i32,
+    pub changed_at: SystemTime,
+    pub actor: Option<String>,
+    /// `None`: the row is gone.
+    pub row: Option<Row>,
+    pub link: Option<Link>,
+    /// Fields whose conflict waits for a person.
+    pub held: BTreeSet<String>,
+}
+
+impl Looked {
+    /// The link's revision; 0 where there is none.
+    pub fn revision(&self) -> i64 {
+        self.link.as_ref().map_or(0, |link| link.revision)
+    }
+
+    /// The twin's id.
+    pub fn remote_id(&self) -> Option<&str> {
+        self.link.as_ref().and_then(|link| link.remote_id.as_deref())
+    }
+}
+
+/// Reads what is known about the claimed keys.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn look(store: &Store, bound: &Bound, claimed: &[Claimed]) -> Result<Vec<Looked>, StoreError> {
+    let client = store.client().await?;
+    let keys: Vec<String> = claimed.iter().map(|one| one.key.clone()).collect();
+    let mut links = links_by_key(&client, bound.id, &keys).await?;
+    let mut rows = read_rows(&client, &bound.table, &bound.row_columns(), &keys, false).await?;
+    let mut held = held_fields(&client, bound.id, &keys).await?;
+    Ok(claimed
+        .iter()
+        .map(|one| Looked {
+            key: one.key.clone(),
+            attempts: one.attempts,
+            changed_at: one.changed_at,
+            actor: one.actor.clone(),
+            row: rows.remove(&one.key),
+            link: links.remove(&one.key),
+            held: held.remove(&one.key).unwrap_or_default(),
+        })
+        .collect())
+}

@@ -1,0 +1,313 @@
+//! Send: updates and deletes, in batches, each record ended by its own outcome.
+
+use std::collections::{BTreeSet, HashMap};
+
+use futures_util::stream::{StreamExt, iter};
+
+use crate::connector::client::{Change, Removal};
+use crate::deliver::look::Looked;
+use crate::deliver::settle::{Settler, not_done};
+use crate::deliver::{Deliverer, LEASE};
+use crate::model::binding::OverwriteCheck;
+use crate::model::diff::project;
+use crate::model::outcome::{BatchAnswer, Outcome};
+use crate::model::record::Record;
+use crate::remote::gate::Priority;
+use crate::store::StoreError;
+use crate::store::outbox::{Intent, Settlement};
+
+impl Deliverer {
+    /// Sends changed fields.
+    pub(super) async fn update(
+        &self,
+        settler: &Settler<'_>,
+        keys: Vec<(Looked, Record)>,
+    ) -> Result<(), StoreError> {
+        let size = self.bound.abilities.update_batch.max(1);
+        self.in_chunks(keys, size, |chunk| self.update_batch(settler, chunk)).await
+    }
+
+    /// Deletes or deactivates records.
+    pub(super) async fn delete(
+        &self,
+        settler: &Settler<'_>,
+        keys: Vec<(Looked, bool)>,
+    ) -> Result<(), StoreError> {
+        let size = self.bound.abilities.delete_batch.max(1);
+        self.in_chunks(keys, size, |chunk| self.delete_batch(settler, chunk)).await
+    }
+
+    /// First protects edits that were not seen yet, in batches of the read's own size; then sends.
+    async fn in_chunks<T, F, W>(&self, keys: Vec<T>, size: usize, work: W) -> Result<(), StoreError>
+    where
+        W: Fn(Vec<T>) -> F,
+        F: Future<Output = Result<(), StoreError>>,
+    {
+        let mut chunks = Vec::new();
+        let mut keys = keys.into_iter().peekable();
+        while keys.peek().is_some() {
+            chunks.push(keys.by_ref().take(size).collect::<Vec<T>>());
+        }
+        let mut running = iter(chunks).map(work).buffer_unordered(self.bound.in_flight.max(1));
+        let mut failed = None;
+        // every chunk ends before an error is passed on: what was sent must be settled
+        while let Some(result) = running.next().await {
+            if let Err(error) = result {
+                failed = Some(error);
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Reads the batch's records and leaves out those that somebody changed since the shadow (R9).
+    async fn unchanged(
+        &self,
+        settler: &Settler<'_>,
+        keys: &[&Looked],
+    ) -> Result<Result<BTreeSet<String>, Outcome>, StoreError> {
+        let bound = &self.bound;
+        let all = || keys.iter().map(|one| one.key.clone()).collect();
+        let checked_by_remote = bound.abilities.checks_version;
+        if checked_by_remote || bound.overwrite_check == OverwriteCheck::None || !bound.abilities.can_read {
+            return Ok(Ok(all()));
+        }
+        let ids: Vec<String> = keys.iter().filter_map(|one| one.remote_id().map(str::to_owned)).collect();
+        let mut records = HashMap::new();
+        for chunk in ids.chunks(bound.abilities.read_batch.max(1)) {
+            match bound.client.read(&bound.object, &bound.record_fields(), chunk, Priority::Edit).await {
+                Ok(read) => records.extend(read.into_iter().map(|record| (record.id.clone(), record))),
+                Err(outcome) => return Ok(Err(outcome)),
+            }
+        }
+        let (mut good, mut moved) = (BTreeSet::new(), Vec::new());
+        for one in keys {
+            let Some(id) = one.remote_id() else { continue };
+            let shadow = one.link.as_ref().and_then(|link| link.shadow.as_ref());
+            let same = match (records.get(id), shadow) {
+                (Some(record), Some(shadow)) => !record.deleted && bound.mapping.same(&record.fields, shadow),
+                _ => false,
+            };
+            if same {
+                good.insert(one.key.clone());
+            } else {
+                moved.push(((*one).clone(), id.to_owned()));
+            }
+        }
+        if !moved.is_empty() {
+            let settlements = moved
+                .iter()
+                .map(|(one, _)| Settlement {
+                    key: one.key.clone(),
+                    verdict: "again",
+                    wait_ms: Some(300),
+                    ..Settlement::default()
+                })
+                .collect();
+            settler.settle(settlements).await?;
+            let ids: Vec<String> = moved.into_iter().map(|(_, id)| id).collect();
+            settler.read_again(&ids, "changed in the remote").await?;
+        }
+        Ok(Ok(good))
+    }
+
+    async fn update_batch(
+        &self,
+        settler: &Settler<'_>,
+        chunk: Vec<(Looked, Record)>,
+    ) -> Result<(), StoreError> {
+        let looked: Vec<&Looked> = chunk.iter().map(|(one, _)| one).collect();
+        let good = match self.unchanged(settler, &looked).await? {
+            Ok(good) => good,
+            Err(outcome) => {
+                let settlements = looked.iter().map(|one| not_done(one, &repeatable(outcome.clone()))).collect();
+                return settler.settle(settlements).await;
+            }
+        };
+        let chunk: Vec<(Looked, Record)> = chunk.into_iter().filter(|(one, _)| good.contains(&one.key)).collect();
+        self.send_updates(settler, chunk).await
+    }
+
+    async fn send_updates(
+        &self,
+        settler: &Settler<'_>,
+        chunk: Vec<(Looked, Record)>,
+    ) -> Result<(), StoreError> {
+        let bound = &self.bound;
+        // halving keeps its own list instead of calling itself
+        let mut batches = vec![chunk];
+        while let Some(batch) = batches.pop() {
+            let batch = self.still_ours(settler, batch, |(one, _)| one).await?;
+            if batch.is_empty() {
+                continue;
+            }
+            let items: Vec<Change> = batch
+                .iter()
+                .filter_map(|(one, changes)| {
+                    let link = one.link.as_ref()?;
+                    Some(Change {
+                        id: link.remote_id.clone()?,
+                        version: link.version.clone(),
+                        changes: changes.clone(),
+                        shadow: link.shadow.clone().unwrap_or_default(),
+                    })
+                })
+                .collect();
+            let answer = bound.client.update(&bound.object, &items, Priority::Edit).await;
+            if splits(&answer, batch.len()) {
+                halve(&mut batches, batch);
+                continue;
+            }
+            let mut settlements = Vec::new();
+            let mut read_again = Vec::new();
+            for ((one, changes), outcome) in batch.iter().zip(answer.outcomes) {
+                let link = one.link.as_ref();
+                let shadow = link.and_then(|link| link.shadow.as_ref());
+                match outcome {
+                    Outcome::Ok { version, record, .. } => {
+                        settlements.push(Settlement {
+                            key: one.key.clone(),
+                            verdict: "done",
+                            link: Some("linked"),
+                            remote_id: one.remote_id().map(str::to_owned),
+                            version,
+                            shadow: Some(settler.shadow_after(shadow, changes, record.as_ref())),
+                            effect: Some("update"),
+                            before: shadow.map(|shadow| project(shadow, changes.keys().map(String::as_str))),
+                            after: Some(changes.clone()),
+                            actor: one.actor.clone(),
+                            ..Settlement::default()
+                        });
+                    }
+                    Outcome::Conflict { .. } | Outcome::Gone { .. } => {
+                        read_again.extend(one.remote_id().map(str::to_owned));
+                        let outcome = Outcome::Conflict { reason: outcome.reason().to_owned() };
+                        settlements.push(not_done(one, &outcome));
+                    }
+                    other => settlements.push(not_done(one, &repeatable(other))),
+                }
+            }
+            settler.settle(settlements).await?;
+            if !read_again.is_empty() {
+                settler.read_again(&read_again, "changed in the remote").await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn delete_batch(
+        &self,
+        settler: &Settler<'_>,
+        chunk: Vec<(Looked, bool)>,
+    ) -> Result<(), StoreError> {
+        let bound = &self.bound;
+        let looked: Vec<&Looked> = chunk.iter().map(|(one, _)| one).collect();
+        // a record that somebody edited is read first: by default the edit wins over the delete
+        let good = match self.unchanged(settler, &looked).await? {
+            Ok(good) => good,
+            Err(outcome) => {
+                let settlements = looked.iter().map(|one| not_done(one, &repeatable(outcome.clone()))).collect();
+                return settler.settle(settlements).await;
+            }
+        };
+        let mut batches = vec![chunk.into_iter().filter(|(one, _)| good.contains(&one.key)).collect::<Vec<_>>()];
+        while let Some(batch) = batches.pop() {
+            let batch = self.still_ours(settler, batch, |(one, _)| one).await?;
+            let Some((_, deactivate)) = batch.first() else { continue };
+            let deactivate = *deactivate;
+            let items: Vec<Removal> = batch
+                .iter()
+                .filter_map(|(one, _)| {
+                    let link = one.link.as_ref()?;
+                    Some(Removal { id: link.remote_id.clone()?, version: link.version.clone() })
+                })
+                .collect();
+            let answer = bound.client.delete(&bound.object, &items, deactivate, Priority::Edit).await;
+            if splits(&answer, batch.len()) {
+                halve(&mut batches, batch);
+                continue;
+            }
+            let mut settlements = Vec::new();
+            let mut read_again = Vec::new();
+            for ((one, _), outcome) in batch.iter().zip(answer.outcomes) {
+                match outcome {
+                    // deleting what is gone already is done
+                    Outcome::Ok { .. } | Outcome::Gone { .. } => settlements.push(Settlement {
+                        key: one.key.clone(),
+                        verdict: "done",
+                        link: Some(if deactivate { "kept" } else { "unlinked" }),
+                        remote_id: one.remote_id().map(str::to_owned),
+                        effect: Some(if deactivate { "deactivate" } else { "delete" }),
+                        before: one.link.as_ref().and_then(|link| link.shadow.clone()),
+                        actor: one.actor.clone(),
+                        ..Settlement::default()
+                    }),
+                    Outcome::Conflict { .. } => {
+                        read_again.extend(one.remote_id().map(str::to_owned));
+                        settlements.push(not_done(one, &outcome));
+                    }
+                    other => settlements.push(not_done(one, &repeatable(other))),
+                }
+            }
+            settler.settle(settlements).await?;
+            if !read_again.is_empty() {
+                settler.read_again(&read_again, "changed in the remote").await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The last look before a call: only what is still under our lease and unchanged goes out.
+    async fn still_ours<T>(
+        &self,
+        settler: &Settler<'_>,
+        batch: Vec<T>,
+        looked: impl Fn(&T) -> &Looked,
+    ) -> Result<Vec<T>, StoreError> {
+        if batch.is_empty() {
+            return Ok(batch);
+        }
+        let intents: Vec<Intent> = batch
+            .iter()
+            .map(|one| {
+                let one = looked(one);
+                Intent { key: one.key.clone(), revision: one.revision(), create: None }
+            })
+            .collect();
+        let ours = self.store.begin_send(self.bound.id, settler.lease, LEASE, &intents).await?;
+        let (kept, lost): (Vec<T>, Vec<T>) = batch.into_iter().partition(|one| ours.contains(&looked(one).key));
+        // what a page changed meanwhile is looked at again at once; what was leased away is not ours to settle
+        let again = lost
+            .iter()
+            .map(|one| Settlement { key: looked(one).key.clone(), verdict: "again", ..Settlement::default() })
+            .collect();
+        settler.settle(again).await?;
+        Ok(kept)
+    }
+}
+
+/// An update or delete may simply be repeated, so a lost answer is no doubt.
+fn repeatable(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Unknown { reason } => Outcome::Retry { after: None, reason },
+        other => other,
+    }
+}
+
+/// Whether one bad record may hide among good ones.
+pub(super) fn splits(answer: &BatchAnswer, items: usize) -> bool {
+    answer.whole
+        && items > 1
+        && answer.outcomes.first().is_some_and(|outcome| {
+            matches!(
+                outcome,
+                Outcome::Reject { .. } | Outcome::Conflict { .. } | Outcome::Gone { .. } | Outcome::Exists { .. }
+            )
+        })
+}
+
+/// Puts the two halves of a batch on the list.
+pub(super) fn halve<T>(batches: &mut Vec<Vec<T>>, mut batch: Vec<T>) {
+    let second = batch.split_off(batch.len() / 2);
+    batches.push(second);
+    batches.push(batch);
+}

@@ -1,0 +1,186 @@
+//! Settle: the end of a delivery, in one transaction.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::bound::Bound;
+use crate::deliver::look::Looked;
+use crate::model::diff::{overlay, project};
+use crate::model::outcome::Outcome;
+use crate::model::record::Record;
+use crate::model::retry;
+use crate::store::inbox::note_records;
+use crate::store::mirror::{Row, emit_tag, read_rows, update_rows};
+use crate::store::outbox::{Settlement, mark_later, settle};
+use crate::store::{Store, StoreError};
+
+/// Settles the keys of one lease.
+pub struct Settler<'a> {
+    pub store: &'a Store,
+    pub bound: &'a Bound,
+    pub lease: Uuid,
+}
+
+impl Settler<'_> {
+    /// Ends deliveries in one transaction; new remote ids are written to their rows in the same one.
+    ///
+    /// # Errors
+    /// When the database fails; nothing was settled then.
+    pub async fn settle(&self, settlements: Vec<Settlement>) -> Result<(), StoreError> {
+        if settlements.is_empty() {
+            return Ok(());
+        }
+        let mut client = self.store.client().await?;
+        let transaction = client.transaction().await?;
+        let settled = settle(&transaction, self.bound.id, self.lease, &settlements).await?;
+        let linked: Vec<(String, String)> = settlements
+            .iter()
+            .filter(|one| one.link == Some("linked"))
+            .filter(|one| settled.iter().any(|(key, ok)| *ok && *key == one.key))
+            .filter_map(|one| Some((one.key.clone(), one.remote_id.clone()?)))
+            .collect();
+        self.write_ids(&transaction, &linked).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Writes remote ids to rows that lack theirs, and ends the keys.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn write_back(&self, keys: Vec<(Looked, String)>) -> Result<(), StoreError> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let done = keys
+            .iter()
+            .map(|(one, _)| Settlement { key: one.key.clone(), verdict: "done", ..Settlement::default() })
+            .collect::<Vec<_>>();
+        let ids: Vec<(String, String)> = keys.into_iter().map(|(one, id)| (one.key, id)).collect();
+        let mut client = self.store.client().await?;
+        let transaction = client.transaction().await?;
+        settle(&transaction, self.bound.id, self.lease, &done).await?;
+        self.write_ids(&transaction, &ids).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn write_ids(
+        &self,
+        transaction: &deadpool_postgres::Transaction<'_>,
+        linked: &[(String, String)],
+    ) -> Result<(), StoreError> {
+        let Some(column) = &self.bound.id_column else { return Ok(()) };
+        if linked.is_empty() {
+            return Ok(());
+        }
+        let columns = self.bound.row_columns();
+        let keys: Vec<String> = linked.iter().map(|(key, _)| key.clone()).collect();
+        // a row that somebody holds is not waited for: its key comes back and the id is written then
+        let rows = read_rows(transaction, &self.bound.table, &columns, &keys, true).await?;
+        let (mut changes, mut later) = (Vec::new(), Vec::new());
+        for (key, id) in linked {
+            match rows.get(key) {
+                None => later.push(key.clone()),
+                Some(row) if row.get(column).and_then(Value::as_str) == Some(id) => {}
+                Some(_) => {
+                    let mut change = Row::new();
+                    change.insert(column.clone(), Value::from(id.as_str()));
+                    changes.push((key.clone(), change));
+                }
+            }
+        }
+        let updated = update_rows(transaction, &self.bound.table, &columns, &changes).await?;
+        // the tag may only name rows that still say what the shadow says: the id alone was written here
+        let quiet: Vec<String> = updated
+            .iter()
+            .filter(|(key, after)| {
+                rows.get(*key).is_some_and(|before| {
+                    columns.iter().all(|name| name == column || before.get(name) == after.get(name))
+                })
+            })
+            .map(|(key, _)| key.clone())
+            .collect();
+        emit_tag(transaction, self.bound.id, &quiet).await?;
+        mark_later(transaction, self.bound.id, &later).await
+    }
+
+    /// Puts records into the inbox, to be read and merged.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn read_again(&self, ids: &[String], why: &str) -> Result<(), StoreError> {
+        let client = self.store.client().await?;
+        note_records(&client, self.bound.id, ids, why, Duration::ZERO).await
+    }
+
+    /// The shadow after a write: the record in the answer where there is one, else what was sent, over what was known.
+    pub fn shadow_after(&self, before: Option<&Record>, sent: &Record, answer: Option<&Record>) -> Record {
+        let known = overlay(before.unwrap_or(&Record::new()), sent);
+        let known = match answer {
+            Some(answer) => {
+                let told: HashMap<&String, &Value> = answer.iter().collect();
+                let mut merged = known;
+                for field in self.bound.mapping.field_names() {
+                    if let Some((name, value)) = told.get_key_value(&field.to_owned()) {
+                        merged.insert((*name).clone(), (*value).clone());
+                    }
+                }
+                merged
+            }
+            None => known,
+        };
+        project(&known, self.bound.mapping.field_names())
+    }
+}
+
+/// The settlement of a key that was not done, whatever was tried.
+pub fn not_done(looked: &Looked, outcome: &Outcome) -> Settlement {
+    let base = Settlement {
+        key: looked.key.clone(),
+        remote_id: looked.remote_id().map(str::to_owned),
+        actor: looked.actor.clone(),
+        reason: Some(outcome.reason().to_owned()),
+        ..Settlement::default()
+    };
+    let attempts = u32::try_from(looked.attempts).unwrap_or(0);
+    match outcome {
+        Outcome::Retry { after, .. } | Outcome::Throttled { after, .. } => {
+            Settlement { verdict: "again", wait_ms: Some(wait_ms(attempts, *after)), ..base }
+        }
+        Outcome::SignInAgain { .. } | Outcome::Unknown { .. } => {
+            Settlement { verdict: "again", wait_ms: Some(wait_ms(attempts, None)), ..base }
+        }
+        Outcome::Misconfigured { .. } => {
+            Settlement { verdict: "again", wait_ms: Some(wait_ms(attempts + 4, None)), ..base }
+        }
+        Outcome::Conflict { .. } => Settlement { verdict: "again", wait_ms: Some(500), ..base },
+        Outcome::Reject { field, .. } => Settlement {
+            verdict: "rejected",
+            effect: Some("reject"),
+            field: field.clone(),
+            ..base
+        },
+        Outcome::Exists { .. } | Outcome::Gone { .. } | Outcome::Ok { .. } => Settlement {
+            verdict: "rejected",
+            effect: Some("reject"),
+            reason: Some(match outcome.reason() {
+                "" => format!("the system answered \"{}\", which makes no sense here", outcome.kind().word()),
+                reason => reason.to_owned(),
+            }),
+            ..base
+        },
+    }
+}
+
+fn wait_ms(attempts: u32, asked: Option<Duration>) -> i64 {
+    i64::try_from(retry::wait(attempts, chance(), asked).as_millis()).unwrap_or(i64::MAX)
+}
+
+/// A number in `0.0..1.0` for the jitter.
+fn chance() -> f64 {
+    f64::from(u32::try_from(Uuid::new_v4().as_u128() & 0xFFFF_FFFF).unwrap_or(0)) / f64::from(u32::MAX)
+}

@@ -1,0 +1,388 @@
+//! Apply: records → rows, in one transaction, one bad record never stopping the others.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, SystemTime};
+
+use deadpool_postgres::{GenericClient, Transaction};
+
+use crate::bound::Bound;
+use crate::mapping::Row;
+use crate::model::diff::project;
+use crate::model::merge::FieldConflict;
+use crate::model::record::{Record, RemoteRecord, same_value};
+use crate::pull::plan::{RowPlan, plan_new_row, plan_row};
+use crate::pull::{gone, newest_of_each};
+use crate::store::StoreError;
+use crate::store::error::Class;
+use crate::store::inbox::{JournalLine, note_records, reject_record, save_conflicts, write_journal};
+use crate::store::link::{
+    Doubt, Link, LinkState, LinkUpdate, changed_at, doubts, keys_in_flight, links_by_key, lock_links, remove_links,
+    save_links,
+};
+use crate::store::mirror::{emit_tag, existing_keys, insert_rows, read_rows, unlinked_matches, update_rows};
+use crate::store::outbox::mark_later;
+
+/// How long a record waits that could not be applied now.
+const DEFERRED: Duration = Duration::from_millis(300);
+
+/// Records that were read together.
+pub struct Batch<'a> {
+    pub bound: &'a Bound,
+    pub records: Vec<RemoteRecord>,
+    /// The mirror database's clock just before the read: a link settled later makes the record stale.
+    pub read_at: SystemTime,
+    /// When the oldest of these ids was first heard of: creates begun later cannot have made these records.
+    pub first_seen: SystemTime,
+}
+
+/// What is to be written.
+#[derive(Default)]
+struct Work {
+    defer: BTreeSet<String>,
+    updates: Vec<(String, Row)>,
+    inserts: Vec<(RemoteRecord, Row)>,
+    links: Vec<LinkUpdate>,
+    conflicts: Vec<(String, String, Vec<FieldConflict>)>,
+    journal: Vec<JournalLine>,
+    rejects: Vec<(String, String)>,
+    gone: Vec<String>,
+    unlink: Vec<String>,
+}
+
+impl Batch<'_> {
+    /// Applies the records inside the transaction.
+    ///
+    /// All at once first; when the database refuses something, one by one, and what fails then is kept in the inbox
+    /// with its reason (R11).
+    ///
+    /// # Errors
+    /// When the database fails for reasons that are not a record's own; the transaction must be rolled back then.
+    pub async fn apply(self, transaction: &mut Transaction<'_>) -> Result<(), StoreError> {
+        let records = newest_of_each(self.records);
+        if records.is_empty() {
+            return Ok(());
+        }
+        let context =
+            Context { bound: self.bound, read_at: self.read_at, first_seen: self.first_seen };
+        let mut point = transaction.savepoint("page").await?;
+        match context.apply(&mut point, &records).await {
+            Ok(()) => {
+                point.commit().await?;
+                return Ok(());
+            }
+            Err(error) if error.class() == Class::Definite => point.rollback().await?,
+            Err(error) => return Err(error),
+        }
+        for record in &records {
+            let mut point = transaction.savepoint("record").await?;
+            match context.apply(&mut point, std::slice::from_ref(record)).await {
+                Ok(()) => point.commit().await?,
+                Err(error) if error.class() == Class::Definite => {
+                    point.rollback().await?;
+                    reject_record(&*transaction, self.bound.id, &record.id, &error.reason()).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Context<'a> {
+    bound: &'a Bound,
+    read_at: SystemTime,
+    first_seen: SystemTime,
+}
+
+impl Context<'_> {
+    async fn apply(&self, transaction: &mut Transaction<'_>, records: &[RemoteRecord]) -> Result<(), StoreError> {
+        let bound = self.bound;
+        let ids: Vec<String> = records.iter().map(|record| record.id.clone()).collect();
+        // links first, then the outbox: a delivery that begins after this sees our change (see begin_send)
+        let mut links = lock_links(transaction, bound.id, &ids).await?;
+        let matched = self.match_rows(transaction, records, &mut links).await?;
+        let keys: Vec<String> = links.values().map(|link| link.key.clone()).collect();
+        let flying = keys_in_flight(transaction, bound.id, &keys).await?;
+        let rows = read_rows(transaction, &bound.table, &bound.row_columns(), &keys, true).await?;
+        let unread: Vec<String> = keys.iter().filter(|key| !rows.contains_key(*key)).cloned().collect();
+        let locked: BTreeSet<String> =
+            existing_keys(transaction, &bound.table, &unread).await?.into_iter().collect();
+        let changed = changed_at(transaction, bound.id, &keys).await?;
+        let now: SystemTime = transaction.query_one("select rowtwin_private.clock()", &[]).await?.get(0);
+
+        let mut work = Work::default();
+        for record in records {
+            if record.deleted {
+                work.gone.push(record.id.clone());
+                continue;
+            }
+            let Some(link) = links.get(&record.id) else {
+                if matched.deferred.contains(&record.id) {
+                    work.defer.insert(record.id.clone());
+                } else {
+                    self.plan_insert(record, &mut work);
+                }
+                continue;
+            };
+            if link.state == LinkState::Kept {
+                continue;
+            }
+            let stale = link.settled_at > self.read_at && link.shadow.is_some();
+            if stale || flying.contains(&link.key) || locked.contains(&link.key) {
+                work.defer.insert(record.id.clone());
+                continue;
+            }
+            let Some(row) = rows.get(&link.key) else {
+                self.plan_without_row(record, link, &mut work);
+                continue;
+            };
+            // a difference that no mark stands for yet was made just now
+            let row_changed_at = changed.get(&link.key).copied().or(Some(now));
+            match plan_row(bound, record, row, link, row_changed_at) {
+                Ok(plan) => self.take_plan(record, link, plan, &mut work),
+                Err(error) => work.rejects.push((record.id.clone(), error.to_string())),
+            }
+        }
+        self.write(transaction, work, &rows).await
+    }
+
+    /// Finds rows for records without a link. What cannot be told yet is deferred.
+    async fn match_rows(
+        &self,
+        transaction: &Transaction<'_>,
+        records: &[RemoteRecord],
+        links: &mut HashMap<String, Link>,
+    ) -> Result<Matched, StoreError> {
+        let bound = self.bound;
+        let mut matched = Matched::default();
+        let unlinked: Vec<&RemoteRecord> =
+            records.iter().filter(|record| !record.deleted && !links.contains_key(&record.id)).collect();
+        if unlinked.is_empty() {
+            return Ok(matched);
+        }
+        // a record that one of our own creates may have made waits until that create is settled
+        let doubts = doubts(transaction, bound.id).await?;
+        for record in &unlinked {
+            if doubts.iter().any(|doubt| self.may_have_made(doubt, record)) {
+                matched.deferred.insert(record.id.clone());
+            }
+        }
+        let fields = &bound.mapping.match_fields;
+        if fields.is_empty() {
+            return Ok(matched);
+        }
+        let wanted: BTreeSet<String> = fields.iter().cloned().collect();
+        let values: Vec<Row> = unlinked
+            .iter()
+            .filter_map(|record| bound.mapping.decode(&record.fields, &wanted).ok())
+            .filter(|row| row.values().all(|value| !same_value(Some(value), None, true)))
+            .collect();
+        let columns: Vec<String> = bound
+            .mapping
+            .fields
+            .iter()
+            .filter(|field| wanted.contains(&field.field))
+            .map(|field| field.column.clone())
+            .collect();
+        let candidates =
+            unlinked_matches(transaction, &bound.table, bound.id, &bound.row_columns(), &columns, &values).await?;
+        let encoded: Vec<(&String, Record)> = candidates
+            .iter()
+            .filter_map(|(key, row)| Some((key, bound.mapping.encode(row).ok()?)))
+            .collect();
+        let mut taken = BTreeSet::new();
+        let mut found = Vec::new();
+        for record in unlinked {
+            if matched.deferred.contains(&record.id) {
+                continue;
+            }
+            let twins: Vec<&String> = encoded
+                .iter()
+                .filter(|(_, row)| {
+                    fields.iter().all(|field| {
+                        same_value(row.get(field), record.fields.get(field), bound.mapping.blank_is_null)
+                    })
+                })
+                .map(|(key, _)| *key)
+                .collect();
+            // several rows that agree are no twins: the record gets a row of its own and people see all of them
+            if let [key] = twins.as_slice()
+                && taken.insert((*key).clone())
+            {
+                found.push(((*key).clone(), record.id.clone()));
+            }
+        }
+        self.link_found(transaction, found, links, &mut matched).await?;
+        Ok(matched)
+    }
+
+    /// Links rows and records that were found to be twins; the primary key of the link decides races.
+    async fn link_found(
+        &self,
+        transaction: &Transaction<'_>,
+        found: Vec<(String, String)>,
+        links: &mut HashMap<String, Link>,
+        matched: &mut Matched,
+    ) -> Result<(), StoreError> {
+        if found.is_empty() {
+            return Ok(());
+        }
+        let (keys, ids): (Vec<String>, Vec<String>) = found.into_iter().unzip();
+        let rows = transaction
+            .query(
+                "insert into rowtwin_private.link (binding_id, key, state, remote_id)
+                 select $1, key, 'linked', id from unnest($2::text[], $3::text[]) u (key, id) order by key
+                 on conflict do nothing returning key, remote_id",
+                &[&self.bound.id, &keys, &ids],
+            )
+            .await?;
+        let mut by_key = links_by_key(transaction, self.bound.id, &keys).await?;
+        let made: BTreeSet<String> = rows.iter().map(|row| row.get(1)).collect();
+        for row in &rows {
+            let (key, id): (String, String) = (row.get(0), row.get(1));
+            if let Some(link) = by_key.remove(&key) {
+                links.insert(id, link);
+            }
+        }
+        matched.deferred.extend(ids.into_iter().filter(|id| !made.contains(id)));
+        Ok(())
+    }
+
+    fn may_have_made(&self, doubt: &Doubt, record: &RemoteRecord) -> bool {
+        if !doubt.parked {
+            return doubt.attempted_at <= self.first_seen;
+        }
+        // one that a person has to decide must not hold everything up: only what looks like it waits
+        doubt.intent.iter().all(|(field, value)| {
+            same_value(Some(value), record.fields.get(field), self.bound.mapping.blank_is_null)
+        })
+    }
+
+    fn plan_insert(&self, record: &RemoteRecord, work: &mut Work) {
+        match plan_new_row(self.bound, record) {
+            Ok(row) => work.inserts.push((record.clone(), row)),
+            Err(error) => work.rejects.push((record.id.clone(), error.to_string())),
+        }
+    }
+
+    /// The row was deleted and the delete has not gone out yet.
+    fn plan_without_row(&self, record: &RemoteRecord, link: &Link, work: &mut Work) {
+        let edited =
+            link.shadow.as_ref().is_some_and(|shadow| !self.bound.mapping.same(shadow, &record.fields));
+        if edited {
+            // an edit wins over a delete: the record gets a new row
+            work.unlink.push(link.key.clone());
+            work.journal.push(JournalLine {
+                key: Some(link.key.clone()),
+                remote_id: Some(record.id.clone()),
+                side: "link",
+                effect: "unlink",
+                before: link.shadow.clone(),
+                after: None,
+                reason: Some("the row was deleted and the record edited: the edit wins".to_owned()),
+            });
+            self.plan_insert(record, work);
+        }
+    }
+
+    fn take_plan(&self, record: &RemoteRecord, link: &Link, plan: RowPlan, work: &mut Work) {
+        if !plan.after.is_empty() {
+            work.journal.push(JournalLine {
+                key: Some(link.key.clone()),
+                remote_id: Some(record.id.clone()),
+                side: "row",
+                effect: "update",
+                before: Some(plan.before),
+                after: Some(plan.after),
+                reason: None,
+            });
+        }
+        if !plan.columns.is_empty() {
+            work.updates.push((link.key.clone(), plan.columns));
+        }
+        if !plan.conflicts.is_empty() {
+            work.conflicts.push((link.key.clone(), record.id.clone(), plan.conflicts));
+        }
+        if plan.link_moves {
+            work.links.push(LinkUpdate {
+                key: link.key.clone(),
+                remote_id: record.id.clone(),
+                shadow: plan.shadow,
+                version: record.version.clone(),
+                remote_ms: record.modified_ms,
+                reference: record.reference.clone(),
+            });
+        }
+    }
+
+    async fn write(
+        &self,
+        transaction: &mut Transaction<'_>,
+        work: Work,
+        rows: &HashMap<String, Row>,
+    ) -> Result<(), StoreError> {
+        let bound = self.bound;
+        let columns = bound.row_columns();
+        let mut links = work.links;
+        let mut journal = work.journal;
+        remove_links(transaction, bound.id, &work.unlink).await?;
+        let mut after = update_rows(transaction, &bound.table, &columns, &work.updates).await?;
+        let written: BTreeSet<String> = after.keys().cloned().collect();
+        let new_rows: Vec<Row> = work.inserts.iter().map(|(_, row)| row.clone()).collect();
+        let inserted = insert_rows(transaction, &bound.table, &columns, &new_rows).await?;
+        for ((record, _), (key, row)) in work.inserts.iter().zip(inserted) {
+            let shadow = project(&record.fields, bound.mapping.field_names());
+            journal.push(JournalLine {
+                key: Some(key.clone()),
+                remote_id: Some(record.id.clone()),
+                side: "row",
+                effect: "create",
+                before: None,
+                after: Some(shadow.clone()),
+                reason: None,
+            });
+            links.push(LinkUpdate {
+                key: key.clone(),
+                remote_id: record.id.clone(),
+                shadow,
+                version: record.version.clone(),
+                remote_ms: record.modified_ms,
+                reference: record.reference.clone(),
+            });
+            after.insert(key, row);
+        }
+        save_links(transaction, bound.id, &links).await?;
+        for (key, id, conflicts) in &work.conflicts {
+            save_conflicts(transaction, bound.id, key, id, conflicts).await?;
+        }
+        write_journal(transaction, bound.id, &journal).await?;
+        // what still differs goes out; what we wrote and is equal must not come back to us
+        let (mut differs, mut quiet) = (Vec::new(), Vec::new());
+        for link in &links {
+            let Some(row) = after.get(&link.key).or_else(|| rows.get(&link.key)) else { continue };
+            let same = bound.mapping.encode(row).is_ok_and(|encoded| {
+                bound.mapping.push_diff(&encoded, &link.shadow, &BTreeSet::new()).is_empty()
+            });
+            if !same {
+                differs.push(link.key.clone());
+            } else if written.contains(&link.key) || !rows.contains_key(&link.key) {
+                quiet.push(link.key.clone());
+            }
+        }
+        if bound.pushes {
+            mark_later(transaction, bound.id, &differs).await?;
+        }
+        emit_tag(transaction, bound.id, &quiet).await?;
+        for (id, reason) in &work.rejects {
+            reject_record(transaction, bound.id, id, reason).await?;
+        }
+        let deferred: Vec<String> = work.defer.into_iter().collect();
+        note_records(transaction, bound.id, &deferred, "busy when it was read", DEFERRED).await?;
+        gone::apply_gone(transaction, bound, &work.gone).await
+    }
+}
+
+#[derive(Default)]
+struct Matched {
+    deferred: BTreeSet<String>,
+}

@@ -1,0 +1,120 @@
+//! Gone: records that the remote has confirmed to be deleted.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use deadpool_postgres::Transaction;
+use serde_json::Value;
+
+use crate::bound::Bound;
+use crate::model::binding::DeletePolicy;
+use crate::model::merge::{FieldConflict, Policy, Side};
+use crate::store::StoreError;
+use crate::store::error::Class;
+use crate::store::inbox::{JournalLine, note_records, reject_record, save_conflicts, write_journal};
+use crate::store::link::{Link, LinkState, keep_links, keys_in_flight, lock_links, remove_links};
+use crate::store::mirror::{delete_rows, emit_tag, existing_keys, read_rows};
+use crate::store::outbox::mark_later;
+
+/// Applies confirmed deletes, each in a savepoint of its own: another table may still refer to a row.
+///
+/// # Errors
+/// When the database fails for reasons that are not a row's own.
+pub async fn apply_gone(
+    transaction: &mut Transaction<'_>,
+    bound: &Bound,
+    ids: &[String],
+) -> Result<(), StoreError> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let links = lock_links(&*transaction, bound.id, ids).await?;
+    let keys: Vec<String> = links.values().map(|link| link.key.clone()).collect();
+    let flying = keys_in_flight(&*transaction, bound.id, &keys).await?;
+    for (id, link) in links {
+        if link.state == LinkState::Kept {
+            continue;
+        }
+        if flying.contains(&link.key) {
+            let wait = Duration::from_millis(300);
+            note_records(&*transaction, bound.id, &[id], "busy when it was read", wait).await?;
+            continue;
+        }
+        let point = transaction.savepoint("gone").await?;
+        match one_gone(&point, bound, &id, &link).await {
+            Ok(()) => point.commit().await?,
+            Err(error) if error.class() == Class::Definite => {
+                point.rollback().await?;
+                reject_record(&*transaction, bound.id, &id, &error.reason()).await?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+async fn one_gone(
+    transaction: &Transaction<'_>,
+    bound: &Bound,
+    id: &str,
+    link: &Link,
+) -> Result<(), StoreError> {
+    let keys = std::slice::from_ref(&link.key);
+    let rows = read_rows(transaction, &bound.table, &bound.row_columns(), keys, true).await?;
+    let line = |side, effect, reason: Option<&str>| JournalLine {
+        key: Some(link.key.clone()),
+        remote_id: Some(id.to_owned()),
+        side,
+        effect,
+        before: link.shadow.clone(),
+        after: None,
+        reason: reason.map(str::to_owned),
+    };
+    let Some(row) = rows.get(&link.key) else {
+        if existing_keys(transaction, &bound.table, keys).await?.is_empty() {
+            // both halves are gone
+            remove_links(transaction, bound.id, keys).await?;
+            return write_journal(transaction, bound.id, &[line("link", "unlink", None)]).await;
+        }
+        let wait = Duration::from_millis(300);
+        return note_records(transaction, bound.id, &[id.to_owned()], "busy when it was read", wait).await;
+    };
+    let edits = match (&link.shadow, bound.mapping.encode(row)) {
+        (Some(shadow), Ok(encoded)) if bound.pushes => {
+            let changes = bound.mapping.push_diff(&encoded, shadow, &BTreeSet::new());
+            changes
+                .into_iter()
+                .map(|(field, value)| FieldConflict {
+                    shadow: shadow.get(&field).cloned().unwrap_or(Value::Null),
+                    row: value,
+                    record: Value::Null,
+                    field,
+                    winner: Side::Row,
+                    policy: Policy::Local,
+                })
+                .collect()
+        }
+        _ => Vec::new(),
+    };
+    if !edits.is_empty() {
+        // an edit wins over a delete: the row gets a new twin
+        save_conflicts(transaction, bound.id, &link.key, id, &edits).await?;
+        remove_links(transaction, bound.id, keys).await?;
+        mark_later(transaction, bound.id, keys).await?;
+        let reason = "the record was deleted and the row edited: the edit wins";
+        return write_journal(transaction, bound.id, &[line("link", "unlink", Some(reason))]).await;
+    }
+    match bound.to_row {
+        DeletePolicy::Delete => {
+            delete_rows(transaction, &bound.table, keys).await?;
+            remove_links(transaction, bound.id, keys).await?;
+            emit_tag(transaction, bound.id, keys).await?;
+            write_journal(transaction, bound.id, &[line("row", "delete", None)]).await
+        }
+        DeletePolicy::Deactivate | DeletePolicy::Keep => {
+            keep_links(transaction, bound.id, keys).await?;
+            let reason = "the record was deleted and the policy keeps the row";
+            write_journal(transaction, bound.id, &[line("link", "unlink", Some(reason))]).await
+        }
+    }
+}

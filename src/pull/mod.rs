@@ -1,0 +1,176 @@
+//! remote → mirror: walk over pages, read what the inbox names, merge, write rows.
+//!
+//! A turn does one bounded piece of work for one binding: a batch of the inbox, or one page of a walk. A page's rows
+//! and its cursor commit together (R16). One process at a time pulls a binding, under a lease.
+
+pub mod apply;
+mod gone;
+pub mod plan;
+mod walk;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{instrument, warn};
+use uuid::Uuid;
+
+use crate::bound::Bound;
+use crate::model::outcome::Outcome;
+use crate::model::record::RemoteRecord;
+use crate::model::retry;
+use crate::pull::apply::Batch;
+use crate::remote::gate::Priority;
+use crate::store::inbox::{clear_records, note_records, put_off, reject_record};
+use crate::store::{Store, StoreError};
+
+/// How long one process may pull a binding without a sign of life.
+pub const LEASE: Duration = Duration::from_secs(120);
+
+/// A webhook may name a record that is not committed yet: it is looked for this often before it counts as gone.
+const LOOKS_BEFORE_GONE: i32 = 3;
+
+/// What a turn did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Turned {
+    /// Records that were seen.
+    pub seen: usize,
+    /// Not before then is there anything to do; `None`: go on at once.
+    pub rest: Option<Duration>,
+}
+
+/// The pulling side of one binding.
+pub struct Puller {
+    pub store: Store,
+    pub bound: Arc<Bound>,
+    /// This process's name for its leases.
+    pub lease: Uuid,
+}
+
+impl Puller {
+    /// Does one piece of work.
+    ///
+    /// # Errors
+    /// When the mirror database fails; the page or batch was rolled back then.
+    #[instrument(skip_all, fields(binding = %self.bound.name))]
+    pub async fn turn(&self) -> Result<Turned, StoreError> {
+        let bound = &self.bound;
+        if let Some(wait) = self.store.system_wait(&bound.system).await? {
+            return Ok(Turned { seen: 0, rest: Some(wait) });
+        }
+        let Some(state) = self.store.begin_pull(bound.id, self.lease, LEASE).await? else {
+            return Ok(Turned { seen: 0, rest: Some(Duration::from_secs(1)) });
+        };
+        if let Some(turned) = self.read_inbox().await? {
+            return Ok(turned);
+        }
+        if let Some(turned) = self.walk(&state).await? {
+            return Ok(turned);
+        }
+        if bound.pushes && !state.first_pushed {
+            let client = self.store.client().await?;
+            crate::store::mirror::mark_table(&client, &bound.table, bound.id).await?;
+            self.store.first_push_marked(bound.id).await?;
+            return Ok(Turned::default());
+        }
+        let mut rest = Duration::from_millis(250);
+        if bound.pulls && bound.abilities.can_list {
+            rest = rest.min(state.poll_in.max(Duration::from_millis(10)));
+        }
+        Ok(Turned { seen: 0, rest: Some(rest) })
+    }
+
+    /// Gives the lease back at a clean stop.
+    ///
+    /// # Errors
+    /// When the statement fails.
+    pub async fn release(&self) -> Result<(), StoreError> {
+        self.store.end_pull(self.bound.id, self.lease).await
+    }
+
+    /// Reads and applies records that the inbox names; `None` when none is due.
+    async fn read_inbox(&self) -> Result<Option<Turned>, StoreError> {
+        let bound = &self.bound;
+        if !bound.abilities.can_read {
+            return Ok(None);
+        }
+        let due = self.store.due_records(bound.id, bound.abilities.read_batch.max(1)).await?;
+        if due.is_empty() {
+            return Ok(None);
+        }
+        let ids: Vec<String> = due.iter().map(|one| one.remote_id.clone()).collect();
+        let read_at = self.store.clock().await?;
+        let records = match bound.client.read(&bound.object, &bound.record_fields(), &ids, Priority::Edit).await {
+            Ok(records) => records,
+            Err(outcome) => return self.not_read(&ids, outcome).await.map(Some),
+        };
+        let present: BTreeSet<&str> = records.iter().map(|record| record.id.as_str()).collect();
+        let missing: Vec<&crate::store::inbox::Waiting> =
+            due.iter().filter(|one| !present.contains(one.remote_id.as_str())).collect();
+        // what a webhook names may not be committed yet: not found is not gone
+        let (early, gone): (Vec<_>, Vec<_>) =
+            missing.into_iter().partition(|one| one.why == "webhook" && one.attempts < LOOKS_BEFORE_GONE);
+        let early: Vec<String> = early.into_iter().map(|one| one.remote_id.clone()).collect();
+        let gone: Vec<String> = gone.into_iter().map(|one| one.remote_id.clone()).collect();
+        let first_seen = due.iter().map(|one| one.since).min().unwrap_or(read_at);
+
+        let mut client = self.store.client().await?;
+        let mut transaction = client.transaction().await?;
+        let settled: Vec<String> = ids.iter().filter(|id| !early.contains(id)).cloned().collect();
+        clear_records(&transaction, bound.id, &settled).await?;
+        put_off(&transaction, bound.id, &early, Duration::from_secs(1), "not found yet").await?;
+        let batch = Batch { bound, records, read_at, first_seen };
+        batch.apply(&mut transaction).await?;
+        gone::apply_gone(&mut transaction, bound, &gone).await?;
+        transaction.commit().await?;
+        Ok(Some(Turned { seen: ids.len(), rest: None }))
+    }
+
+    /// A read failed: its ids wait; one that the remote refuses by itself is found by halving.
+    async fn not_read(&self, ids: &[String], outcome: Outcome) -> Result<Turned, StoreError> {
+        let bound = &self.bound;
+        let client = self.store.client().await?;
+        if outcome.is_systemic() || ids.len() > 1 {
+            let wait = wait_after(&outcome);
+            put_off(&client, bound.id, ids, wait, outcome.reason()).await?;
+            if !outcome.is_systemic() {
+                // the ids come back one by one: staggered, so that a bad one is alone
+                for (place, id) in ids.iter().enumerate() {
+                    let wait = Duration::from_millis(20 * u64::try_from(place).unwrap_or(0));
+                    note_records(&client, bound.id, std::slice::from_ref(id), "read failed", wait).await?;
+                }
+            }
+            warn!(reason = outcome.reason(), ids = ids.len(), "reading records failed");
+            return Ok(Turned { seen: 0, rest: Some(wait.min(Duration::from_millis(500))) });
+        }
+        for id in ids {
+            reject_record(&client, bound.id, id, outcome.reason()).await?;
+        }
+        Ok(Turned { seen: ids.len(), rest: None })
+    }
+
+    /// A list failed.
+    async fn not_listed(&self, outcome: &Outcome) -> Result<Turned, StoreError> {
+        let wait = wait_after(outcome);
+        warn!(reason = outcome.reason(), outcome = outcome.kind().word(), "listing records failed");
+        self.store.pull_failed(self.bound.id, wait, outcome.reason()).await?;
+        Ok(Turned { seen: 0, rest: Some(wait.min(Duration::from_secs(1))) })
+    }
+}
+
+fn wait_after(outcome: &Outcome) -> Duration {
+    let asked = match outcome {
+        Outcome::Retry { after, .. } | Outcome::Throttled { after, .. } => *after,
+        _ => None,
+    };
+    retry::wait(2, 0.5, asked)
+}
+
+/// Keeps the last of several records with the same id.
+fn newest_of_each(records: Vec<RemoteRecord>) -> Vec<RemoteRecord> {
+    let mut seen = BTreeSet::new();
+    let mut kept: Vec<RemoteRecord> =
+        records.into_iter().rev().filter(|record| seen.insert(record.id.clone())).collect();
+    kept.reverse();
+    kept
+}

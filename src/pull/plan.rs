@@ -1,0 +1,97 @@
+//! Plan: what one record means for its row. Pure.
+
+use std::collections::BTreeSet;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+
+use crate::bound::Bound;
+use crate::mapping::{FieldError, Row};
+use crate::model::diff::project;
+use crate::model::merge::{FieldConflict, Side, Stamps};
+use crate::model::record::{Record, RemoteRecord};
+use crate::store::link::Link;
+
+/// What a record means for the row that is its twin.
+#[derive(Debug, Default, PartialEq)]
+pub struct RowPlan {
+    /// Columns to write; empty when the row stays as it is.
+    pub columns: Row,
+    /// The new shadow.
+    pub shadow: Record,
+    /// Whether shadow, version or stamp of the link move at all.
+    pub link_moves: bool,
+    pub conflicts: Vec<FieldConflict>,
+    /// Fields taken, as they were and as they become, for the journal.
+    pub before: Record,
+    pub after: Record,
+}
+
+/// Plans an existing row.
+///
+/// # Errors
+/// A field that cannot be converted.
+pub fn plan_row(
+    bound: &Bound,
+    record: &RemoteRecord,
+    row: &Row,
+    link: &Link,
+    row_changed_at: Option<SystemTime>,
+) -> Result<RowPlan, FieldError> {
+    let mapping = &bound.mapping;
+    let encoded = mapping.encode(row)?;
+    let mut shadow = project(&record.fields, mapping.field_names());
+    let stamps = Stamps { row_ms: row_changed_at.and_then(ms), record_ms: record.modified_ms };
+    let merged = match &link.shadow {
+        Some(base) => {
+            let merged = mapping.merge(&encoded, &record.fields, base, stamps);
+            // a held field keeps its base, so that both sides still differ from it when a person decides
+            for conflict in merged.conflicts.iter().filter(|conflict| conflict.winner == Side::Held) {
+                shadow.insert(conflict.field.clone(), base.get(&conflict.field).cloned().unwrap_or(Value::Null));
+            }
+            merged
+        }
+        None => mapping.first_meeting(&encoded, &record.fields, bound.prefer, stamps),
+    };
+    let mut columns = mapping.decode(&record.fields, &merged.take)?;
+    if let Some(column) = &bound.id_column
+        && row.get(column).and_then(Value::as_str) != Some(&record.id)
+    {
+        columns.insert(column.clone(), Value::from(record.id.as_str()));
+    }
+    let link_moves = link.shadow.as_ref().is_none_or(|base| !mapping.same(base, &shadow))
+        || (record.version.is_some() && link.version != record.version);
+    let taken = merged.take.iter().map(String::as_str);
+    Ok(RowPlan {
+        columns,
+        link_moves,
+        before: project(&encoded, taken.clone()),
+        after: project(&record.fields, taken),
+        conflicts: merged.conflicts,
+        shadow,
+    })
+}
+
+/// The columns of a row that is to be made from a record.
+///
+/// # Errors
+/// A field that cannot be converted.
+pub fn plan_new_row(bound: &Bound, record: &RemoteRecord) -> Result<Row, FieldError> {
+    let fields: BTreeSet<String> = bound
+        .mapping
+        .fields
+        .iter()
+        .filter(|field| field.pulls)
+        .map(|field| field.field.clone())
+        .collect();
+    let mut row = bound.mapping.decode(&record.fields, &fields)?;
+    if let Some(column) = &bound.id_column {
+        row.insert(column.clone(), Value::from(record.id.as_str()));
+    }
+    Ok(row)
+}
+
+/// Milliseconds since 1970.
+pub fn ms(time: SystemTime) -> Option<i64> {
+    time.duration_since(UNIX_EPOCH).ok().and_then(|age| i64::try_from(age.as_millis()).ok())
+}

@@ -1,0 +1,110 @@
+//! Walk: over the pages of an object, one page a turn, resumable at any page.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use serde_json::Value;
+
+use crate::pull::apply::Batch;
+use crate::pull::plan::ms;
+use crate::pull::{Puller, Turned};
+use crate::remote::gate::Priority;
+use crate::store::StoreError;
+use crate::store::inbox::{note_records, reject_record};
+use crate::store::walk::{PullState, Walk, WalkKind, finish_walk, mark_seen, note_missing, save_walk};
+
+impl Puller {
+    /// Fetches and applies the next page of the walk that is under way or due; `None` when none is.
+    pub(super) async fn walk(&self, state: &PullState) -> Result<Option<Turned>, StoreError> {
+        let bound = &self.bound;
+        if !bound.pulls || !bound.abilities.can_list {
+            return Ok(None);
+        }
+        let Some(kind) = self.due(state) else { return Ok(None) };
+        let read_at = self.store.clock().await?;
+        let mut walk = match &state.walk {
+            Some(walk) => walk.clone(),
+            None => Walk {
+                kind,
+                page: Value::Null,
+                newest_ms: None,
+                began_ms: None,
+                started_ms: ms(read_at).unwrap_or(0),
+                seen: 0,
+                number: ms(read_at).unwrap_or(0),
+            },
+        };
+        let since = match walk.kind {
+            WalkKind::Poll => state.since_ms.map(|since| since.saturating_sub(bound.abilities.overlap_ms)),
+            WalkKind::Backfill | WalkKind::Sweep => None,
+        };
+        let ids_only = walk.kind == WalkKind::Sweep;
+        let priority = match walk.kind {
+            WalkKind::Poll => Priority::Edit,
+            WalkKind::Backfill | WalkKind::Sweep => Priority::Backfill,
+        };
+        let page = (!walk.page.is_null()).then_some(&walk.page);
+        let fields = bound.record_fields();
+        let answer = bound.client.list(&bound.object, &fields, since, page, ids_only, priority).await;
+        let page = match answer {
+            Ok(page) => page,
+            Err(outcome) => return self.not_listed(&outcome).await.map(Some),
+        };
+
+        let count = page.records.len();
+        walk.seen += u64::try_from(count).unwrap_or(0);
+        walk.began_ms = walk.began_ms.or(page.remote_clock_ms);
+        let newest = page.records.iter().filter_map(|record| record.modified_ms).max();
+        walk.newest_ms = walk.newest_ms.max(newest);
+        // a page that names itself as the next one would never end
+        let ended = page.next.is_none() || page.next.as_ref() == Some(&walk.page);
+        walk.page = page.next.unwrap_or(Value::Null);
+
+        let mut client = self.store.client().await?;
+        let mut transaction = client.transaction().await?;
+        if ids_only {
+            let ids: Vec<String> =
+                page.records.iter().filter(|record| !record.deleted).map(|record| record.id.clone()).collect();
+            let unknown = mark_seen(&transaction, bound.id, &ids, walk.number).await?;
+            note_records(&transaction, bound.id, &unknown, "found by a sweep", Duration::ZERO).await?;
+        } else {
+            let batch = Batch { bound, records: page.records, read_at, first_seen: read_at };
+            batch.apply(&mut transaction).await?;
+            for (why, record) in &page.unreadable {
+                let name = unreadable_name(record);
+                reject_record(&transaction, bound.id, &name, why).await?;
+            }
+        }
+        save_walk(&transaction, bound.id, self.lease, &walk, i64::try_from(count).unwrap_or(0)).await?;
+        if ended {
+            if ids_only && bound.abilities.can_read {
+                let began = UNIX_EPOCH + Duration::from_millis(u64::try_from(walk.started_ms).unwrap_or(0));
+                note_missing(&transaction, bound.id, walk.number, began).await?;
+            }
+            finish_walk(&transaction, bound.id, &walk, bound.poll_every, bound.sweep_every).await?;
+        }
+        transaction.commit().await?;
+        Ok(Some(Turned { seen: count, rest: None }))
+    }
+
+    fn due(&self, state: &PullState) -> Option<WalkKind> {
+        if let Some(walk) = &state.walk {
+            // a poll that failed comes back when it is due, not at once
+            return (state.poll_in.is_zero() || walk.kind != WalkKind::Poll).then_some(walk.kind);
+        }
+        if !state.backfilled {
+            return state.poll_in.is_zero().then_some(WalkKind::Backfill);
+        }
+        if state.poll_in.is_zero() {
+            return Some(WalkKind::Poll);
+        }
+        let sweep = self.bound.sweep_every.is_some() && state.sweep_in.is_some_and(|wait| wait.is_zero());
+        sweep.then_some(WalkKind::Sweep)
+    }
+}
+
+/// A name for a record whose id could not be read: nothing is lost, and people see which one it is.
+fn unreadable_name(record: &Value) -> String {
+    use sha2::{Digest, Sha256};
+    let digest = Sha256::digest(record.to_string().as_bytes());
+    format!("unreadable:{}", hex::encode(digest.get(..8).unwrap_or(&digest)))
+}

@@ -1,0 +1,150 @@
+//! The door: how tests, the demo and anybody with `curl` look into a simulator and play the other user of it.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{Kind, Shared, exchange, fault::Fault, fxiaoke, kingdee, state::Call, state::State};
+use crate::model::record::Record;
+
+/// A handle to a simulator's state; cheap to clone. It works on while the simulator is "down".
+#[derive(Debug, Clone)]
+pub struct Door(pub(super) Arc<Shared>);
+
+/// What can be given as the fields of a record: a [`Record`], or a JSON object.
+pub trait Fields {
+    /// The fields; a JSON value that is no object has none.
+    fn into_fields(self) -> Record;
+}
+
+impl Fields for Record {
+    fn into_fields(self) -> Record {
+        self
+    }
+}
+
+impl Fields for Value {
+    fn into_fields(self) -> Record {
+        match self {
+            Value::Object(fields) => fields,
+            _ => Record::new(),
+        }
+    }
+}
+
+impl Door {
+    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.0.lock();
+        exchange::settle_late(&mut state);
+        work(&mut state)
+    }
+
+    /// All records of an object in the order of their ids, as the system keeps them.
+    pub fn records(&self, object: &str) -> Vec<Record> {
+        self.with(|state| state.table(object).rows().map(|row| row.fields.clone()).collect())
+    }
+
+    /// How many records an object has.
+    pub fn count(&self, object: &str) -> usize {
+        self.with(|state| state.table(object).len())
+    }
+
+    /// One record, or `None` where there is none of this id.
+    pub fn record(&self, object: &str, id: &str) -> Option<Record> {
+        self.with(|state| state.table(object).get(id).map(|row| row.fields.clone()))
+    }
+
+    /// Makes a record as a person in the system's own pages would, and gives its id. Stamps and defaults are set;
+    /// a stamp that `fields` names is kept.
+    pub fn insert(&self, object: &str, fields: impl Fields) -> String {
+        let fields = fields.into_fields();
+        self.with(|state| insert(state, object, fields))
+    }
+
+    /// Makes many records; the ids come in the same order.
+    pub fn insert_many<F: Fields>(&self, object: &str, records: impl IntoIterator<Item = F>) -> Vec<String> {
+        let records: Vec<Record> = records.into_iter().map(Fields::into_fields).collect();
+        self.with(|state| records.into_iter().map(|fields| insert(state, object, fields)).collect())
+    }
+
+    /// Changes fields of a record as a person would; a null clears. False where there is no such record.
+    pub fn edit(&self, object: &str, id: &str, fields: impl Fields) -> bool {
+        let fields = fields.into_fields();
+        self.with(|state| match state.kind {
+            Kind::Fxiaoke => fxiaoke::write::edit_by_person(state, object, id, fields),
+            Kind::KingdeeK3cloud => kingdee::save::edit_by_person(state, object, id, fields),
+        })
+    }
+
+    /// Removes a record without a trace. False where there is no such record.
+    pub fn remove(&self, object: &str, id: &str) -> bool {
+        self.with(|state| state.table(object).remove(id).is_some())
+    }
+
+    /// Removes all records of all objects.
+    pub fn clear(&self) {
+        self.with(|state| state.objects.clear());
+    }
+
+    /// The calls that were seen since the log was last emptied, oldest first (the last 100,000).
+    pub fn calls(&self) -> Vec<Call> {
+        self.with(|state| state.calls())
+    }
+
+    /// How many calls were seen since the log was last emptied.
+    pub fn call_count(&self) -> u64 {
+        self.with(|state| state.call_count())
+    }
+
+    /// Empties the log of calls.
+    pub fn forget_calls(&self) {
+        self.with(State::forget_calls);
+    }
+
+    /// Puts these faults in place of all others.
+    pub fn set_faults(&self, faults: Vec<Fault>) {
+        self.with(|state| state.faults = faults);
+    }
+
+    /// Adds a fault.
+    pub fn add_fault(&self, fault: Fault) {
+        self.with(|state| state.faults.push(fault));
+    }
+
+    /// The faults that have not been used up.
+    pub fn faults(&self) -> Vec<Fault> {
+        self.with(|state| state.faults.clone())
+    }
+
+    /// Takes all faults away.
+    pub fn clear_faults(&self) {
+        self.with(|state| state.faults.clear());
+    }
+
+    /// While down, every connection is cut before anything is done.
+    pub fn set_down(&self, down: bool) {
+        self.with(|state| state.down = down);
+    }
+
+    /// Allows this many calls per interface and 20 s; `None` is the API's own limit.
+    pub fn set_calls_per_20s(&self, calls: Option<u32>) {
+        self.with(|state| state.calls_per_20s = calls);
+    }
+
+    /// Stops the clock at this moment (epoch milliseconds); `None` follows the system's clock again.
+    pub fn set_clock(&self, clock: Option<i64>) {
+        self.with(|state| state.clock = clock);
+    }
+
+    /// Ends every token and session, as an administrator could.
+    pub fn end_sessions(&self) {
+        self.with(State::end_sessions);
+    }
+}
+
+fn insert(state: &mut State, object: &str, fields: Record) -> String {
+    match state.kind {
+        Kind::Fxiaoke => fxiaoke::write::insert_by_person(state, object, fields),
+        Kind::KingdeeK3cloud => kingdee::save::insert_by_person(state, object, fields),
+    }
+}

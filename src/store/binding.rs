@@ -1,0 +1,125 @@
+//! Systems and bindings, as last loaded from the configuration.
+
+use serde_json::Value;
+use tokio_postgres::types::Json;
+
+use crate::store::{Store, StoreError};
+
+/// A system to register.
+#[derive(Debug, Clone)]
+pub struct SystemSpec {
+    pub name: String,
+    pub connector: String,
+    pub per_second: Option<f64>,
+    pub in_flight: Option<u32>,
+    pub per_day: Option<u64>,
+    pub reserve: f64,
+}
+
+/// A binding to register.
+#[derive(Debug, Clone)]
+pub struct BindingSpec {
+    pub table: String,
+    pub system: String,
+    pub object: String,
+    pub pushes: bool,
+    pub pulls: bool,
+    pub settle_after_secs: f64,
+    /// The binding's part of the file, for people.
+    pub mapping: Value,
+}
+
+impl Store {
+    /// Brings the systems and bindings up to the configuration; returns the bindings' ids in the order given.
+    ///
+    /// Bindings that the configuration no longer names become inactive and keep their links. A binding whose mapping
+    /// changed is compared again, since a newly mapped field has no shadow yet.
+    ///
+    /// # Errors
+    /// When a statement fails; nothing was changed then.
+    pub async fn register(
+        &self,
+        systems: &[SystemSpec],
+        bindings: &[BindingSpec],
+    ) -> Result<Vec<i32>, StoreError> {
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        for system in systems {
+            transaction
+                .execute(
+                    "insert into rowtwin_private.system as s (name, connector, per_second, in_flight, per_day, reserve)
+                     values ($1, $2, $3, $4, $5, $6)
+                     on conflict (name) do update set
+                       connector = excluded.connector, per_second = excluded.per_second, in_flight = excluded.in_flight,
+                       per_day = excluded.per_day, reserve = excluded.reserve,
+                       -- a restart is how a person says that settings or rights have been mended
+                       state = case when s.state = 'held' then 'running' else s.state end,
+                       held_reason = case when s.state = 'held' then null else s.held_reason end",
+                    &[
+                        &system.name,
+                        &system.connector,
+                        &system.per_second,
+                        &system.in_flight.map(|value| i32::try_from(value).unwrap_or(i32::MAX)),
+                        &system.per_day.map(|value| i64::try_from(value).unwrap_or(i64::MAX)),
+                        &system.reserve,
+                    ],
+                )
+                .await?;
+        }
+        transaction.execute("update rowtwin_private.binding set active = false where active", &[]).await?;
+        let mut ids = Vec::with_capacity(bindings.len());
+        for binding in bindings {
+            let name = format!("{} - {}.{}", binding.table, binding.system, binding.object);
+            let row = transaction
+                .query_one(
+                    "insert into rowtwin_private.binding as b
+                       (name, table_name, system, object, mapping, pushes, pulls, settle_after)
+                     values ($1, $2, $3, $4, $5, $6, $7, make_interval(secs => $8))
+                     on conflict (table_name, system, object) do update set
+                       active = true, mapping = excluded.mapping, pushes = excluded.pushes, pulls = excluded.pulls,
+                       settle_after = excluded.settle_after,
+                       first_push_at = case when b.mapping -> 'fields' = excluded.mapping -> 'fields' then b.first_push_at end,
+                       backfilled_at = case when b.mapping -> 'fields' = excluded.mapping -> 'fields' then b.backfilled_at end,
+                       walk = case when b.mapping -> 'fields' = excluded.mapping -> 'fields' then b.walk end
+                     returning id",
+                    &[
+                        &name,
+                        &binding.table,
+                        &binding.system,
+                        &binding.object,
+                        &Json(&binding.mapping),
+                        &binding.pushes,
+                        &binding.pulls,
+                        &binding.settle_after_secs,
+                    ],
+                )
+                .await?;
+            ids.push(row.get(0));
+        }
+        transaction.commit().await?;
+        Ok(ids)
+    }
+
+    /// Compares the remote's own identity with the one of the first sign-in; holds the system when it is another one.
+    ///
+    /// Returns false when the system was held.
+    ///
+    /// # Errors
+    /// When the statement fails.
+    pub async fn confirm_identity(&self, system: &str, identity: &str) -> Result<bool, StoreError> {
+        let row = self
+            .client()
+            .await?
+            .query_one(
+                "update rowtwin_private.system set
+                   identity = coalesce(identity, $2),
+                   state = case when coalesce(identity, $2) = $2 then state else 'held' end,
+                   held_reason = case when coalesce(identity, $2) = $2 then held_reason
+                     else format('signed in to another account (%s) than before (%s); correct the address, or give this system a new name', $2, identity) end
+                 where name = $1 returning coalesce(identity, $2) = $2 and state <> 'held'",
+                &[&system, &identity],
+            )
+            .await?;
+        Ok(row.get(0))
+    }
+}

@@ -1,0 +1,286 @@
+//! What the database itself is and holds: settings, tables, publication, slot.
+
+use serde::Serialize;
+
+use crate::store::mirror::{KeyColumn, Table};
+use crate::store::{Store, StoreError};
+
+/// A column of a mirror table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    pub name: String,
+    /// As `format_type` writes it.
+    pub type_name: String,
+    pub not_null: bool,
+    pub has_default: bool,
+    pub generated: bool,
+}
+
+/// Server settings that matter to logical replication.
+#[derive(Debug, Clone, Serialize)]
+pub struct ServerFacts {
+    pub version_num: i32,
+    pub wal_level: String,
+    pub max_replication_slots: i64,
+    pub used_replication_slots: i64,
+    pub max_slot_wal_keep_size_mb: i64,
+    pub may_replicate: bool,
+    pub may_create: bool,
+    pub user: String,
+    pub database: String,
+}
+
+/// The replication slot as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SlotFacts {
+    pub name: String,
+    pub plugin: Option<String>,
+    pub database: Option<String>,
+    pub active: bool,
+    pub active_pid: Option<i32>,
+    pub wal_status: Option<String>,
+    pub retained_bytes: Option<i64>,
+    pub confirmed: Option<String>,
+}
+
+impl Store {
+    /// Reads the settings that matter.
+    ///
+    /// # Errors
+    /// When the statement fails.
+    pub async fn server_facts(&self) -> Result<ServerFacts, StoreError> {
+        let row = self
+            .client()
+            .await?
+            .query_one(
+                "select current_setting('server_version_num')::int, current_setting('wal_level'),
+                        current_setting('max_replication_slots')::bigint, (select count(*) from pg_replication_slots),
+                        (select setting::bigint from pg_settings where name = 'max_slot_wal_keep_size'),
+                        (select rolsuper or rolreplication from pg_roles where rolname = current_user),
+                        has_database_privilege(current_database(), 'create'), current_user::text, current_database()::text",
+                &[],
+            )
+            .await?;
+        Ok(ServerFacts {
+            version_num: row.get(0),
+            wal_level: row.get(1),
+            max_replication_slots: row.get(2),
+            used_replication_slots: row.get(3),
+            max_slot_wal_keep_size_mb: row.get(4),
+            may_replicate: row.get(5),
+            may_create: row.get(6),
+            user: row.get(7),
+            database: row.get(8),
+        })
+    }
+
+    /// Looks a table up: its key and columns.
+    ///
+    /// # Errors
+    /// [`StoreError::Table`] when it does not exist, has no primary key, or is not a table.
+    pub async fn table(&self, name: &str) -> Result<(Table, Vec<Column>), StoreError> {
+        let client = self.client().await?;
+        let (schema, table) = name.split_once('.').unwrap_or(("public", name));
+        let found = client
+            .query_opt(
+                "select c.oid, c.relkind::text, c.relreplident::text, c.relpersistence::text
+                 from pg_class c join pg_namespace n on n.oid = c.relnamespace
+                 where n.nspname = $1 and c.relname = $2",
+                &[&schema, &table],
+            )
+            .await?
+            .ok_or_else(|| StoreError::Table(format!("table `{name}` does not exist; create it, or correct its name in the configuration")))?;
+        let (oid, kind, persistence): (u32, String, String) = (found.get(0), found.get(1), found.get(3));
+        if kind != "r" && kind != "p" {
+            return Err(StoreError::Table(format!("`{name}` is not a table; only tables can be bound")));
+        }
+        if persistence != "p" {
+            return Err(StoreError::Table(format!(
+                "table `{name}` is unlogged or temporary, so its changes are not in the WAL; run: alter table {name} set logged"
+            )));
+        }
+        let columns: Vec<Column> = client
+            .query(
+                "select a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+                        a.atthasdef or a.attidentity <> '', a.attgenerated <> ''
+                 from pg_attribute a where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped order by a.attnum",
+                &[&oid],
+            )
+            .await?
+            .iter()
+            .map(|row| Column {
+                name: row.get(0),
+                type_name: row.get(1),
+                not_null: row.get(2),
+                has_default: row.get(3),
+                generated: row.get(4),
+            })
+            .collect();
+        let key: Vec<KeyColumn> = client
+            .query(
+                "select a.attname::text, format_type(a.atttypid, a.atttypmod)
+                 from pg_index i
+                 cross join lateral unnest(i.indkey) with ordinality k (attnum, place)
+                 join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+                 where i.indrelid = $1 and i.indisprimary order by k.place",
+                &[&oid],
+            )
+            .await?
+            .iter()
+            .map(|row| KeyColumn { name: row.get(0), type_name: row.get(1) })
+            .collect();
+        if key.is_empty() {
+            return Err(StoreError::Table(format!(
+                "table `{name}` has no primary key, so its rows cannot be told apart; run: alter table {name} add primary key (…)"
+            )));
+        }
+        let identity: String = found.get(2);
+        if identity == "n" {
+            return Err(StoreError::Table(format!(
+                "table `{name}` has replica identity nothing, so updates and deletes are not in the WAL; run: alter table {name} replica identity default"
+            )));
+        }
+        Ok((Table { schema: schema.to_owned(), name: table.to_owned(), key, identity_full: identity == "f" }, columns))
+    }
+
+    /// The tables in a publication, as `schema.table`; `None` when there is no such publication.
+    ///
+    /// # Errors
+    /// When the statement fails.
+    pub async fn publication_tables(&self, publication: &str) -> Result<Option<Vec<String>>, StoreError> {
+        let client = self.client().await?;
+        if client.query_opt("select 1 from pg_publication where pubname = $1", &[&publication]).await?.is_none() {
+            return Ok(None);
+        }
+        let rows = client
+            .query(
+                "select schemaname || '.' || tablename from pg_publication_tables where pubname = $1 order by 1",
+                &[&publication],
+            )
+            .await?;
+        Ok(Some(rows.iter().map(|row| row.get(0)).collect()))
+    }
+
+    /// Makes the publication hold exactly these tables; returns what it did, or `None` when nothing was to do.
+    ///
+    /// From Postgres 15 on only the columns of the primary key are published: nothing else is needed from the WAL,
+    /// and the server then decodes and sends far less.
+    ///
+    /// # Errors
+    /// When a statement fails, for example for lack of ownership of a table.
+    pub async fn publish(&self, publication: &str, tables: &[Table]) -> Result<Option<String>, StoreError> {
+        let facts = self.server_facts().await?;
+        let client = self.client().await?;
+        let list: Vec<String> = tables
+            .iter()
+            .map(|table| {
+                let columns: Vec<String> = table.key.iter().map(|column| quote(&column.name)).collect();
+                if facts.version_num >= 150_000 && !table.identity_full {
+                    format!("{} ({})", table.sql_name(), columns.join(", "))
+                } else {
+                    table.sql_name()
+                }
+            })
+            .collect();
+        let mut wanted: Vec<String> = tables.iter().map(|table| format!("{}.{}", table.schema, table.name)).collect();
+        wanted.sort();
+        match self.publication_tables(publication).await? {
+            Some(present) if present == wanted => Ok(None),
+            Some(_) => {
+                if list.is_empty() {
+                    return Ok(None);
+                }
+                client.batch_execute(&format!("alter publication {} set table {}", quote(publication), list.join(", "))).await?;
+                Ok(Some(format!("publication {publication} now holds {}", wanted.join(", "))))
+            }
+            None => {
+                let for_tables = if list.is_empty() { String::new() } else { format!(" for table {}", list.join(", ")) };
+                client
+                    .batch_execute(&format!(
+                        "create publication {}{for_tables} with (publish_via_partition_root = true)",
+                        quote(publication)
+                    ))
+                    .await?;
+                Ok(Some(format!("publication {publication} made for {}", wanted.join(", "))))
+            }
+        }
+    }
+
+    /// The slot, if there is one of this name.
+    ///
+    /// # Errors
+    /// When the statement fails.
+    pub async fn slot(&self, slot: &str) -> Result<Option<SlotFacts>, StoreError> {
+        let row = self
+            .client()
+            .await?
+            .query_opt(
+                "select slot_name::text, plugin::text, database::text, active, active_pid, wal_status,
+                        pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint, confirmed_flush_lsn::text
+                 from pg_replication_slots where slot_name = $1",
+                &[&slot],
+            )
+            .await?;
+        Ok(row.map(|row| SlotFacts {
+            name: row.get(0),
+            plugin: row.get(1),
+            database: row.get(2),
+            active: row.get(3),
+            active_pid: row.get(4),
+            wal_status: row.get(5),
+            retained_bytes: row.get(6),
+            confirmed: row.get(7),
+        }))
+    }
+
+    /// Makes the slot; returns false when it was there already.
+    ///
+    /// # Errors
+    /// When it cannot be made: no free slot, `wal_level` too low, no right to replicate, or a foreign plugin.
+    pub async fn create_slot(&self, slot: &str) -> Result<bool, StoreError> {
+        if let Some(present) = self.slot(slot).await? {
+            if present.plugin.as_deref() != Some("pgoutput") {
+                return Err(StoreError::Table(format!(
+                    "the replication slot `{slot}` exists with another plugin; name a different one under database.slot"
+                )));
+            }
+            return Ok(false);
+        }
+        self.client().await?.execute("select pg_create_logical_replication_slot($1, 'pgoutput')", &[&slot]).await?;
+        Ok(true)
+    }
+
+    /// Drops the slot; returns false when there was none.
+    ///
+    /// # Errors
+    /// When it is in use.
+    pub async fn drop_slot(&self, slot: &str) -> Result<bool, StoreError> {
+        if self.slot(slot).await?.is_none() {
+            return Ok(false);
+        }
+        self.client().await?.execute("select pg_drop_replication_slot($1)", &[&slot]).await?;
+        Ok(true)
+    }
+
+    /// Notes which slot and publication feed the outbox.
+    ///
+    /// # Errors
+    /// When the statement fails.
+    pub async fn register_capture(&self, slot: &str, publication: &str) -> Result<(), StoreError> {
+        self.client()
+            .await?
+            .execute(
+                "insert into rowtwin_private.capture (slot, publication, confirmed)
+                 values ($1, $2, coalesce((select confirmed_flush_lsn from pg_replication_slots where slot_name = $1), '0/0'))
+                 on conflict (slot) do update set publication = excluded.publication",
+                &[&slot, &publication],
+            )
+            .await?;
+        Ok(())
+    }
+}
+
+/// Quotes an identifier.
+pub fn quote(identifier: &str) -> String {
+    format!("\"{}\"", identifier.replace('"', "\"\""))
+}

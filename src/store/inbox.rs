@@ -1,0 +1,194 @@
+//! The inbox, the conflicts and the journal of what was applied.
+
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+use serde_json::Value;
+use deadpool_postgres::GenericClient;
+use tokio_postgres::types::Json;
+
+use crate::model::merge::{FieldConflict, Side};
+use crate::model::record::Record;
+use crate::store::{Store, StoreError};
+
+/// A remote id to read again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    pub remote_id: String,
+    pub why: String,
+    pub attempts: i32,
+    /// When it was first put in.
+    pub since: SystemTime,
+}
+
+impl Store {
+    /// Up to `limit` remote ids of a binding that are due.
+    ///
+    /// # Errors
+    /// When the statement fails.
+    pub async fn due_records(&self, binding: i32, limit: usize) -> Result<Vec<Waiting>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = self
+            .client()
+            .await?
+            .query(
+                "select remote_id, why, attempts, since from rowtwin_private.inbox
+                 where binding_id = $1 and state = 'ready' and not_before <= rowtwin_private.clock()
+                 order by not_before limit $2",
+                &[&binding, &limit],
+            )
+            .await?;
+        Ok(rows
+            .iter()
+            .map(|row| Waiting { remote_id: row.get(0), why: row.get(1), attempts: row.get(2), since: row.get(3) })
+            .collect())
+    }
+}
+
+/// Puts remote ids into the inbox.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn note_records(
+    client: &impl GenericClient,
+    binding: i32,
+    ids: &[String],
+    why: &str,
+    wait: Duration,
+) -> Result<(), StoreError> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    client
+        .execute(
+            "select rowtwin_private.note_records($1, $2, $3, make_interval(secs => $4))",
+            &[&binding, &ids, &why, &wait.as_secs_f64()],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Keeps a record that could not be applied, with its reason.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn reject_record(
+    client: &impl GenericClient,
+    binding: i32,
+    id: &str,
+    reason: &str,
+) -> Result<(), StoreError> {
+    client.execute("select rowtwin_private.reject_record($1, $2, $3)", &[&binding, &id, &reason]).await?;
+    Ok(())
+}
+
+/// Takes ids out of the inbox: they are about to be applied in this transaction.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn clear_records(client: &impl GenericClient, binding: i32, ids: &[String]) -> Result<(), StoreError> {
+    client
+        .execute("delete from rowtwin_private.inbox where binding_id = $1 and remote_id = any ($2)", &[&binding, &ids])
+        .await?;
+    Ok(())
+}
+
+/// Puts ids off after a read that could not be made.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn put_off(
+    client: &impl GenericClient,
+    binding: i32,
+    ids: &[String],
+    wait: Duration,
+    reason: &str,
+) -> Result<(), StoreError> {
+    client
+        .execute(
+            "update rowtwin_private.inbox
+             set attempts = attempts + 1, reason = $4, not_before = rowtwin_private.clock() + make_interval(secs => $3)
+             where binding_id = $1 and remote_id = any ($2)",
+            &[&binding, &ids, &wait.as_secs_f64(), &reason],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Records conflicts of one row. A held one that is open already is brought up to date.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn save_conflicts(
+    client: &impl GenericClient,
+    binding: i32,
+    key: &str,
+    remote_id: &str,
+    conflicts: &[FieldConflict],
+) -> Result<(), StoreError> {
+    for conflict in conflicts {
+        let winner = match conflict.winner {
+            Side::Row => "row",
+            Side::Record => "record",
+            Side::Held | Side::Agreed => "held",
+        };
+        client
+            .execute(
+                "insert into rowtwin_private.conflict
+                   (binding_id, key, remote_id, field, shadow, row_value, record_value, winner, policy, decided_at)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, rowtwin_private.clock())
+                 on conflict (binding_id, key, field) where winner = 'held' and resolved_at is null
+                 do update set row_value = excluded.row_value, record_value = excluded.record_value",
+                &[
+                    &binding,
+                    &key,
+                    &remote_id,
+                    &conflict.field,
+                    &Json(&conflict.shadow),
+                    &Json(&conflict.row),
+                    &Json(&conflict.record),
+                    &winner,
+                    &conflict.policy.word(),
+                ],
+            )
+            .await?;
+    }
+    Ok(())
+}
+
+/// One line of the journal.
+#[derive(Debug, Clone, Serialize)]
+pub struct JournalLine {
+    pub key: Option<String>,
+    pub remote_id: Option<String>,
+    /// remote, row or link.
+    pub side: &'static str,
+    pub effect: &'static str,
+    pub before: Option<Record>,
+    pub after: Option<Record>,
+    pub reason: Option<String>,
+}
+
+/// Writes lines of the journal.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn write_journal(
+    client: &impl GenericClient,
+    binding: i32,
+    lines: &[JournalLine],
+) -> Result<(), StoreError> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let lines = serde_json::to_value(lines).map_err(|error| StoreError::Unexpected(error.to_string()))?;
+    client
+        .execute(
+            "insert into rowtwin_private.journal (at, binding_id, key, remote_id, side, effect, before, after, reason)
+             select rowtwin_private.clock(), $1, x.key, x.remote_id, x.side, x.effect, x.before, x.after, x.reason
+             from jsonb_to_recordset($2) x (key text, remote_id text, side text, effect text, before jsonb, after jsonb, reason text)",
+            &[&binding, &Json::<&Value>(&lines)],
+        )
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,282 @@
+//! Links: local key ↔ remote id, with the shadow.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::SystemTime;
+
+use tokio_postgres::types::Json;
+use deadpool_postgres::GenericClient;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use crate::model::record::Record;
+use crate::store::StoreError;
+
+/// The state of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkState {
+    /// A create was about to be sent; whether the record exists is not known.
+    Creating,
+    Linked,
+    /// One side deleted its half and the policy keeps the other: no twins any more.
+    Kept,
+}
+
+/// A row and its twin.
+#[derive(Debug, Clone)]
+pub struct Link {
+    pub key: String,
+    pub state: LinkState,
+    pub remote_id: Option<String>,
+    /// `None` while it is not known yet.
+    pub shadow: Option<Record>,
+    pub version: Option<String>,
+    pub remote_ms: Option<i64>,
+    pub attempt: Option<Uuid>,
+    pub attempted_at: Option<SystemTime>,
+    pub intent: Option<Record>,
+    pub revision: i64,
+    pub settled_at: SystemTime,
+}
+
+const COLUMNS: &str =
+    "key, state, remote_id, shadow, version, remote_ms, attempt, attempted_at, intent, revision, settled_at";
+
+impl Link {
+    fn from_row(row: &Row) -> Result<Self, StoreError> {
+        let state: &str = row.get(1);
+        let json = |index: usize| row.get::<_, Option<Json<Record>>>(index).map(|json| json.0);
+        Ok(Self {
+            key: row.get(0),
+            state: match state {
+                "creating" => LinkState::Creating,
+                "linked" => LinkState::Linked,
+                "kept" => LinkState::Kept,
+                other => return Err(StoreError::Unexpected(format!("link state {other}"))),
+            },
+            remote_id: row.get(2),
+            shadow: json(3),
+            version: row.get(4),
+            remote_ms: row.get(5),
+            attempt: row.get(6),
+            attempted_at: row.get(7),
+            intent: json(8),
+            revision: row.get(9),
+            settled_at: row.get(10),
+        })
+    }
+}
+
+/// The links of these keys.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn links_by_key(
+    client: &impl GenericClient,
+    binding: i32,
+    keys: &[String],
+) -> Result<HashMap<String, Link>, StoreError> {
+    let rows = client
+        .query(
+            &format!("select {COLUMNS} from rowtwin_private.link where binding_id = $1 and key = any ($2)"),
+            &[&binding, &keys],
+        )
+        .await?;
+    rows.iter().map(|row| Link::from_row(row).map(|link| (link.key.clone(), link))).collect()
+}
+
+/// The links of these remote ids, locked until the transaction ends.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn lock_links(
+    client: &impl GenericClient,
+    binding: i32,
+    ids: &[String],
+) -> Result<HashMap<String, Link>, StoreError> {
+    let rows = client
+        .query(
+            &format!(
+                "select {COLUMNS} from rowtwin_private.link
+                 where binding_id = $1 and remote_id = any ($2) order by key for update"
+            ),
+            &[&binding, &ids],
+        )
+        .await?;
+    let mut links = HashMap::new();
+    for row in &rows {
+        let link = Link::from_row(row)?;
+        if let Some(id) = link.remote_id.clone() {
+            links.insert(id, link);
+        }
+    }
+    Ok(links)
+}
+
+/// What a page says about one link.
+#[derive(Debug, Clone)]
+pub struct LinkUpdate {
+    pub key: String,
+    pub remote_id: String,
+    pub shadow: Record,
+    pub version: Option<String>,
+    pub remote_ms: Option<i64>,
+    pub reference: Option<String>,
+}
+
+/// Writes links with a known shadow; new ones are made.
+///
+/// # Errors
+/// When a statement fails, in particular when a remote id belongs to another key.
+pub async fn save_links(
+    client: &impl GenericClient,
+    binding: i32,
+    updates: &[LinkUpdate],
+) -> Result<(), StoreError> {
+    if updates.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<&str> = updates.iter().map(|update| update.key.as_str()).collect();
+    let ids: Vec<&str> = updates.iter().map(|update| update.remote_id.as_str()).collect();
+    let shadows: Vec<Json<&Record>> = updates.iter().map(|update| Json(&update.shadow)).collect();
+    let versions: Vec<Option<&str>> = updates.iter().map(|update| update.version.as_deref()).collect();
+    let stamps: Vec<Option<i64>> = updates.iter().map(|update| update.remote_ms).collect();
+    let references: Vec<Option<&str>> = updates.iter().map(|update| update.reference.as_deref()).collect();
+    client
+        .execute(
+            "insert into rowtwin_private.link as l
+               (binding_id, key, state, remote_id, shadow, version, remote_ms, reference, settled_at)
+             select $1, u.key, 'linked', u.id, u.shadow, u.version, u.stamp, u.reference, rowtwin_private.clock()
+             from unnest($2::text[], $3::text[], $4::jsonb[], $5::text[], $6::bigint[], $7::text[])
+                    u (key, id, shadow, version, stamp, reference)
+             order by u.key
+             on conflict (binding_id, key) do update set
+               state = 'linked', remote_id = excluded.remote_id, shadow = excluded.shadow, version = excluded.version,
+               remote_ms = excluded.remote_ms, reference = coalesce(excluded.reference, l.reference),
+               attempt = null, attempted_at = null, intent = null,
+               revision = l.revision + 1, settled_at = excluded.settled_at",
+            &[&binding, &keys, &ids, &shadows, &versions, &stamps, &references],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Removes links.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn remove_links(client: &impl GenericClient, binding: i32, keys: &[String]) -> Result<(), StoreError> {
+    client
+        .execute("delete from rowtwin_private.link where binding_id = $1 and key = any ($2)", &[&binding, &keys])
+        .await?;
+    Ok(())
+}
+
+/// Turns links into kept ones: the record is gone or left alone, and the row stays.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn keep_links(client: &impl GenericClient, binding: i32, keys: &[String]) -> Result<(), StoreError> {
+    client
+        .execute(
+            "update rowtwin_private.link set state = 'kept', attempt = null, revision = revision + 1,
+                    settled_at = rowtwin_private.clock()
+             where binding_id = $1 and key = any ($2)",
+            &[&binding, &keys],
+        )
+        .await?;
+    Ok(())
+}
+
+/// The keys among these that are on their way to the remote right now.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn keys_in_flight(
+    client: &impl GenericClient,
+    binding: i32,
+    keys: &[String],
+) -> Result<BTreeSet<String>, StoreError> {
+    let rows = client
+        .query(
+            "select key from rowtwin_private.outbox where binding_id = $1 and key = any ($2) and state = 'sending'",
+            &[&binding, &keys],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// When the waiting changes of these keys were made, where some wait.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn changed_at(
+    client: &impl GenericClient,
+    binding: i32,
+    keys: &[String],
+) -> Result<HashMap<String, SystemTime>, StoreError> {
+    let rows = client
+        .query(
+            "select key, changed_at from rowtwin_private.outbox where binding_id = $1 and key = any ($2)",
+            &[&binding, &keys],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+/// The fields of these keys that wait for a person to decide a conflict.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn held_fields(
+    client: &impl GenericClient,
+    binding: i32,
+    keys: &[String],
+) -> Result<HashMap<String, BTreeSet<String>>, StoreError> {
+    let rows = client
+        .query(
+            "select key, field from rowtwin_private.conflict
+             where binding_id = $1 and key = any ($2) and winner = 'held' and resolved_at is null",
+            &[&binding, &keys],
+        )
+        .await?;
+    let mut held: HashMap<String, BTreeSet<String>> = HashMap::new();
+    for row in &rows {
+        held.entry(row.get(0)).or_default().insert(row.get(1));
+    }
+    Ok(held)
+}
+
+/// A create whose answer is not known yet.
+#[derive(Debug, Clone)]
+pub struct Doubt {
+    pub key: String,
+    pub attempted_at: SystemTime,
+    pub intent: Record,
+    /// Parked until a person says what became of it.
+    pub parked: bool,
+}
+
+/// The creates of a binding whose answer is not known yet.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn doubts(client: &impl GenericClient, binding: i32) -> Result<Vec<Doubt>, StoreError> {
+    let rows = client
+        .query(
+            "select l.key, l.attempted_at, l.intent, coalesce(o.state = 'doubtful', false)
+             from rowtwin_private.link l
+             left join rowtwin_private.outbox o on o.binding_id = l.binding_id and o.key = l.key
+             where l.binding_id = $1 and l.state = 'creating'",
+            &[&binding],
+        )
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| Doubt {
+            key: row.get(0),
+            attempted_at: row.get(1),
+            intent: row.get::<_, Option<Json<Record>>>(2).map(|json| json.0).unwrap_or_default(),
+            parked: row.get(3),
+        })
+        .collect())
+}

@@ -1,0 +1,63 @@
+//! Installing and upgrading the two schemas.
+//!
+//! Tables are numbered migrations, never edited once released. Functions and views have one home each and are
+//! applied again as a whole every time, so that their history is the history of their file.
+
+use refinery::{Migration, Runner};
+
+use crate::store::{Store, StoreError};
+
+const MIGRATIONS: &[(&str, &str)] = &[("V1__state", include_str!("../../sql/migrations/V1__state.sql"))];
+
+/// Functions and views in the order in which they depend on each other.
+const REPEATABLE: &[&str] = &[
+    include_str!("../../sql/api/time.sql"),
+    include_str!("../../sql/api/outbox.sql"),
+    include_str!("../../sql/api/inbox.sql"),
+    include_str!("../../sql/api/limits.sql"),
+    include_str!("../../sql/api/upkeep.sql"),
+    include_str!("../../sql/views/people.sql"),
+    include_str!("../../sql/api/people.sql"),
+    include_str!("../../sql/api/rights.sql"),
+];
+
+/// One migrator at a time, whatever the process.
+const LOCK: i64 = 0x0072_6f77_7477_696e;
+
+impl Store {
+    /// Brings the schemas to this version; safe to run twice and from several processes at once.
+    ///
+    /// # Errors
+    /// When a statement fails, or the schema was made by a newer version.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        let mut client = self.client().await?;
+        client.execute("select pg_advisory_lock($1)", &[&LOCK]).await?;
+        let result = migrate(&mut client).await;
+        client.execute("select pg_advisory_unlock($1)", &[&LOCK]).await?;
+        result
+    }
+}
+
+async fn migrate(client: &mut deadpool_postgres::Client) -> Result<(), StoreError> {
+    client
+        .batch_execute(
+            "set client_min_messages = warning;
+             create schema if not exists rowtwin;
+             create schema if not exists rowtwin_private;
+             comment on schema rowtwin is 'rowtwin: views and functions for people; stable.';
+             comment on schema rowtwin_private is 'rowtwin: its own tables; may change with every version.';",
+        )
+        .await?;
+    let migrations: Result<Vec<Migration>, _> =
+        MIGRATIONS.iter().map(|(name, sql)| Migration::unapplied(name, sql)).collect();
+    let migrations = migrations.map_err(|error| StoreError::Migration(error.to_string()))?;
+    let mut runner = Runner::new(&migrations).set_abort_divergent(true).set_abort_missing(true);
+    runner.set_migration_table_name("rowtwin_private.migration");
+    let connection: &mut tokio_postgres::Client = client;
+    runner.run_async(connection).await.map_err(|error| {
+        StoreError::Migration(format!("{error}; was the schema made by a newer version of rowtwin?"))
+    })?;
+    let all = REPEATABLE.join("\n");
+    client.batch_execute(&format!("begin; {all} commit;")).await?;
+    Ok(())
+}

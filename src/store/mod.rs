@@ -1,0 +1,40 @@
+//! The only door to rowtwin's state in Postgres, and to the rows of mirror tables.
+//!
+//! One method per SQL function or statement. Nothing here decides: what to do is decided by pure code on values
+//! that were read here, and every change of state is a function or constraint in `sql/`.
+
+pub mod binding;
+pub mod catalog;
+pub mod error;
+pub mod inbox;
+pub mod limits;
+pub mod link;
+pub mod migrate;
+pub mod mirror;
+pub mod outbox;
+pub mod walk;
+
+use deadpool_postgres::{Client, Pool};
+
+pub use error::StoreError;
+
+/// A handle to the mirror database; cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    pool: Pool,
+}
+
+impl Store {
+    /// Wraps a pool made by [`crate::postgres`].
+    pub fn new(pool: Pool) -> Self {
+        Self { pool }
+    }
+
+    /// A connection for one piece of work.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn client(&self) -> Result<Client, StoreError> {
+        self.pool.get().await.map_err(StoreError::from)
+    }
+}

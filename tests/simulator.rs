@@ -1,0 +1,16 @@
+//! The simulators: foreign clients against them, what the vendors' pages say, and each fault as it is described.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, also in the functions that its tests share"
+)]
+
+#[path = "simulator/callers.rs"]
+mod callers;
+#[path = "simulator/clients.rs"]
+mod clients;
+#[path = "simulator/faults.rs"]
+mod faults;
+#[path = "simulator/fidelity.rs"]
+mod fidelity;
