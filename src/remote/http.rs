@@ -12,6 +12,7 @@ use crate::remote::transport::{HttpRequest, HttpResponse, Transport, TransportEr
 pub const BODY_LIMIT: usize = 8 * 1024 * 1024;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How a system is spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +45,8 @@ impl HttpTransport {
         let mut builder = reqwest::Client::builder()
             .cookie_store(true)
             .connect_timeout(CONNECT_TIMEOUT)
+            // Shorter than servers keep theirs: a write on a connection that just closed would be in doubt.
+            .pool_idle_timeout(IDLE_TIMEOUT)
             // A redirected write would be sent again as something else; no API here needs redirects.
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("rowtwin/", env!("CARGO_PKG_VERSION")));
