@@ -61,8 +61,7 @@ impl Capturer {
     /// [`CaptureError`]; trying again is the caller's business.
     pub async fn run(&self, stop: &CancellationToken) -> Result<(), CaptureError> {
         let connection = ReplicationStream::connect(&self.options, "rowtwin capture").await?;
-        let mut stream =
-            connection.start(&self.slot, Lsn(0), &self.publication, Protocol::Version1).await?;
+        let mut stream = connection.start(&self.slot, Lsn(0), &self.publication, Protocol::Version1).await?;
         info!(slot = %self.slot, "capture is streaming");
         (self.on_state)(true);
         let result = self.stream(&mut stream, stop).await;
@@ -79,7 +78,8 @@ impl Capturer {
         let mut collector = Collector::new(self.watched.clone(), Lsn(0));
         let mut spoke = Instant::now();
         while !stop.is_cancelled() {
-            let patience = if collector.is_idle() || collector.waiting() == 0 { SIGN_OF_LIFE } else { LINGER };
+            let patience =
+                if collector.is_idle() || collector.waiting() == 0 { SIGN_OF_LIFE } else { LINGER };
             let frame = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,

@@ -4,8 +4,8 @@
 //! for a person. No database transaction is open while a remote is called, and what is not ended, because the process
 //! died, comes back when the lease runs out.
 
-pub mod decide;
 mod create;
+pub mod decide;
 mod doubt;
 mod look;
 mod send;
@@ -111,7 +111,11 @@ impl Deliverer {
     }
 
     /// The shadow is not known, or no longer: the record is read and merged first.
-    async fn reread(&self, settler: &Settler<'_>, keys: Vec<(Looked, &'static str)>) -> Result<(), StoreError> {
+    async fn reread(
+        &self,
+        settler: &Settler<'_>,
+        keys: Vec<(Looked, &'static str)>,
+    ) -> Result<(), StoreError> {
         if keys.is_empty() {
             return Ok(());
         }

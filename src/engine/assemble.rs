@@ -42,7 +42,11 @@ pub struct Given {
 pub fn open_pool(url: &str) -> Result<(Store, ConnectOptions), EngineError> {
     let mut options = connect_options(url)?;
     let settings = "-c timezone=UTC -c datestyle=ISO -c lock_timeout=5s -c idle_in_transaction_session_timeout=120s -c client_min_messages=warning";
-    options.config_mut().application_name("rowtwin").options(settings).connect_timeout(Duration::from_secs(10));
+    options
+        .config_mut()
+        .application_name("rowtwin")
+        .options(settings)
+        .connect_timeout(Duration::from_secs(10));
     let manager = Manager::from_config(
         options.config().clone(),
         options.tls(),
@@ -114,9 +118,11 @@ impl Engine {
                     ));
                 }
                 for column in columns.iter().filter(|column| column.generated) {
-                    if binding.fields.get(&column.name).is_some_and(|field| {
-                        field.direction.pulls() && binding.direction.pulls()
-                    }) {
+                    if binding
+                        .fields
+                        .get(&column.name)
+                        .is_some_and(|field| field.direction.pulls() && binding.direction.pulls())
+                    {
                         findings.push(format!(
                             "{place}: column `{}` is generated and cannot be written; set `direction: push` on it",
                             column.name
@@ -136,7 +142,8 @@ impl Engine {
                     object: binding.object.clone(),
                     pushes: binding.direction.pushes(),
                     pulls: binding.direction.pulls(),
-                    settle_after_secs: duration(binding.settle_after.as_deref(), Duration::ZERO).as_secs_f64(),
+                    settle_after_secs: duration(binding.settle_after.as_deref(), Duration::ZERO)
+                        .as_secs_f64(),
                     mapping: serde_json::to_value(binding).unwrap_or(Value::Null),
                 });
                 bounds.push(Arc::new(Bound {
@@ -212,7 +219,8 @@ pub fn database_url(file: &RowtwinFile, given: &Given) -> Result<String, EngineE
             resolve("database.url", found).map_err(|finding| EngineError::Configuration(vec![finding]))
         }
         None => Err(EngineError::Configuration(vec![
-            "no mirror database is named; set database.url in the configuration or ROWTWIN_DATABASE_URL".to_owned(),
+            "no mirror database is named; set database.url in the configuration or ROWTWIN_DATABASE_URL"
+                .to_owned(),
         ])),
     }
 }
@@ -220,14 +228,13 @@ pub fn database_url(file: &RowtwinFile, given: &Given) -> Result<String, EngineE
 /// Fetches what a setting points to.
 fn resolve(place: &str, setting: &Setting) -> Result<String, String> {
     match setting {
-        Setting::Env { env } => std::env::var(env)
-            .map_err(|_| format!("{place}: the environment variable {env} is not set; export it before starting")),
+        Setting::Env { env } => std::env::var(env).map_err(|_| {
+            format!("{place}: the environment variable {env} is not set; export it before starting")
+        }),
         Setting::File { file } => std::fs::read_to_string(file)
             .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
             .map_err(|error| format!("{place}: the file {file} cannot be read ({error})")),
-        Setting::Plain(value) => {
-            Ok(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
-        }
+        Setting::Plain(value) => Ok(value.as_str().map_or_else(|| value.to_string(), str::to_owned)),
     }
 }
 

@@ -63,7 +63,11 @@ impl Engine {
     /// # Errors
     /// When the statement fails.
     pub async fn keep_journal(&self) -> Result<(), StoreError> {
-        self.store.client().await?.execute("select rowtwin_private.keep_journal($1)", &[&self.journal_days]).await?;
+        self.store
+            .client()
+            .await?
+            .execute("select rowtwin_private.keep_journal($1)", &[&self.journal_days])
+            .await?;
         Ok(())
     }
 
@@ -117,10 +121,11 @@ impl Engine {
         let facts = self.store.server_facts().await?;
         let mut findings = self.unfit(&facts).await?;
         let client = self.store.client().await?;
-        let ready: bool =
-            client.query_one("select to_regclass('rowtwin_private.capture') is not null", &[]).await
-                .map_err(StoreError::from)?
-                .get(0);
+        let ready: bool = client
+            .query_one("select to_regclass('rowtwin_private.capture') is not null", &[])
+            .await
+            .map_err(StoreError::from)?
+            .get(0);
         if !ready {
             findings.push("the database is not prepared; run `rowtwin init`".to_owned());
         } else if self.store.slot(&self.slot).await?.is_none() {

@@ -46,7 +46,11 @@ impl Engine {
     ///
     /// # Errors
     /// Only when capture meets something that a person must change; everything else is waited out (R14).
-    pub async fn run(self: Arc<Self>, stop: CancellationToken, watch: Arc<dyn Watch>) -> Result<(), EngineError> {
+    pub async fn run(
+        self: Arc<Self>,
+        stop: CancellationToken,
+        watch: Arc<dyn Watch>,
+    ) -> Result<(), EngineError> {
         let wake: HashMap<i32, Arc<Notify>> =
             self.bounds.iter().map(|bound| (bound.id, Arc::new(Notify::new()))).collect();
         let mut workers = JoinSet::new();
@@ -57,12 +61,14 @@ impl Engine {
                     Deliverer { store: self.store.clone(), bound: Arc::clone(bound), stop: stop.clone() };
                 workers.spawn(deliver_loop(deliverer, Arc::clone(&wake), stop.clone(), Arc::clone(&watch)));
             }
-            let puller = Puller { store: self.store.clone(), bound: Arc::clone(bound), lease: Uuid::new_v4() };
+            let puller =
+                Puller { store: self.store.clone(), bound: Arc::clone(bound), lease: Uuid::new_v4() };
             workers.spawn(pull_loop(puller, wake, stop.clone(), Arc::clone(&watch)));
         }
         workers.spawn(upkeep_loop(Arc::clone(&self), stop.clone()));
         for (name, client) in &self.clients {
-            let (name, client, engine, stop) = (name.clone(), Arc::clone(client), Arc::clone(&self), stop.clone());
+            let (name, client, engine, stop) =
+                (name.clone(), Arc::clone(client), Arc::clone(&self), stop.clone());
             workers.spawn(async move {
                 tokio::select! {
                     () = stop.cancelled() => {}
@@ -223,7 +229,9 @@ async fn confirm_identity(engine: &Engine, name: &str, client: &crate::connector
             Ok(Some(identity)) => {
                 match engine.store.confirm_identity(name, &identity).await {
                     Ok(true) => {}
-                    Ok(false) => error!(system = %name, "the system is held: it signed in to another account than before"),
+                    Ok(false) => {
+                        error!(system = %name, "the system is held: it signed in to another account than before")
+                    }
                     Err(failure) => warn!(error = %failure, "the account could not be confirmed"),
                 }
                 return;

@@ -11,7 +11,10 @@ async fn r07_a_change_from_one_system_reaches_all_the_others_once() {
     scene.crm().insert(CRM, json!({"name": "Acme", "account_no": "C1", "tel": "13800000001"}));
     scene.poll().await;
     let row = scene.row("select name, number, phone, crm_id is not null as crm, erp_id is not null as erp from sales.customer").await;
-    assert_eq!(row, json!({"name": "Acme", "number": "C1", "phone": "13800000001", "crm": true, "erp": true}));
+    assert_eq!(
+        row,
+        json!({"name": "Acme", "number": "C1", "phone": "13800000001", "crm": true, "erp": true})
+    );
     let records = scene.erp().records(ERP);
     assert_eq!(records.len(), 1);
     assert_eq!(records[0]["FName"], json!("Acme"));

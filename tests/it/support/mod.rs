@@ -20,11 +20,8 @@ static CLUSTER: OnceLock<Mutex<Cluster>> = OnceLock::new();
 /// The cluster that all tests of this process share; every test has a database of its own.
 pub fn cluster() -> &'static Mutex<Cluster> {
     CLUSTER.get_or_init(|| {
-        let options = ClusterOptions {
-            data: DataFolder::Temporary,
-            durable: false,
-            ..ClusterOptions::default()
-        };
+        let options =
+            ClusterOptions { data: DataFolder::Temporary, durable: false, ..ClusterOptions::default() };
         let cluster = Cluster::start(options, &mut |line| eprintln!("{line}")).expect("a private Postgres");
         Mutex::new(cluster)
     })
@@ -128,10 +125,18 @@ impl Scene {
             );
         }
         format!(
-            "systems:\n  crm:\n    connector: fxiaoke\n    limits: {}\n    settings: {{base_url: '{}', app_id: {}, app_secret: {{file: '{}'}}, permanent_code: {{file: '{}'}}, user_id: '{}'}}\n  erp:\n    connector: kingdee-k3cloud\n    limits: {{per_second: 1000, in_flight: 4}}\n    settings: {{base_url: '{}', account_id: {}, user: {}, app_id: {}, app_secret: '{}'}}\ntables:\n  sales.customer:\n    bindings:\n{bindings}",
+            "systems:\n  crm:\n    connector: fxiaoke\n    limits: {}\n    settings: {{base_url: '{}', app_id: {}, app_secret: {{file: '{}'}}, permanent_code: {{file: '{}'}}, user_id: '{}'}}\n  erp:\n    connector: kingdee-k3cloud\n    limits: {{per_second: 1000, in_flight: 4}}\n    settings: {{base_url: '{}', account_id: {}, user: {}, app_id: {}, app_secret: {{file: '{}'}}}}\ntables:\n  sales.customer:\n    bindings:\n{bindings}",
             script.crm_limits,
-            crm.base_url(), f::APP_ID, secret(f::APP_SECRET), secret(f::PERMANENT_CODE), f::USER_ID,
-            erp.base_url(), k::ACCT_ID, k::USER, k::APP_ID, secret(k::APP_SECRET),
+            crm.base_url(),
+            f::APP_ID,
+            secret(f::APP_SECRET),
+            secret(f::PERMANENT_CODE),
+            f::USER_ID,
+            erp.base_url(),
+            k::ACCT_ID,
+            k::USER,
+            k::APP_ID,
+            secret(k::APP_SECRET),
         )
     }
 
@@ -151,7 +156,11 @@ impl Scene {
             if !worked && self.is_quiet().await {
                 return;
             }
-            assert!(began.elapsed() < Duration::from_secs(60), "the scene does not come to rest: {}", self.story().await);
+            assert!(
+                began.elapsed() < Duration::from_secs(60),
+                "the scene does not come to rest: {}",
+                self.story().await
+            );
         }
     }
 
@@ -208,7 +217,10 @@ impl Scene {
 
     /// Makes all sweeps due and lets everybody work.
     pub async fn sweep(&self) {
-        self.sql.execute("update rowtwin_private.binding set next_sweep_at = '-infinity'", &[]).await.unwrap();
+        self.sql
+            .execute("update rowtwin_private.binding set next_sweep_at = '-infinity'", &[])
+            .await
+            .unwrap();
         self.settle().await;
     }
 
@@ -259,7 +271,9 @@ impl Scene {
             .into_iter()
             .filter(|call| {
                 let operation = call.operation.to_lowercase();
-                ["create", "update", "save", "delete", "invalid", "operation"].iter().any(|word| operation.contains(word))
+                ["create", "update", "save", "delete", "invalid", "operation"]
+                    .iter()
+                    .any(|word| operation.contains(word))
             })
             .map(|call| (call.operation, call.fields_sent))
             .collect()
