@@ -128,6 +128,7 @@ as $$
 declare
   r record;
   v_now timestamptz := rowtwin_private.clock();
+  v_key text;
   v_other text;
   v_ok boolean;
 begin
@@ -138,20 +139,31 @@ begin
     order by key
   loop
     v_ok := true;
+    -- the row's primary key may have changed while the call was under way: its link has moved on then
+    v_key := r.key;
+    if r.attempt is not null then
+      select l.key into v_key from rowtwin_private.link l
+      where l.binding_id = p_binding and l.state = 'creating' and l.attempt = r.attempt;
+    elsif r.effect = 'update' and not exists (
+      select 1 from rowtwin_private.link l where l.binding_id = p_binding and l.key = r.key)
+    then
+      select l.key into v_key from rowtwin_private.link l where l.binding_id = p_binding and l.remote_id = r.remote_id;
+    end if;
+    v_key := coalesce(v_key, r.key);
     if r.link = 'linked' then
       select l.key into v_other from rowtwin_private.link l
-      where l.binding_id = p_binding and l.remote_id = r.remote_id and l.key <> r.key;
+      where l.binding_id = p_binding and l.remote_id = r.remote_id and l.key <> v_key;
       if found then
         v_ok := false;
         r.verdict := 'rejected';
         r.field := null;
         r.reason := format('record %s is already the twin of row %s', r.remote_id, v_other);
         r.effect := 'reject';
-        delete from rowtwin_private.link l where l.binding_id = p_binding and l.key = r.key and l.state = 'creating';
+        delete from rowtwin_private.link l where l.binding_id = p_binding and l.key = v_key and l.state = 'creating';
       else
         insert into rowtwin_private.link as l
           (binding_id, key, state, remote_id, shadow, version, remote_ms, reference, settled_at)
-        values (p_binding, r.key, 'linked', r.remote_id, r.shadow, r.version, r.remote_ms, r.reference, v_now)
+        values (p_binding, v_key, 'linked', r.remote_id, r.shadow, r.version, r.remote_ms, r.reference, v_now)
         on conflict (binding_id, key) do update set
           state = 'linked', remote_id = excluded.remote_id, shadow = excluded.shadow,
           version = coalesce(excluded.version, l.version), remote_ms = coalesce(excluded.remote_ms, l.remote_ms),
@@ -159,10 +171,10 @@ begin
           revision = l.revision + 1, settled_at = v_now;
       end if;
     elsif r.link = 'unlinked' then
-      delete from rowtwin_private.link l where l.binding_id = p_binding and l.key = r.key;
+      delete from rowtwin_private.link l where l.binding_id = p_binding and l.key = v_key;
     elsif r.link = 'kept' then
       update rowtwin_private.link l set state = 'kept', attempt = null, revision = l.revision + 1, settled_at = v_now
-      where l.binding_id = p_binding and l.key = r.key;
+      where l.binding_id = p_binding and l.key = v_key;
     end if;
 
     if r.verdict = 'done' then

@@ -18,6 +18,8 @@ pub enum ColumnKind {
     Timestamp,
     /// `timestamptz`: an instant.
     Instant,
+    /// `character(n)`: blanks at the end stand for nothing, and Postgres fills them up again.
+    Padded,
     Other,
 }
 
@@ -28,6 +30,7 @@ impl ColumnKind {
             "date" => Self::Date,
             name if name.starts_with("timestamp") && name.ends_with("with time zone") => Self::Instant,
             name if name.starts_with("timestamp") => Self::Timestamp,
+            name if name.starts_with("character(") => Self::Padded,
             _ => Self::Other,
         }
     }
@@ -193,7 +196,9 @@ fn column_text(moment: &Zoned, kind: ColumnKind) -> Value {
     match kind {
         ColumnKind::Date => Value::from(moment.date().to_string()),
         ColumnKind::Timestamp => Value::from(moment.datetime().to_string()),
-        ColumnKind::Instant | ColumnKind::Other => Value::from(moment.timestamp().to_string()),
+        ColumnKind::Instant | ColumnKind::Padded | ColumnKind::Other => {
+            Value::from(moment.timestamp().to_string())
+        }
     }
 }
 

@@ -2,3 +2,4 @@
 
 mod both_ways;
 mod durable;
+mod keys;

@@ -74,7 +74,8 @@ impl Scene {
 
     /// How far the slot is confirmed.
     pub async fn confirmed_beyond(&self, lsn: &str) -> bool {
-        let sql = "select confirmed_flush_lsn >= $2::text::pg_lsn from pg_replication_slots where slot_name = $1";
+        let sql =
+            "select confirmed_flush_lsn >= $2::text::pg_lsn from pg_replication_slots where slot_name = $1";
         self.sql.query_one(sql, &[&self.engine.slot, &lsn]).await.unwrap().get(0)
     }
 
