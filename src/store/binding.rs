@@ -89,7 +89,8 @@ impl Store {
                        -- what was not watched for a while is compared again, and so is what is mapped otherwise
                        first_push_at = case when b.active and b.pushes and b.mapping -> 'fields' = excluded.mapping -> 'fields' then b.first_push_at end,
                        backfilled_at = case when b.mapping -> 'fields' = excluded.mapping -> 'fields' then b.backfilled_at end,
-                       walk = case when b.mapping -> 'fields' = excluded.mapping -> 'fields' then b.walk end
+                       walk = case when b.mapping -> 'fields' = excluded.mapping -> 'fields' then b.walk end,
+                       next_poll_at = case when b.active and b.mapping -> 'fields' = excluded.mapping -> 'fields' then b.next_poll_at else '-infinity' end
                      returning id",
                     &[
                         name,

@@ -1,5 +1,8 @@
 //! The rules R1 to R20 of `docs/rules.md`, each with a test that is named after it.
 
 mod both_ways;
+mod changed_configuration;
+mod columns;
 mod durable;
 mod keys;
+mod rights;
