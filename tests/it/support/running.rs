@@ -46,12 +46,6 @@ impl Running {
         let ended = tokio::time::timeout(PATIENCE, self.task).await.expect("a stop in time");
         ended.unwrap().unwrap_or_else(|error| panic!("{error}"));
     }
-
-    /// The end of a process without a clean stop.
-    pub async fn kill(self) {
-        self.task.abort();
-        let _ = self.task.await;
-    }
 }
 
 impl Scene {
@@ -65,8 +59,12 @@ impl Scene {
 
     /// A restart with another configuration.
     pub async fn reconfigure(&mut self, script: &Script) {
-        let text = Self::text(script, &self.crm, &self.erp);
-        let mut file = config::parse("rowtwin.yaml", &text).unwrap_or_else(|error| panic!("{error}")).0;
+        self.reconfigure_with(&Self::text(script, &self.crm, &self.erp)).await;
+    }
+
+    /// A restart with another configuration, given as its text.
+    pub async fn reconfigure_with(&mut self, text: &str) {
+        let mut file = config::parse("rowtwin.yaml", text).unwrap_or_else(|error| panic!("{error}")).0;
         file.database.slot = self.engine.file.database.slot.clone();
         self.engine.file = file;
         self.engine = self.another_engine().await;
