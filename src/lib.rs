@@ -4,10 +4,12 @@
 
 pub mod bound;
 pub mod capture;
+pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod connector;
 pub mod deliver;
+pub mod demo;
 pub mod engine;
 pub mod mapping;
 pub mod model;
