@@ -13,8 +13,8 @@ use crate::connector::settings::{self, Settings};
 use crate::model::outcome::OutcomeKind;
 use crate::remote::http::{BODY_LIMIT, HttpOptions};
 
-/// A connector, compiled: shared by all clients of its systems.
-#[derive(Debug)]
+/// A connector, compiled: shared by all clients of its systems. A clone shares the expressions.
+#[derive(Debug, Clone)]
 pub struct Connector {
     pub name: String,
     pub title: String,
@@ -40,7 +40,7 @@ pub struct Limits {
     pub daily_reset: String,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct CompiledLimits {
     pub(super) per_second: Option<f64>,
     pub(super) in_flight: Option<u32>,

@@ -6,6 +6,7 @@
 
 mod answer;
 mod call;
+pub mod cases;
 pub mod client;
 pub mod compiled;
 pub mod error;
@@ -16,6 +17,7 @@ mod records;
 mod request;
 pub mod settings;
 
+pub use cases::{CaseResult, run_cases};
 pub use client::{Change, Client, FieldInfo, NewRecord, Page, Removal};
 pub use compiled::{Abilities, Connector, Limits};
 pub use error::{ConnectorError, ManifestError, ManifestErrors};
