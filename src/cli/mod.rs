@@ -1,0 +1,8 @@
+//! The commands. Each is a file; what they print goes through `tables`.
+
+pub mod config;
+pub mod connector;
+pub mod dev;
+pub mod signals;
+pub mod simulate;
+pub mod tables;
