@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use tokio_postgres::NoTls;
 
-use crate::cli::signals::asked_to_stop;
+use crate::cli::signals::StopSignal;
 use crate::cli::tables::say;
 use crate::cluster::{Cluster, ClusterError, ClusterOptions, DataFolder};
 
@@ -45,7 +45,7 @@ pub async fn dev(args: DevArgs) -> anyhow::Result<()> {
         ..ClusterOptions::default()
     };
     // Asked for before the start: Ctrl-C while Postgres starts must stop it too.
-    let stop = tokio::spawn(asked_to_stop());
+    let mut stop = StopSignal::listen()?;
     let start = || Cluster::start(options, &mut |line| eprintln!("{line}"));
     let mut cluster = match tokio::task::spawn_blocking(start).await.context("the start was cut short")? {
         Ok(cluster) => cluster,
@@ -63,10 +63,7 @@ pub async fn dev(args: DevArgs) -> anyhow::Result<()> {
     say(welcome(&cluster.url(DATABASE)));
     say("Ctrl-C stops it; the rows are kept");
     let ended = tokio::select! {
-        asked = stop => {
-            asked.context("waiting for a signal was cut short")??;
-            false
-        }
+        () = stop.asked() => false,
         () = end_of(&mut cluster) => true,
     };
     if ended {
@@ -147,9 +144,9 @@ mod tests {
 
     #[test]
     fn the_folder_follows_the_environment() {
-        let (data, home) = (Path::new("/srv/me"), Path::new("/srv/home"));
-        assert_eq!(folder_below(Some(data), Some(home)), Some("/srv/me/rowtwin/dev".into()));
-        assert_eq!(folder_below(None, Some(home)), Some("/srv/home/.local/share/rowtwin/dev".into()));
+        let (data, home) = (Path::new("/srv/data"), Path::new("/srv/ann"));
+        assert_eq!(folder_below(Some(data), Some(home)), Some("/srv/data/rowtwin/dev".into()));
+        assert_eq!(folder_below(None, Some(home)), Some("/srv/ann/.local/share/rowtwin/dev".into()));
         assert_eq!(folder_below(None, None), None);
     }
 

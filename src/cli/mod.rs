@@ -1,5 +1,6 @@
 //! The commands. Each is a file; what they print goes through `tables`.
 
+pub mod completions;
 pub mod config;
 pub mod connector;
 pub mod dev;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::cli::signals::asked_to_stop;
+use crate::cli::signals::StopSignal;
 use crate::cli::tables::say;
 use crate::simulator::credentials::{fxiaoke, kingdee};
 use crate::simulator::{Fault, Kind, Options, Simulator, SimulatorError};
@@ -38,13 +38,14 @@ fn fault(text: &str) -> Result<Fault, SimulatorError> {
 /// The port cannot be had.
 pub async fn simulate(args: SimulateArgs) -> anyhow::Result<()> {
     let SimulateArgs { system, port, faults, calls_per_20s } = args;
+    let mut stop = StopSignal::listen()?;
     let simulator = Simulator::start(system, Options { port, calls_per_20s, faults }).await?;
     say(format!("{system} is simulated at {}", simulator.base_url()));
     say(format!("its door (look inside, play the other user): POST {}/records", simulator.door_url()));
     say(format!("\nfor rowtwin.yaml:\n\n{}", snippet(system, &simulator.base_url())));
     say(format!("for the shell that runs rowtwin:\n\n{}", exports(system)));
     say("Ctrl-C stops it; its records are gone then");
-    asked_to_stop().await?;
+    stop.asked().await;
     simulator.stop().await;
     say("stopped");
     Ok(())
