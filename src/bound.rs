@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::connector::client::Client;
 use crate::connector::Abilities;
+use crate::connector::client::Client;
 use crate::mapping::Mapping;
 use crate::model::binding::{DeletePolicy, OverwriteCheck, Prefer};
 use crate::store::mirror::Table;

@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod config;
 pub mod connector;
 pub mod deliver;
+pub mod engine;
 pub mod mapping;
 pub mod metrics;
 pub mod model;

@@ -91,3 +91,48 @@ fn a_server_that_cannot_start_says_why() {
         "{error}"
     );
 }
+
+/// Set in the process that [`a_server_ends_with_the_process_that_started_it`] starts and ends.
+#[cfg(target_os = "linux")]
+const VICTIM: &str = "ROWTWIN_TEST_VICTIM_FOLDER";
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_server_ends_with_the_process_that_started_it() {
+    use std::io::{BufRead, BufReader, Read};
+    use std::process::{Command, Stdio};
+
+    if let Some(folder) = std::env::var_os(VICTIM) {
+        let _cluster = start(ClusterOptions { data: DataFolder::Kept(folder.into()), ..Default::default() });
+        println!("\nserving");
+        // Until it is killed.
+        let _ = std::io::stdin().read(&mut [0]);
+        return;
+    }
+    let folder = kept_folder();
+    let mut victim = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--nocapture", "a_server_ends_with_the_process_that_started_it"])
+        .env(VICTIM, &folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(victim.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap() == "serving"));
+    let pid_file = folder.join("data").join("postmaster.pid");
+    let text = std::fs::read_to_string(&pid_file).unwrap();
+    let server = Path::new("/proc").join(text.lines().next().unwrap());
+    assert!(server.exists());
+
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while pid_file.exists() {
+        assert!(std::time::Instant::now() < deadline, "the server outlives its process");
+        std::thread::yield_now();
+    }
+    // A clean stop: the next start needs no recovery.
+    let log = std::fs::read_to_string(folder.join("postgres.log")).unwrap();
+    assert!(log.contains("database system is shut down"), "{log}");
+    std::fs::remove_dir_all(&folder).unwrap();
+}

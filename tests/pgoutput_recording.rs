@@ -32,7 +32,7 @@ async fn run(client: &Client, script: &str) {
     }
 }
 
-async fn compare(client: &Client, options: &str, name: &str) {
+async fn compare(client: &Client, version: u32, options: &str, name: &str) {
     let sql = format!(
         "select data from pg_logical_slot_peek_binary_changes('s', null, null, 'publication_names', 'p', {options})"
     );
@@ -48,7 +48,11 @@ async fn compare(client: &Client, options: &str, name: &str) {
     }
     let recorded = std::fs::read_to_string(&path).unwrap();
     let recorded: Vec<Vec<u8>> = recorded.lines().map(|line| hex::decode(line).unwrap()).collect();
-    assert_eq!(squeezed(&kinds(&frames)), squeezed(&kinds(&recorded)));
+    let expected = squeezed(&kinds(&recorded));
+    // From version 18 on, a transaction that is known to have been rolled back is not sent in parts at first.
+    let newer = version >= 18 && name.contains("v2");
+    let expected = if newer { expected.strip_prefix("SEA").unwrap() } else { expected.as_str() };
+    assert_eq!(squeezed(&kinds(&frames)), expected);
 }
 
 /// How many changes a part of a large transaction holds depends on the version; their order does not.
@@ -60,7 +64,7 @@ fn squeezed(kinds: &str) -> String {
 
 #[tokio::test]
 async fn the_first_recording_is_what_a_server_sends() {
-    let (_cluster, client) = server().await;
+    let (cluster, client) = server().await;
     run(
         &client,
         "create type mood as enum ('good', 'bad');
@@ -87,12 +91,12 @@ async fn the_first_recording_is_what_a_server_sends() {
              commit",
     )
     .await;
-    compare(&client, "'proto_version', '1', 'messages', 'true'", "pgoutput_v1.hex").await;
+    compare(&client, cluster.version(), "'proto_version', '1', 'messages', 'true'", "pgoutput_v1.hex").await;
 }
 
 #[tokio::test]
 async fn the_second_recording_is_what_a_server_sends() {
-    let (_cluster, client) = server().await;
+    let (cluster, client) = server().await;
     run(
         &client,
         "create table n (n int primary key);
@@ -106,5 +110,5 @@ async fn the_second_recording_is_what_a_server_sends() {
              commit",
     )
     .await;
-    compare(&client, "'proto_version', '2', 'streaming', 'on'", "pgoutput_v2.hex").await;
+    compare(&client, cluster.version(), "'proto_version', '2', 'streaming', 'on'", "pgoutput_v2.hex").await;
 }

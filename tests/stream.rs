@@ -139,6 +139,43 @@ async fn a_wrong_or_missing_password_is_for_the_operator() {
 }
 
 #[tokio::test]
+async fn older_kinds_of_password_are_accepted_too() {
+    let cluster = start(ClusterOptions::default());
+    let client = client(&address(&cluster, "", "?sslmode=disable")).await;
+    run(
+        &client,
+        "set password_encryption = 'md5'; create role hashed login replication password 'one';
+         create role plain login replication password 'two'; create role timid login password 'three'",
+    )
+    .await;
+    let rules = "host all hashed 127.0.0.1/32 md5\nhost all plain 127.0.0.1/32 password\n\
+                 host all all 127.0.0.1/32 trust\nhost replication all 127.0.0.1/32 trust\n";
+    std::fs::write(cluster.folder().join("data").join("pg_hba.conf"), rules).unwrap();
+    run(&client, "select pg_reload_conf()").await;
+    let at = |who: &str| {
+        connect_options(&format!("postgres://{who}@127.0.0.1:{}/postgres", cluster.port())).unwrap()
+    };
+    // The server reads the new rules soon after it was told to: until then any password is good.
+    let refused = async {
+        loop {
+            if let Err(error) = ReplicationStream::connect(&at("plain:wrong"), "x").await {
+                break error;
+            }
+        }
+    };
+    let refused = timeout(Duration::from_secs(30), refused).await.unwrap();
+    assert_eq!(refused.fault(), Fault::SignIn, "{refused}");
+    for who in ["hashed:one", "plain:two"] {
+        let mut connection = ReplicationStream::connect(&at(who), "x").await.unwrap();
+        connection.identify_system().await.unwrap();
+    }
+    let wrong = ReplicationStream::connect(&at("hashed:two"), "x").await.unwrap_err();
+    assert_eq!(wrong.fault(), Fault::SignIn, "{wrong}");
+    let timid = ReplicationStream::connect(&at("timid:three"), "x").await.unwrap_err();
+    assert_eq!((timid.fault(), timid.class()), (Fault::SignIn, ErrorClass::Operator), "{timid}");
+}
+
+#[tokio::test]
 async fn tls_checks_as_much_as_sslmode_says() {
     let folder = tempfile::tempdir().unwrap();
     let write = |names: &[&str], name: &str| {
@@ -237,7 +274,7 @@ async fn faults_of_slot_publication_and_server_are_told_apart() {
     let mut stream = open(&options, Protocol::Version1).await.unwrap();
     let unpublished = loop {
         match next(&mut stream).await {
-            Ok(frame) => assert!(matches!(frame, Frame::Keepalive { .. })),
+            Ok(_) => {}
             Err(error) => break error,
         }
     };

@@ -101,6 +101,7 @@ pub struct Collector {
     changes: BTreeMap<i32, i64>,
     xids: BTreeSet<u32>,
     confirm: Lsn,
+    drained: Lsn,
 }
 
 impl Collector {
@@ -116,6 +117,7 @@ impl Collector {
             changes: BTreeMap::new(),
             xids: BTreeSet::new(),
             confirm: from,
+            drained: from,
         }
     }
 
@@ -127,6 +129,16 @@ impl Collector {
     /// Whether nothing is gathered and no transaction is open: the server's position may then be confirmed as it is.
     pub fn is_idle(&self) -> bool {
         self.open.is_none() && self.ready.is_empty() && self.moves.is_empty() && self.truncated.is_empty()
+    }
+
+    /// Whether a truncate waits to be written.
+    pub fn truncated(&self) -> bool {
+        !self.truncated.is_empty()
+    }
+
+    /// What may be confirmed now: everything that was drained, and nothing that is still gathered.
+    pub fn confirmable(&self) -> Lsn {
+        if self.is_idle() { self.confirm } else { self.drained }
     }
 
     /// The server has nothing for us up to `position`.
@@ -179,6 +191,7 @@ impl Collector {
 
     /// Takes out what is ready; the open transaction stays.
     pub fn drain(&mut self) -> Batch {
+        self.drained = self.confirm;
         Batch {
             marks: std::mem::take(&mut self.ready).into_values().collect(),
             moves: std::mem::take(&mut self.moves),

@@ -179,6 +179,9 @@ pub struct BindingFile {
     /// How long a row must be left alone before it is sent (default `0s`).
     #[serde(default)]
     pub settle_after: Option<String>,
+    /// How long a create whose answer was lost may still turn up in the remote before it is sent again (default `60s`).
+    #[serde(default)]
+    pub doubt_window: Option<String>,
     /// What protects remote edits that were not pulled yet (default `read`).
     #[serde(default)]
     pub overwrite_check: OverwriteCheck,

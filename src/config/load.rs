@@ -201,6 +201,7 @@ fn meaning(file: &RowtwinFile, located: &Located) -> Vec<Finding> {
                 ("poll", &binding.poll),
                 ("settle_after", &binding.settle_after),
                 ("sweep", &binding.sweep),
+                ("doubt_window", &binding.doubt_window),
             ] {
                 if let Some(text) = text
                     && !(key == "sweep" && text == "never")
@@ -217,7 +218,9 @@ fn meaning(file: &RowtwinFile, located: &Located) -> Vec<Finding> {
                 if !fields.contains(&name.as_str()) {
                     say(
                         format!("{at}/match"),
-                        format!("match field `{name}` is not among the mapped fields; map it to a column first"),
+                        format!(
+                            "match field `{name}` is not among the mapped fields; map it to a column first"
+                        ),
                     );
                 }
             }
@@ -312,8 +315,14 @@ tables:
     fn what_the_schema_cannot_say_is_said_too() {
         let text = GOOD.replace("match: [name]", "match: [email]").replace("system: crm", "system: erp");
         let findings = findings(&text);
-        assert!(findings.iter().any(|(line, m)| *line == 14 && m.contains("no system `erp`")), "{findings:?}");
-        assert!(findings.iter().any(|(line, m)| *line == 16 && m.contains("match field `email`")), "{findings:?}");
+        assert!(
+            findings.iter().any(|(line, m)| *line == 14 && m.contains("no system `erp`")),
+            "{findings:?}"
+        );
+        assert!(
+            findings.iter().any(|(line, m)| *line == 16 && m.contains("match field `email`")),
+            "{findings:?}"
+        );
     }
 
     #[test]

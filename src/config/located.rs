@@ -79,8 +79,10 @@ impl Node {
                 for (name, node) in entries {
                     let inner = format!("{pointer}/{}", step(&name.value));
                     // the place of a member is that of its name: this is what a person looks for
-                    let place =
-                        Place { line: name.referenced.line().max(1), column: name.referenced.column().max(1) };
+                    let place = Place {
+                        line: name.referenced.line().max(1),
+                        column: name.referenced.column().max(1),
+                    };
                     places.insert(inner.clone(), place);
                     let value = node.into_json(&inner, places);
                     map.insert(name.value, value);
@@ -167,7 +169,8 @@ mod tests {
 
     #[test]
     fn every_part_knows_its_line() {
-        let text = "systems:\n  crm:\n    connector: fxiaoke\ntables:\n  a/b:\n    - x: 1\n    - y: [true, null]\n";
+        let text =
+            "systems:\n  crm:\n    connector: fxiaoke\ntables:\n  a/b:\n    - x: 1\n    - y: [true, null]\n";
         let document = Located::parse(text).unwrap();
         assert_eq!(document.value["tables"]["a/b"][1]["y"], serde_json::json!([true, null]));
         assert_eq!(document.place("/systems/crm/connector"), Place { line: 3, column: 5 });

@@ -80,7 +80,8 @@ pub(super) fn judge(
     if let Value::Object(map) = &mut input {
         map.insert("operation".to_owned(), Value::from(operation.word()));
         map.insert("status".to_owned(), Value::from(response.status));
-        let headers = response.headers.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str())));
+        let headers =
+            response.headers.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str())));
         map.insert("headers".to_owned(), Value::Object(headers.collect()));
         map.insert("body".to_owned(), parsed.unwrap_or(Value::Null));
         map.insert("text".to_owned(), Value::from(text));
@@ -187,15 +188,20 @@ fn by_status(status: u16, readable: bool, effect: Effect, waited: Option<Duratio
             Outcome::Retry { reason, .. } => Outcome::Retry { after: waited, reason },
             other => other,
         }),
-        300..=399 => {
-            Err(Outcome::Misconfigured { reason: format!("{reason}: a redirect; is the base address right?") })
-        }
+        300..=399 => Err(Outcome::Misconfigured {
+            reason: format!("{reason}: a redirect; is the base address right?"),
+        }),
         _ => Err(Outcome::Reject { field: None, reason }),
     }
 }
 
 /// One outcome per item from the answer to a write.
-pub(super) fn results(step: &Step, operation: OperationName, input: &Value, items: usize) -> Result<Vec<Outcome>, Outcome> {
+pub(super) fn results(
+    step: &Step,
+    operation: OperationName,
+    input: &Value,
+    items: usize,
+) -> Result<Vec<Outcome>, Outcome> {
     let effect = effect(operation);
     let Some(expr) = &step.results else {
         return Ok(vec![Outcome::Ok { id: None, version: None, record: None }; items]);

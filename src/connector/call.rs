@@ -125,8 +125,7 @@ impl Caller {
     }
 
     fn common_inputs(&self, mut inputs: Record) -> Record {
-        let uuid =
-            self.still.as_ref().map_or_else(|| Uuid::new_v4().to_string(), |still| still.uuid.clone());
+        let uuid = self.still.as_ref().map_or_else(|| Uuid::new_v4().to_string(), |still| still.uuid.clone());
         inputs.insert("settings".to_owned(), self.plain.clone());
         inputs.insert("now_ms".to_owned(), Value::from(self.now_ms()));
         inputs.insert("uuid".to_owned(), Value::from(uuid));
@@ -198,17 +197,20 @@ impl Caller {
                 };
                 let built = self.build(step, input, false).await.map_err(misconfigured)?;
                 let answer = self.pass_and_send(&call, step, built, None).await;
-                answer.map_err(|outcome| match outcome {
-                    Outcome::SignInAgain { reason }
-                    | Outcome::Reject { reason, .. }
-                    | Outcome::Gone { reason }
-                    | Outcome::Conflict { reason }
-                    | Outcome::Exists { reason, .. } => Outcome::Misconfigured {
-                        reason: format!("the sign-in was refused: {reason}; check its settings and secrets"),
-                    },
-                    other => other,
-                })?
-                .input
+                answer
+                    .map_err(|outcome| match outcome {
+                        Outcome::SignInAgain { reason }
+                        | Outcome::Reject { reason, .. }
+                        | Outcome::Gone { reason }
+                        | Outcome::Conflict { reason }
+                        | Outcome::Exists { reason, .. } => Outcome::Misconfigured {
+                            reason: format!(
+                                "the sign-in was refused: {reason}; check its settings and secrets"
+                            ),
+                        },
+                        other => other,
+                    })?
+                    .input
             }
         };
         let (sign_in, kind) = (sign_in.clone(), sign_in.kind);
@@ -216,10 +218,10 @@ impl Caller {
             let told = |expr: &Option<_>| first(expr.as_ref(), &input);
             Ok::<_, String>((told(&sign_in.token)?, told(&sign_in.expires_in)?, told(&sign_in.identity)?))
         };
-        let told = pool::run(work).await.unwrap_or_else(|| Err("the answer could not be worked on".to_owned()));
+        let told =
+            pool::run(work).await.unwrap_or_else(|| Err("the answer could not be worked on".to_owned()));
         let (token, expires_in, identity) = told.map_err(misconfigured)?;
-        let needs_token =
-            matches!(kind, SignInKind::Key | SignInKind::TokenExchange | SignInKind::Session);
+        let needs_token = matches!(kind, SignInKind::Key | SignInKind::TokenExchange | SignInKind::Session);
         if needs_token && token.is_null() {
             let reason = "the sign-in gave no token; check its settings and secrets".to_owned();
             return Err(Outcome::Misconfigured { reason });
@@ -234,12 +236,7 @@ impl Caller {
         Ok(Signed { token, identity, until, number })
     }
 
-    async fn build(
-        &self,
-        step: &Step,
-        input: Value,
-        shared: bool,
-    ) -> Result<(HttpRequest, Value), String> {
+    async fn build(&self, step: &Step, input: Value, shared: bool) -> Result<(HttpRequest, Value), String> {
         let (connector, step) = (Arc::clone(&self.connector), step.clone());
         let work = move || {
             let mut input = input;
@@ -345,13 +342,25 @@ impl Caller {
     /// A remote may quote what it was sent: secrets and tokens are cut out of its words.
     fn scrub(&self, reason: &str, token: Option<&Value>) -> String {
         let mut scrubbed = reason.to_owned();
-        let token = token.and_then(Value::as_str);
+        let token = match token {
+            Some(Value::String(token)) => vec![token.as_str()],
+            // Other parts of a token (a company's name) are short and no secret.
+            Some(Value::Object(parts)) => {
+                parts.values().filter_map(Value::as_str).filter(|part| part.len() >= 16).collect()
+            }
+            _ => Vec::new(),
+        };
         for secret in self.secrets.values().map(|secret| secret.expose_secret()).chain(token) {
             if secret.len() >= 4 {
                 scrubbed = scrubbed.replace(secret, "***");
             }
         }
         scrubbed
+    }
+
+    /// Outcomes of single records, with secrets cut out of the remote's words.
+    pub(super) fn scrub_all(&self, outcomes: Vec<Outcome>) -> Vec<Outcome> {
+        outcomes.into_iter().map(|outcome| self.scrubbed(outcome, None)).collect()
     }
 
     fn scrubbed(&self, outcome: Outcome, token: Option<&Value>) -> Outcome {

@@ -260,11 +260,7 @@ impl Client {
         unpack(pool::run(work).await)
     }
 
-    fn operation(
-        &self,
-        object: &str,
-        name: OperationName,
-    ) -> Result<(Arc<Object>, Arc<Operation>), Outcome> {
+    fn operation(&self, object: &str, name: OperationName) -> Result<(Arc<Object>, Arc<Operation>), Outcome> {
         let misconfigured = |reason: String| Outcome::Misconfigured { reason };
         let compiled =
             self.caller.connector.object(object).map_err(|error| misconfigured(error.to_string()))?;
@@ -336,7 +332,9 @@ impl Client {
                 None => return Ok(found),
             };
         }
-        Err(Outcome::Misconfigured { reason: format!("{object} has more than {MOST_PAGES} pages of matches") })
+        Err(Outcome::Misconfigured {
+            reason: format!("{object} has more than {MOST_PAGES} pages of matches"),
+        })
     }
 
     async fn write(
@@ -376,11 +374,13 @@ impl Client {
                 Ok(answer) => {
                     let (step, many) = (step.clone(), going.len());
                     let work = move || answer::results(&step, name, &answer.input, many);
-                    pool::run(work).await.unwrap_or_else(|| Err(answer::lost(answer::effect(name), broke_down())))
+                    pool::run(work)
+                        .await
+                        .unwrap_or_else(|| Err(answer::lost(answer::effect(name), broke_down())))
                 }
                 Err(outcome) => Err(outcome),
             };
-            let told = told.unwrap_or_else(|outcome| {
+            let told = told.map(|outcomes| self.caller.scrub_all(outcomes)).unwrap_or_else(|outcome| {
                 whole_failure = number == 0 || going.len() == count;
                 vec![outcome; going.len()]
             });
@@ -433,16 +433,22 @@ fn unpack<T>(done: Option<Result<T, String>>) -> Result<T, Outcome> {
 }
 
 impl Caller {
-    pub(super) fn attempt_field(&self, object: &Object, name: &str) -> Result<Option<String>, ConnectorError> {
-        let input =
-            Value::Object(members([("settings", self.plain.clone()), ("object", object.seen(name))]));
-        let told = first(object.attempt_field.as_ref(), &input).map_err(|reason| {
-            ConnectorError::Expression {
+    pub(super) fn attempt_field(
+        &self,
+        object: &Object,
+        name: &str,
+    ) -> Result<Option<String>, ConnectorError> {
+        let input = Value::Object(members([("settings", self.plain.clone()), ("object", object.seen(name))]));
+        let told =
+            first(object.attempt_field.as_ref(), &input).map_err(|reason| ConnectorError::Expression {
                 system: self.system.clone(),
                 connector: self.connector.name.clone(),
                 reason,
-            }
-        })?;
+            })?;
         Ok(Some(as_text(&told)).filter(|name| !told.is_null() && !name.is_empty()))
     }
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

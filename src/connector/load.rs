@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::connector::compiled::{
-    CompiledLimits, Connector, DEFAULT_BODY_LIMIT, DEFAULT_TIMEOUT, Object, Operation, Piece, Rule, Shared, SignIn, Step,
+    CompiledLimits, Connector, DEFAULT_BODY_LIMIT, DEFAULT_TIMEOUT, Object, Operation, Piece, Rule, Shared,
+    SignIn, Step,
 };
 use crate::connector::error::{ManifestError, ManifestErrors};
 use crate::connector::expr::{Definitions, Expr, ExprError};
@@ -27,7 +28,11 @@ const BUILT_IN: [(&str, &str, &str); 3] = [
         include_str!("../../connectors/kingdee-k3cloud.yaml"),
         include_str!("../../connectors/kingdee-k3cloud.test.yaml"),
     ),
-    ("tryton", include_str!("../../connectors/tryton.yaml"), include_str!("../../connectors/tryton.test.yaml")),
+    (
+        "tryton",
+        include_str!("../../connectors/tryton.yaml"),
+        include_str!("../../connectors/tryton.test.yaml"),
+    ),
 ];
 
 impl Connector {
@@ -64,8 +69,7 @@ impl Connector {
             Some(text) => Self::compile(text, &format!("connectors/{name_or_path}.yaml")),
             None => {
                 let known = Self::built_in().join(", ");
-                let message =
-                    format!("there is no such connector; there are {known}, or name a .yaml file");
+                let message = format!("there is no such connector; there are {known}, or name a .yaml file");
                 Err(single(name_or_path, message))
             }
         }
@@ -336,8 +340,12 @@ impl Compiler<'_> {
             self.object(name, own, lent, &common).map(|object| (name.clone(), Arc::new(object)))
         });
         let objects = objects.collect();
-        let sign_in =
-            manifest.sign_in.kinds.iter().map(|(name, spec)| (name.clone(), self.sign_in(name, spec))).collect();
+        let sign_in = manifest
+            .sign_in
+            .kinds
+            .iter()
+            .map(|(name, spec)| (name.clone(), self.sign_in(name, spec)))
+            .collect();
         let connector = Connector {
             name: manifest.connector.clone(),
             title: manifest.title.clone(),

@@ -28,7 +28,10 @@ objects:
 fn every_mistake_is_found_at_once_with_its_line() {
     assert!(Connector::compile(SMALL, "small.yaml").is_ok());
     let broken = SMALL
-        .replace("base: .settings.base_url", "base: .settings.base_url | trimm\n  headers: |\n    {a: 1,\n     b: nope(1)}")
+        .replace(
+            "base: .settings.base_url",
+            "base: .settings.base_url | trimm\n  headers: |\n    {a: 1,\n     b: nope(1)}",
+        )
         .replace("records: .body", "next: .body |")
         .replace("version: 1", "version: 2");
     let errors = Connector::compile(&broken, "small.yaml").expect_err("mistakes").to_string();

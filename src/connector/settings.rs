@@ -27,7 +27,11 @@ pub(super) struct Checked {
 }
 
 /// Checks the settings of `system`; every error names the setting and the cure.
-pub(super) fn check(system: &str, connector: &Connector, settings: &Settings) -> Result<Checked, ConnectorError> {
+pub(super) fn check(
+    system: &str,
+    connector: &Connector,
+    settings: &Settings,
+) -> Result<Checked, ConnectorError> {
     let wrong = |setting: &str, cure: String| ConnectorError::Setting {
         system: system.to_owned(),
         connector: connector.name.clone(),
@@ -65,7 +69,7 @@ pub(super) fn check(system: &str, connector: &Connector, settings: &Settings) ->
                     SettingValue::Plain(value) => value.clone(),
                     SettingValue::Secret(secret) => Value::from(secret.expose_secret()),
                 };
-                let blank = value.is_null() || value == Value::from("");
+                let blank = value.is_null() || value == "";
                 if spec.required && blank {
                     return Err(missing());
                 }

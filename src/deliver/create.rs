@@ -39,15 +39,19 @@ impl Deliverer {
     }
 
     /// Looks newcomers up by the match fields; those that are found are linked, the others returned.
-    async fn matched(&self, settler: &Settler<'_>, newcomers: Vec<Newcomer>) -> Result<Vec<Newcomer>, StoreError> {
+    async fn matched(
+        &self,
+        settler: &Settler<'_>,
+        newcomers: Vec<Newcomer>,
+    ) -> Result<Vec<Newcomer>, StoreError> {
         let bound = &self.bound;
         let fields = &bound.mapping.match_fields;
         if fields.is_empty() || !bound.abilities.can_find || newcomers.is_empty() {
             return Ok(newcomers);
         }
-        let (searched, rest): (Vec<Newcomer>, Vec<Newcomer>) = newcomers.into_iter().partition(|one| {
-            fields.iter().all(|field| !same_value(one.record.get(field), None, true))
-        });
+        let (searched, rest): (Vec<Newcomer>, Vec<Newcomer>) = newcomers
+            .into_iter()
+            .partition(|one| fields.iter().all(|field| !same_value(one.record.get(field), None, true)));
         let mut unmatched = rest;
         let mut chunks = Vec::new();
         let mut searched = searched.into_iter().peekable();
@@ -57,18 +61,21 @@ impl Deliverer {
         for chunk in chunks {
             let by: Vec<Record> =
                 chunk.iter().map(|one| project(&one.record, fields.iter().map(String::as_str))).collect();
-            let found = match bound.client.find(&bound.object, &bound.record_fields(), &by, Priority::Edit).await {
-                Ok(found) => found,
-                Err(outcome) => {
-                    // nothing was sent: an unknown answer of a look-up is no doubt
-                    let outcome = match outcome {
-                        Outcome::Unknown { reason } => Outcome::Retry { after: None, reason },
-                        other => other,
-                    };
-                    settler.settle(chunk.iter().map(|one| not_done(&one.looked, &outcome)).collect()).await?;
-                    continue;
-                }
-            };
+            let found =
+                match bound.client.find(&bound.object, &bound.record_fields(), &by, Priority::Edit).await {
+                    Ok(found) => found,
+                    Err(outcome) => {
+                        // nothing was sent: an unknown answer of a look-up is no doubt
+                        let outcome = match outcome {
+                            Outcome::Unknown { reason } => Outcome::Retry { after: None, reason },
+                            other => other,
+                        };
+                        settler
+                            .settle(chunk.iter().map(|one| not_done(&one.looked, &outcome)).collect())
+                            .await?;
+                        continue;
+                    }
+                };
             let mut settlements = Vec::new();
             let mut read_again = Vec::new();
             for one in chunk {
@@ -142,6 +149,10 @@ impl Deliverer {
 
     async fn create_batch(&self, settler: &Settler<'_>, chunk: Vec<Newcomer>) -> Result<(), StoreError> {
         let bound = &self.bound;
+        let looked: Vec<&Looked> = chunk.iter().map(|one| &one.looked).collect();
+        if self.given_back(settler, &looked).await? {
+            return Ok(());
+        }
         let mut batches = vec![chunk];
         while let Some(batch) = batches.pop() {
             let intents: Vec<Intent> = batch
@@ -157,7 +168,11 @@ impl Deliverer {
                 batch.into_iter().partition(|one| ours.contains(&one.looked.key));
             let again = lost
                 .iter()
-                .map(|one| Settlement { key: one.looked.key.clone(), verdict: "again", ..Settlement::default() })
+                .map(|one| Settlement {
+                    key: one.looked.key.clone(),
+                    verdict: "again",
+                    ..Settlement::default()
+                })
                 .collect();
             settler.settle(again).await?;
             if batch.is_empty() {
@@ -235,14 +250,19 @@ impl Deliverer {
             Outcome::Exists { id: None, reason } if self.can_look_up() => {
                 Settlement { verdict: "again", wait_ms: Some(300), reason: Some(reason), ..base }
             }
-            other => Settlement { link: Some("unlinked"), attempt: Some(one.attempt), ..not_done(&one.looked, &other) },
+            other => Settlement {
+                link: Some("unlinked"),
+                attempt: Some(one.attempt),
+                ..not_done(&one.looked, &other)
+            },
         })
     }
 
     /// Whether a create in doubt can be looked up at all.
     pub(super) fn can_look_up(&self) -> bool {
         let bound = &self.bound;
-        bound.abilities.can_find && (bound.abilities.attempt_field.is_some() || !bound.mapping.match_fields.is_empty())
+        bound.abilities.can_find
+            && (bound.abilities.attempt_field.is_some() || !bound.mapping.match_fields.is_empty())
     }
 }
 

@@ -72,9 +72,7 @@ impl AtOnce {
         };
         match self {
             Self::Nothing => base,
-            Self::Forget => {
-                Settlement { link: looked.link.is_some().then_some("unlinked"), ..base }
-            }
+            Self::Forget => Settlement { link: looked.link.is_some().then_some("unlinked"), ..base },
             Self::Keep => Settlement {
                 link: Some("kept"),
                 effect: Some("unlink"),
@@ -128,7 +126,9 @@ pub fn decide(looked: &Looked, bound: &Bound) -> Decision {
                             return checked(bound, changes, Decision::Update);
                         }
                         match (&bound.id_column, &link.remote_id) {
-                            (Some(column), Some(id)) if row.get(column).and_then(|v| v.as_str()) != Some(id) => {
+                            (Some(column), Some(id))
+                                if row.get(column).and_then(|v| v.as_str()) != Some(id) =>
+                            {
                                 Decision::WriteBack(id.clone())
                             }
                             _ => Decision::Settle(AtOnce::Nothing),
@@ -142,9 +142,7 @@ pub fn decide(looked: &Looked, bound: &Bound) -> Decision {
 
 fn checked(bound: &Bound, values: Record, go: impl FnOnce(Record) -> Decision) -> Decision {
     match bound.mapping.check(&values) {
-        Some(error) => {
-            Decision::Settle(AtOnce::Reject { field: Some(error.field), reason: error.reason })
-        }
+        Some(error) => Decision::Settle(AtOnce::Reject { field: Some(error.field), reason: error.reason }),
         None => go(values),
     }
 }

@@ -21,7 +21,11 @@ use crate::store::outbox::Settlement;
 
 impl Deliverer {
     /// Finds out what became of creates.
-    pub(super) async fn resolve_doubts(&self, settler: &Settler<'_>, keys: Vec<Looked>) -> Result<(), StoreError> {
+    pub(super) async fn resolve_doubts(
+        &self,
+        settler: &Settler<'_>,
+        keys: Vec<Looked>,
+    ) -> Result<(), StoreError> {
         let mut send_again = Vec::new();
         for looked in keys {
             if let Some(newcomer) = self.resolve_doubt(settler, looked).await? {
@@ -68,7 +72,11 @@ impl Deliverer {
                 .await?;
             return Ok(None);
         };
-        let found = match bound.client.find(&bound.object, &bound.record_fields(), &[by.clone()], Priority::Edit).await {
+        let found = match bound
+            .client
+            .find(&bound.object, &bound.record_fields(), &[by.clone()], Priority::Edit)
+            .await
+        {
             Ok(found) => found,
             Err(outcome) => {
                 let outcome = match outcome {
@@ -109,7 +117,8 @@ impl Deliverer {
                 settler.read_again(std::slice::from_ref(&twin.id), "found after a lost answer").await?;
                 // the row may have changed, or gone, since the create
                 let client = self.store.client().await?;
-                crate::store::outbox::mark_later(&client, bound.id, std::slice::from_ref(&looked.key)).await?;
+                crate::store::outbox::mark_later(&client, bound.id, std::slice::from_ref(&looked.key))
+                    .await?;
                 Ok(None)
             }
             [] => {

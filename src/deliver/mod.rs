@@ -4,8 +4,8 @@
 //! for a person. No database transaction is open while a remote is called, and what is not ended, because the process
 //! died, comes back when the lease runs out.
 
-pub mod decide;
 mod create;
+pub mod decide;
 mod doubt;
 mod look;
 mod send;
@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, instrument};
 use uuid::Uuid;
 
@@ -41,6 +42,8 @@ pub struct Turned {
 pub struct Deliverer {
     pub store: Store,
     pub bound: Arc<Bound>,
+    /// Once set nothing new is sent: what was claimed is given back (R19).
+    pub stop: CancellationToken,
 }
 
 impl Deliverer {
@@ -87,6 +90,19 @@ impl Deliverer {
         Ok(Turned { looked: count, rest: None })
     }
 
+    /// Gives keys back untouched when the process is about to stop; true when it did.
+    async fn given_back(&self, settler: &Settler<'_>, keys: &[&Looked]) -> Result<bool, StoreError> {
+        if !self.stop.is_cancelled() {
+            return Ok(false);
+        }
+        let settlements = keys
+            .iter()
+            .map(|one| Settlement { key: one.key.clone(), verdict: "again", ..Settlement::default() })
+            .collect();
+        settler.settle(settlements).await?;
+        Ok(true)
+    }
+
     /// Enough keys to fill several calls of the larger batch size, and no more than the lease can carry.
     fn batch_size(&self) -> usize {
         let abilities = &self.bound.abilities;
@@ -95,7 +111,11 @@ impl Deliverer {
     }
 
     /// The shadow is not known, or no longer: the record is read and merged first.
-    async fn reread(&self, settler: &Settler<'_>, keys: Vec<(Looked, &'static str)>) -> Result<(), StoreError> {
+    async fn reread(
+        &self,
+        settler: &Settler<'_>,
+        keys: Vec<(Looked, &'static str)>,
+    ) -> Result<(), StoreError> {
         if keys.is_empty() {
             return Ok(());
         }

@@ -116,14 +116,19 @@ impl Deliverer {
         chunk: Vec<(Looked, Record)>,
     ) -> Result<(), StoreError> {
         let looked: Vec<&Looked> = chunk.iter().map(|(one, _)| one).collect();
+        if self.given_back(settler, &looked).await? {
+            return Ok(());
+        }
         let good = match self.unchanged(settler, &looked).await? {
             Ok(good) => good,
             Err(outcome) => {
-                let settlements = looked.iter().map(|one| not_done(one, &repeatable(outcome.clone()))).collect();
+                let settlements =
+                    looked.iter().map(|one| not_done(one, &repeatable(outcome.clone()))).collect();
                 return settler.settle(settlements).await;
             }
         };
-        let chunk: Vec<(Looked, Record)> = chunk.into_iter().filter(|(one, _)| good.contains(&one.key)).collect();
+        let chunk: Vec<(Looked, Record)> =
+            chunk.into_iter().filter(|(one, _)| good.contains(&one.key)).collect();
         self.send_updates(settler, chunk).await
     }
 
@@ -201,15 +206,20 @@ impl Deliverer {
     ) -> Result<(), StoreError> {
         let bound = &self.bound;
         let looked: Vec<&Looked> = chunk.iter().map(|(one, _)| one).collect();
+        if self.given_back(settler, &looked).await? {
+            return Ok(());
+        }
         // a record that somebody edited is read first: by default the edit wins over the delete
         let good = match self.unchanged(settler, &looked).await? {
             Ok(good) => good,
             Err(outcome) => {
-                let settlements = looked.iter().map(|one| not_done(one, &repeatable(outcome.clone()))).collect();
+                let settlements =
+                    looked.iter().map(|one| not_done(one, &repeatable(outcome.clone()))).collect();
                 return settler.settle(settlements).await;
             }
         };
-        let mut batches = vec![chunk.into_iter().filter(|(one, _)| good.contains(&one.key)).collect::<Vec<_>>()];
+        let mut batches =
+            vec![chunk.into_iter().filter(|(one, _)| good.contains(&one.key)).collect::<Vec<_>>()];
         while let Some(batch) = batches.pop() {
             let batch = self.still_ours(settler, batch, |(one, _)| one).await?;
             let Some((_, deactivate)) = batch.first() else { continue };
@@ -274,7 +284,8 @@ impl Deliverer {
             })
             .collect();
         let ours = self.store.begin_send(self.bound.id, settler.lease, LEASE, &intents).await?;
-        let (kept, lost): (Vec<T>, Vec<T>) = batch.into_iter().partition(|one| ours.contains(&looked(one).key));
+        let (kept, lost): (Vec<T>, Vec<T>) =
+            batch.into_iter().partition(|one| ours.contains(&looked(one).key));
         // what a page changed meanwhile is looked at again at once; what was leased away is not ours to settle
         let again = lost
             .iter()
@@ -300,7 +311,10 @@ pub(super) fn splits(answer: &BatchAnswer, items: usize) -> bool {
         && answer.outcomes.first().is_some_and(|outcome| {
             matches!(
                 outcome,
-                Outcome::Reject { .. } | Outcome::Conflict { .. } | Outcome::Gone { .. } | Outcome::Exists { .. }
+                Outcome::Reject { .. }
+                    | Outcome::Conflict { .. }
+                    | Outcome::Gone { .. }
+                    | Outcome::Exists { .. }
             )
         })
 }

@@ -158,12 +158,9 @@ pub fn not_done(looked: &Looked, outcome: &Outcome) -> Settlement {
             Settlement { verdict: "again", wait_ms: Some(wait_ms(attempts + 4, None)), ..base }
         }
         Outcome::Conflict { .. } => Settlement { verdict: "again", wait_ms: Some(500), ..base },
-        Outcome::Reject { field, .. } => Settlement {
-            verdict: "rejected",
-            effect: Some("reject"),
-            field: field.clone(),
-            ..base
-        },
+        Outcome::Reject { field, .. } => {
+            Settlement { verdict: "rejected", effect: Some("reject"), field: field.clone(), ..base }
+        }
         Outcome::Exists { .. } | Outcome::Gone { .. } | Outcome::Ok { .. } => Settlement {
             verdict: "rejected",
             effect: Some("reject"),

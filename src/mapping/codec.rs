@@ -216,19 +216,35 @@ mod tests {
     use serde_json::json;
 
     fn date(format: &str, zone: &str) -> Conversion {
-        Conversion::new(Some(&Codec::Date { format: format.to_owned(), zone: Some(zone.to_owned()) })).unwrap()
+        Conversion::new(Some(&Codec::Date { format: format.to_owned(), zone: Some(zone.to_owned()) }))
+            .unwrap()
     }
 
     #[test]
     fn values_go_there_and_back() {
         let cases = [
             (Conversion::DecimalString, ColumnKind::Other, json!("31.50"), json!("31.50")),
-            (Conversion::EpochMs, ColumnKind::Instant, json!("2023-11-14T22:13:20Z"), json!(1_700_000_000_000_i64)),
-            (date("%Y-%m-%d %H:%M:%S", "Asia/Shanghai"), ColumnKind::Instant, json!("2026-03-01T02:11:12Z"), json!("2026-03-01 10:11:12")),
+            (
+                Conversion::EpochMs,
+                ColumnKind::Instant,
+                json!("2023-11-14T22:13:20Z"),
+                json!(1_700_000_000_000_i64),
+            ),
+            (
+                date("%Y-%m-%d %H:%M:%S", "Asia/Shanghai"),
+                ColumnKind::Instant,
+                json!("2026-03-01T02:11:12Z"),
+                json!("2026-03-01 10:11:12"),
+            ),
             (date("%Y-%m-%d", "Asia/Shanghai"), ColumnKind::Date, json!("2026-03-01"), json!("2026-03-01")),
             (Conversion::Flag("1", "0"), ColumnKind::Other, json!(true), json!("1")),
             (Conversion::ListOfOne, ColumnKind::Other, json!("1000"), json!(["1000"])),
-            (Conversion::Enum(vec![("gold".into(), json!("1"))]), ColumnKind::Other, json!("gold"), json!("1")),
+            (
+                Conversion::Enum(vec![("gold".into(), json!("1"))]),
+                ColumnKind::Other,
+                json!("gold"),
+                json!("1"),
+            ),
         ];
         for (codec, kind, column, field) in cases {
             assert_eq!(codec.encode(&column), Ok(field.clone()), "{codec:?}");
@@ -264,6 +280,9 @@ mod tests {
         assert!(Conversion::EpochMs.encode(&json!("infinity")).is_err());
         assert!(Conversion::EpochMs.decode(&json!("soon"), ColumnKind::Instant).is_err());
         assert!(Conversion::ListOfOne.decode(&json!(["a", "b"]), ColumnKind::Other).is_err());
-        assert!(Conversion::new(Some(&Codec::Date { format: "%Y".into(), zone: Some("Mars/One".into()) })).is_err());
+        assert!(
+            Conversion::new(Some(&Codec::Date { format: "%Y".into(), zone: Some("Mars/One".into()) }))
+                .is_err()
+        );
     }
 }

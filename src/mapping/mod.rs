@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 use crate::config::file::BindingFile;
 use crate::connector::expr::Expr;
 use crate::mapping::codec::{ColumnKind, Conversion};
-use crate::model::diff::diff;
 use crate::model::binding::Prefer;
+use crate::model::diff::diff;
 use crate::model::merge::{Group, Merged, Stamps, first_meeting, merge};
 use crate::model::record::{Record, same_value};
 
@@ -192,7 +192,8 @@ impl Mapping {
             .filter(|field| field.pushes)
             .filter_map(|field| {
                 let value = row.get(&field.field)?;
-                (!same_value(Some(value), None, self.blank_is_null)).then(|| (field.field.clone(), value.clone()))
+                (!same_value(Some(value), None, self.blank_is_null))
+                    .then(|| (field.field.clone(), value.clone()))
             })
             .collect()
     }
@@ -236,13 +237,11 @@ impl Mapping {
                 (false, true) => {
                     let moved = match &field.pull {
                         // what jq alone can read cannot be compared with the row: the shadow tells
-                        Some(_) if field.push.is_none() => {
-                            !same_value(
-                                record.get(name),
-                                shadow.and_then(|shadow| shadow.get(name)),
-                                self.blank_is_null,
-                            )
-                        }
+                        Some(_) if field.push.is_none() => !same_value(
+                            record.get(name),
+                            shadow.and_then(|shadow| shadow.get(name)),
+                            self.blank_is_null,
+                        ),
                         _ => !same_value(record.get(name), row.get(name), self.blank_is_null),
                     };
                     merged.give.remove(name);

@@ -265,7 +265,8 @@ mod tests {
     fn at_the_first_meeting_the_preferred_side_is_right_and_the_other_fills_its_gaps() {
         let row = record(json!({"name": "Row", "tel": "1"}));
         let remote = record(json!({"name": "Record", "level": "gold"}));
-        let groups = [single("name", Policy::Manual), single("tel", Policy::Manual), single("level", Policy::Manual)];
+        let groups =
+            [single("name", Policy::Manual), single("tel", Policy::Manual), single("level", Policy::Manual)];
         let meet = |prefer| first_meeting(&row, &remote, &groups, prefer, Stamps::default(), true);
         let merged = meet(Prefer::Record);
         assert_eq!((names(&merged.take), names(&merged.give)), (vec!["level", "name"], vec!["tel"]));

@@ -16,8 +16,8 @@ use crate::store::StoreError;
 use crate::store::error::Class;
 use crate::store::inbox::{JournalLine, note_records, reject_record, save_conflicts, write_journal};
 use crate::store::link::{
-    Doubt, Link, LinkState, LinkUpdate, changed_at, doubts, keys_in_flight, links_by_key, lock_links, remove_links,
-    save_links,
+    Doubt, Link, LinkState, LinkUpdate, changed_at, doubts, keys_in_flight, links_by_key, lock_links,
+    remove_links, save_links,
 };
 use crate::store::mirror::{emit_tag, existing_keys, insert_rows, read_rows, unlinked_matches, update_rows};
 use crate::store::outbox::mark_later;
@@ -62,8 +62,7 @@ impl Batch<'_> {
         if records.is_empty() {
             return Ok(());
         }
-        let context =
-            Context { bound: self.bound, read_at: self.read_at, first_seen: self.first_seen };
+        let context = Context { bound: self.bound, read_at: self.read_at, first_seen: self.first_seen };
         let mut point = transaction.savepoint("page").await?;
         match context.apply(&mut point, &records).await {
             Ok(()) => {
@@ -95,7 +94,11 @@ struct Context<'a> {
 }
 
 impl Context<'_> {
-    async fn apply(&self, transaction: &mut Transaction<'_>, records: &[RemoteRecord]) -> Result<(), StoreError> {
+    async fn apply(
+        &self,
+        transaction: &mut Transaction<'_>,
+        records: &[RemoteRecord],
+    ) -> Result<(), StoreError> {
         let bound = self.bound;
         let ids: Vec<String> = records.iter().map(|record| record.id.clone()).collect();
         // links first, then the outbox: a delivery that begins after this sees our change (see begin_send)
@@ -185,11 +188,10 @@ impl Context<'_> {
             .map(|field| field.column.clone())
             .collect();
         let candidates =
-            unlinked_matches(transaction, &bound.table, bound.id, &bound.row_columns(), &columns, &values).await?;
-        let encoded: Vec<(&String, Record)> = candidates
-            .iter()
-            .filter_map(|(key, row)| Some((key, bound.mapping.encode(row).ok()?)))
-            .collect();
+            unlinked_matches(transaction, &bound.table, bound.id, &bound.row_columns(), &columns, &values)
+                .await?;
+        let encoded: Vec<(&String, Record)> =
+            candidates.iter().filter_map(|(key, row)| Some((key, bound.mapping.encode(row).ok()?))).collect();
         let mut taken = BTreeSet::new();
         let mut found = Vec::new();
         for record in unlinked {

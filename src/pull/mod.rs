@@ -100,10 +100,11 @@ impl Puller {
         }
         let ids: Vec<String> = due.iter().map(|one| one.remote_id.clone()).collect();
         let read_at = self.store.clock().await?;
-        let records = match bound.client.read(&bound.object, &bound.record_fields(), &ids, Priority::Edit).await {
-            Ok(records) => records,
-            Err(outcome) => return self.not_read(&ids, outcome).await.map(Some),
-        };
+        let records =
+            match bound.client.read(&bound.object, &bound.record_fields(), &ids, Priority::Edit).await {
+                Ok(records) => records,
+                Err(outcome) => return self.not_read(&ids, outcome).await.map(Some),
+            };
         let present: BTreeSet<&str> = records.iter().map(|record| record.id.as_str()).collect();
         let missing: Vec<&crate::store::inbox::Waiting> =
             due.iter().filter(|one| !present.contains(one.remote_id.as_str())).collect();

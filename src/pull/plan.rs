@@ -47,7 +47,10 @@ pub fn plan_row(
             let merged = mapping.merge(&encoded, &record.fields, base, stamps);
             // a held field keeps its base, so that both sides still differ from it when a person decides
             for conflict in merged.conflicts.iter().filter(|conflict| conflict.winner == Side::Held) {
-                shadow.insert(conflict.field.clone(), base.get(&conflict.field).cloned().unwrap_or(Value::Null));
+                shadow.insert(
+                    conflict.field.clone(),
+                    base.get(&conflict.field).cloned().unwrap_or(Value::Null),
+                );
             }
             merged
         }
@@ -77,13 +80,8 @@ pub fn plan_row(
 /// # Errors
 /// A field that cannot be converted.
 pub fn plan_new_row(bound: &Bound, record: &RemoteRecord) -> Result<Row, FieldError> {
-    let fields: BTreeSet<String> = bound
-        .mapping
-        .fields
-        .iter()
-        .filter(|field| field.pulls)
-        .map(|field| field.field.clone())
-        .collect();
+    let fields: BTreeSet<String> =
+        bound.mapping.fields.iter().filter(|field| field.pulls).map(|field| field.field.clone()).collect();
     let mut row = bound.mapping.decode(&record.fields, &fields)?;
     if let Some(column) = &bound.id_column {
         row.insert(column.clone(), Value::from(record.id.as_str()));

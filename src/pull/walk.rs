@@ -62,8 +62,12 @@ impl Puller {
         let mut client = self.store.client().await?;
         let mut transaction = client.transaction().await?;
         if ids_only {
-            let ids: Vec<String> =
-                page.records.iter().filter(|record| !record.deleted).map(|record| record.id.clone()).collect();
+            let ids: Vec<String> = page
+                .records
+                .iter()
+                .filter(|record| !record.deleted)
+                .map(|record| record.id.clone())
+                .collect();
             let unknown = mark_seen(&transaction, bound.id, &ids, walk.number).await?;
             note_records(&transaction, bound.id, &unknown, "found by a sweep", Duration::ZERO).await?;
         } else {

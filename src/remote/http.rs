@@ -12,6 +12,7 @@ use crate::remote::transport::{HttpRequest, HttpResponse, Transport, TransportEr
 pub const BODY_LIMIT: usize = 8 * 1024 * 1024;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How a system is spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +45,8 @@ impl HttpTransport {
         let mut builder = reqwest::Client::builder()
             .cookie_store(true)
             .connect_timeout(CONNECT_TIMEOUT)
+            // Shorter than servers keep theirs: a write on a connection that just closed would be in doubt.
+            .pool_idle_timeout(IDLE_TIMEOUT)
             // A redirected write would be sent again as something else; no API here needs redirects.
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("rowtwin/", env!("CARGO_PKG_VERSION")));
@@ -121,5 +124,98 @@ fn innermost(error: &dyn std::error::Error) -> String {
 impl Transport for HttpTransport {
     fn send<'a>(&'a self, request: HttpRequest) -> BoxFuture<'a, Result<HttpResponse, TransportError>> {
         Box::pin(self.exchange(request))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    /// A server on loopback that reads one request per connection and writes back the given bytes.
+    async fn server(answers: Vec<&'static [u8]>) -> (String, tokio::task::JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/", listener.local_addr().expect("an address"));
+        let served = tokio::spawn(async move {
+            let mut asked = Vec::new();
+            for answer in answers {
+                let (mut stream, _) = listener.accept().await.expect("a connection");
+                let mut request = vec![0; 4096];
+                let read = stream.read(&mut request).await.expect("a request");
+                request.truncate(read);
+                asked.push(String::from_utf8_lossy(&request).into_owned());
+                stream.write_all(answer).await.expect("an answer");
+            }
+            asked
+        });
+        (url, served)
+    }
+
+    fn request(url: &str) -> HttpRequest {
+        HttpRequest {
+            method: "POST".to_owned(),
+            url: url.to_owned(),
+            headers: vec![("X-Kd-Appkey".to_owned(), "key".to_owned())],
+            body: b"{}".to_vec(),
+            timeout: Duration::from_secs(20),
+        }
+    }
+
+    fn transport(body_limit: usize) -> HttpTransport {
+        HttpTransport::new(HttpOptions { http1_only: true, body_limit }).expect("a transport")
+    }
+
+    #[tokio::test]
+    async fn answers_are_read_whole_and_cookies_go_back() {
+        let (url, served) = server(vec![
+            b"HTTP/1.1 200 OK\r\nSet-Cookie: kdservice-sessionid=SID\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi",
+            b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+        ])
+        .await;
+        let transport = transport(100);
+        let first = transport.send(request(&url)).await.expect("an answer");
+        assert_eq!((first.status, first.body.as_slice()), (200, b"hi".as_slice()));
+        let second = transport.send(request(&url)).await.expect("an answer");
+        assert_eq!((second.status, second.header("location")), (302, Some("/elsewhere")));
+        let asked = served.await.expect("served");
+        assert!(
+            asked[0].starts_with("POST / HTTP/1.1\r\n") && asked[0].contains("x-kd-appkey: key"),
+            "{asked:?}"
+        );
+        assert!(asked[1].contains("cookie: kdservice-sessionid=SID"), "{asked:?}");
+    }
+
+    #[tokio::test]
+    async fn only_a_connection_that_was_never_made_is_surely_not_done() {
+        let transport = transport(10);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let closed = format!("http://{}/", listener.local_addr().expect("an address"));
+        drop(listener);
+        let refused = transport.send(request(&closed)).await.expect_err("refused");
+        assert!(matches!(refused, TransportError::NotSent { .. }), "{refused:?}");
+        let nowhere = transport.send(request("not a url")).await.expect_err("no URL");
+        assert!(matches!(nowhere, TransportError::NotSent { .. }), "{nowhere:?}");
+
+        let (url, _served) = server(vec![b"", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhi"]).await;
+        for _ in 0..2 {
+            let cut = transport.send(request(&url)).await.expect_err("cut");
+            assert!(matches!(cut, TransportError::Lost { .. }), "{cut:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_has_an_end_in_size_and_time() {
+        let (url, _served) =
+            server(vec![b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 12\r\n\r\nhello, world"])
+                .await;
+        let large = transport(10).send(request(&url)).await.expect_err("too large");
+        assert_eq!(large, TransportError::TooLarge { limit: 10 });
+
+        let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/", silent.local_addr().expect("an address"));
+        let hasty = HttpRequest { timeout: Duration::from_millis(50), ..request(&url) };
+        let late = transport(10).send(hasty).await.expect_err("too late");
+        assert_eq!(late, TransportError::Lost { reason: "no answer in time".to_owned() });
     }
 }

@@ -25,8 +25,10 @@ pub struct KingdeeIdentity {
 
 /// Why nothing can be signed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the application id is not of the form <client id>_<32 characters of base64>; copy it whole from the \
-         third-party login page")]
+#[error(
+    "the application id is not of the form <client id>_<32 characters of base64>; copy it whole from the \
+         third-party login page"
+)]
 pub struct BadApplicationId;
 
 fn hmac_hex(key: &[u8], text: &str) -> String {
@@ -66,8 +68,7 @@ pub fn kingdee_headers(
 ) -> Result<Vec<(String, String)>, BadApplicationId> {
     let (client_id, masked) = identity.app_id.split_once('_').ok_or(BadApplicationId)?;
     let secret = client_secret(masked)?;
-    let signed =
-        format!("POST\n{}\n\nx-api-nonce:{nonce}\nx-api-timestamp:{seconds}\n", encode_path(path));
+    let signed = format!("POST\n{}\n\nx-api-nonce:{nonce}\nx-api-timestamp:{seconds}\n", encode_path(path));
     let data =
         format!("{},{},{},{}", identity.account, identity.user, identity.language, identity.organisation);
     let kd_signature = hmac_hex(identity.app_secret.as_bytes(), &format!("{}{data}", identity.app_id));
@@ -107,16 +108,12 @@ mod tests {
         let header = |name: &str| headers.iter().find(|(header, _)| header == name).map(|(_, v)| v.as_str());
         assert_eq!(
             header("X-Api-Signature"),
-            Some(
-                "MGI1NzkwOTU3M2NiZjRkNDQ5MDY2Y2MyNzA3YWM4ZmQxZGQzNzhjYzlkZDljYzk1MGU4NDQ4OTI4ODJkNzg0YQ=="
-            )
+            Some("MGI1NzkwOTU3M2NiZjRkNDQ5MDY2Y2MyNzA3YWM4ZmQxZGQzNzhjYzlkZDljYzk1MGU4NDQ4OTI4ODJkNzg0YQ==")
         );
         assert_eq!(header("X-Kd-Appdata"), Some("NWYxYTJiM2M0ZDVlNmYsZGVtbywyMDUyLDEwMA=="));
         assert_eq!(
             header("X-Kd-Signature"),
-            Some(
-                "ODIyMGZkN2I3MThhYTFkZjExZmE5NGY3NjdhOTY4MjdjMGVlOGY3MjNhMjJhYWVmNGVlNWJiNTlhYjM1MDE4ZQ=="
-            )
+            Some("ODIyMGZkN2I3MThhYTFkZjExZmE5NGY3NjdhOTY4MjdjMGVlOGY3MjNhMjJhYWVmNGVlNWJiNTlhYjM1MDE4ZQ==")
         );
     }
 

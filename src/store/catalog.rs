@@ -89,7 +89,11 @@ impl Store {
                 &[&schema, &table],
             )
             .await?
-            .ok_or_else(|| StoreError::Table(format!("table `{name}` does not exist; create it, or correct its name in the configuration")))?;
+            .ok_or_else(|| {
+                StoreError::Table(format!(
+                    "table `{name}` does not exist; create it, or correct its name in the configuration"
+                ))
+            })?;
         let (oid, kind, persistence): (u32, String, String) = (found.get(0), found.get(1), found.get(3));
         if kind != "r" && kind != "p" {
             return Err(StoreError::Table(format!("`{name}` is not a table; only tables can be bound")));
@@ -140,7 +144,10 @@ impl Store {
                 "table `{name}` has replica identity nothing, so updates and deletes are not in the WAL; run: alter table {name} replica identity default"
             )));
         }
-        Ok((Table { schema: schema.to_owned(), name: table.to_owned(), key, identity_full: identity == "f" }, columns))
+        Ok((
+            Table { schema: schema.to_owned(), name: table.to_owned(), key, identity_full: identity == "f" },
+            columns,
+        ))
     }
 
     /// The tables in a publication, as `schema.table`; `None` when there is no such publication.
@@ -149,7 +156,11 @@ impl Store {
     /// When the statement fails.
     pub async fn publication_tables(&self, publication: &str) -> Result<Option<Vec<String>>, StoreError> {
         let client = self.client().await?;
-        if client.query_opt("select 1 from pg_publication where pubname = $1", &[&publication]).await?.is_none() {
+        if client
+            .query_opt("select 1 from pg_publication where pubname = $1", &[&publication])
+            .await?
+            .is_none()
+        {
             return Ok(None);
         }
         let rows = client
@@ -182,7 +193,8 @@ impl Store {
                 }
             })
             .collect();
-        let mut wanted: Vec<String> = tables.iter().map(|table| format!("{}.{}", table.schema, table.name)).collect();
+        let mut wanted: Vec<String> =
+            tables.iter().map(|table| format!("{}.{}", table.schema, table.name)).collect();
         wanted.sort();
         match self.publication_tables(publication).await? {
             Some(present) if present == wanted => Ok(None),
@@ -190,11 +202,18 @@ impl Store {
                 if list.is_empty() {
                     return Ok(None);
                 }
-                client.batch_execute(&format!("alter publication {} set table {}", quote(publication), list.join(", "))).await?;
+                client
+                    .batch_execute(&format!(
+                        "alter publication {} set table {}",
+                        quote(publication),
+                        list.join(", ")
+                    ))
+                    .await?;
                 Ok(Some(format!("publication {publication} now holds {}", wanted.join(", "))))
             }
             None => {
-                let for_tables = if list.is_empty() { String::new() } else { format!(" for table {}", list.join(", ")) };
+                let for_tables =
+                    if list.is_empty() { String::new() } else { format!(" for table {}", list.join(", ")) };
                 client
                     .batch_execute(&format!(
                         "create publication {}{for_tables} with (publish_via_partition_root = true)",
@@ -246,7 +265,10 @@ impl Store {
             }
             return Ok(false);
         }
-        self.client().await?.execute("select pg_create_logical_replication_slot($1, 'pgoutput')", &[&slot]).await?;
+        self.client()
+            .await?
+            .execute("select pg_create_logical_replication_slot($1, 'pgoutput')", &[&slot])
+            .await?;
         Ok(true)
     }
 
@@ -271,7 +293,7 @@ impl Store {
             .await?
             .execute(
                 "insert into rowtwin_private.capture (slot, publication, confirmed)
-                 values ($1, $2, coalesce((select confirmed_flush_lsn from pg_replication_slots where slot_name = $1), '0/0'))
+                 values ($1::text, $2, coalesce((select confirmed_flush_lsn from pg_replication_slots where slot_name = $1::text), '0/0'))
                  on conflict (slot) do update set publication = excluded.publication",
                 &[&slot, &publication],
             )

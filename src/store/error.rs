@@ -88,7 +88,8 @@ fn describe(error: &tokio_postgres::Error) -> String {
             format!("{} [{}]{hint}", db.message(), db.code().code())
         }
         None => {
-            let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+            let cause =
+                std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
             format!("{error}{cause}")
         }
     }

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
+use deadpool_postgres::GenericClient;
 use serde::Serialize;
 use serde_json::Value;
-use deadpool_postgres::GenericClient;
 use tokio_postgres::types::Json;
 
 use crate::model::merge::{FieldConflict, Side};
@@ -40,7 +40,12 @@ impl Store {
             .await?;
         Ok(rows
             .iter()
-            .map(|row| Waiting { remote_id: row.get(0), why: row.get(1), attempts: row.get(2), since: row.get(3) })
+            .map(|row| Waiting {
+                remote_id: row.get(0),
+                why: row.get(1),
+                attempts: row.get(2),
+                since: row.get(3),
+            })
             .collect())
     }
 }
@@ -86,9 +91,16 @@ pub async fn reject_record(
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn clear_records(client: &impl GenericClient, binding: i32, ids: &[String]) -> Result<(), StoreError> {
+pub async fn clear_records(
+    client: &impl GenericClient,
+    binding: i32,
+    ids: &[String],
+) -> Result<(), StoreError> {
     client
-        .execute("delete from rowtwin_private.inbox where binding_id = $1 and remote_id = any ($2)", &[&binding, &ids])
+        .execute(
+            "delete from rowtwin_private.inbox where binding_id = $1 and remote_id = any ($2)",
+            &[&binding, &ids],
+        )
         .await?;
     Ok(())
 }

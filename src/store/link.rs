@@ -3,9 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::SystemTime;
 
-use tokio_postgres::types::Json;
 use deadpool_postgres::GenericClient;
 use tokio_postgres::Row;
+use tokio_postgres::types::Json;
 use uuid::Uuid;
 
 use crate::model::record::Record;
@@ -164,9 +164,16 @@ pub async fn save_links(
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn remove_links(client: &impl GenericClient, binding: i32, keys: &[String]) -> Result<(), StoreError> {
+pub async fn remove_links(
+    client: &impl GenericClient,
+    binding: i32,
+    keys: &[String],
+) -> Result<(), StoreError> {
     client
-        .execute("delete from rowtwin_private.link where binding_id = $1 and key = any ($2)", &[&binding, &keys])
+        .execute(
+            "delete from rowtwin_private.link where binding_id = $1 and key = any ($2)",
+            &[&binding, &keys],
+        )
         .await?;
     Ok(())
 }
@@ -175,7 +182,11 @@ pub async fn remove_links(client: &impl GenericClient, binding: i32, keys: &[Str
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn keep_links(client: &impl GenericClient, binding: i32, keys: &[String]) -> Result<(), StoreError> {
+pub async fn keep_links(
+    client: &impl GenericClient,
+    binding: i32,
+    keys: &[String],
+) -> Result<(), StoreError> {
     client
         .execute(
             "update rowtwin_private.link set state = 'kept', attempt = null, revision = revision + 1,

@@ -58,6 +58,8 @@ async fn migrate(client: &mut deadpool_postgres::Client) -> Result<(), StoreErro
         StoreError::Migration(format!("{error}; was the schema made by a newer version of rowtwin?"))
     })?;
     let all = REPEATABLE.join("\n");
-    client.batch_execute(&format!("begin; {all} commit;")).await?;
+    let transaction = client.transaction().await?;
+    transaction.batch_execute(&all).await?;
+    transaction.commit().await?;
     Ok(())
 }

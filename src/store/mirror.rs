@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use serde_json::{Map, Value};
 use deadpool_postgres::GenericClient;
+use serde_json::{Map, Value};
 use tokio_postgres::types::{Json, ToSql};
 
 use crate::model::key::{decode_key, encode_key};
@@ -112,7 +112,8 @@ pub async fn read_rows(
         if lock { " for no key update of t skip locked" } else { "" }
     );
     let arrays = table.key_arrays(keys);
-    let parameters: Vec<&(dyn ToSql + Sync)> = arrays.iter().map(|array| array as &(dyn ToSql + Sync)).collect();
+    let parameters: Vec<&(dyn ToSql + Sync)> =
+        arrays.iter().map(|array| array as &(dyn ToSql + Sync)).collect();
     rows_of(client.query(&sql, &parameters).await?)
 }
 
@@ -141,7 +142,8 @@ pub async fn existing_keys(
 ) -> Result<Vec<String>, StoreError> {
     let sql = format!("select {} from {}", table.key_texts("t"), table.join_keys("join"));
     let arrays = table.key_arrays(keys);
-    let parameters: Vec<&(dyn ToSql + Sync)> = arrays.iter().map(|array| array as &(dyn ToSql + Sync)).collect();
+    let parameters: Vec<&(dyn ToSql + Sync)> =
+        arrays.iter().map(|array| array as &(dyn ToSql + Sync)).collect();
     let rows = client.query(&sql, &parameters).await?;
     Ok(rows.iter().map(|row| encode_key(&row.get::<_, Vec<String>>(0))).collect())
 }
@@ -270,7 +272,8 @@ pub async fn update_rows(
             .enumerate()
             .map(|(place, column)| format!("t.{} = k.k{place}::{}", quote(&column.name), column.type_name))
             .collect();
-        let key_arrays: Vec<String> = (2..2 + table.key.len()).map(|place| format!("${place}::text[]")).collect();
+        let key_arrays: Vec<String> =
+            (2..2 + table.key.len()).map(|place| format!("${place}::text[]")).collect();
         let key_names: Vec<String> = (0..table.key.len()).map(|place| format!("k{place}")).collect();
         let sql = format!(
             "with r as (select * from rows from (jsonb_populate_recordset(null::{0}, $1)) with ordinality),
@@ -318,7 +321,8 @@ pub async fn delete_rows(
         table.key_texts("t")
     );
     let arrays = table.key_arrays(keys);
-    let parameters: Vec<&(dyn ToSql + Sync)> = arrays.iter().map(|array| array as &(dyn ToSql + Sync)).collect();
+    let parameters: Vec<&(dyn ToSql + Sync)> =
+        arrays.iter().map(|array| array as &(dyn ToSql + Sync)).collect();
     let rows = client.query(&sql, &parameters).await?;
     Ok(rows.iter().map(|row| encode_key(&row.get::<_, Vec<String>>(0))).collect())
 }

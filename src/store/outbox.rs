@@ -2,9 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
+use deadpool_postgres::GenericClient;
 use serde::Serialize;
 use serde_json::Value;
-use deadpool_postgres::GenericClient;
 use tokio_postgres::types::{Json, PgLsn};
 use uuid::Uuid;
 
@@ -185,7 +185,12 @@ impl Store {
             .await?;
         Ok(rows
             .iter()
-            .map(|row| Claimed { key: row.get(0), changed_at: row.get(1), attempts: row.get(2), actor: row.get(3) })
+            .map(|row| Claimed {
+                key: row.get(0),
+                changed_at: row.get(1),
+                attempts: row.get(2),
+                actor: row.get(3),
+            })
             .collect())
     }
 
@@ -228,7 +233,8 @@ pub async fn settle(
     lease: Uuid,
     settlements: &[Settlement],
 ) -> Result<Vec<(String, bool)>, StoreError> {
-    let results = serde_json::to_value(settlements).map_err(|error| StoreError::Unexpected(error.to_string()))?;
+    let results =
+        serde_json::to_value(settlements).map_err(|error| StoreError::Unexpected(error.to_string()))?;
     let rows = client
         .query(
             "select key, settled from rowtwin_private.settle($1, $2, $3)",
@@ -242,7 +248,11 @@ pub async fn settle(
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn mark_later(client: &impl GenericClient, binding: i32, keys: &[String]) -> Result<(), StoreError> {
+pub async fn mark_later(
+    client: &impl GenericClient,
+    binding: i32,
+    keys: &[String],
+) -> Result<(), StoreError> {
     if !keys.is_empty() {
         client.execute("select rowtwin_private.mark_later($1, $2)", &[&binding, &keys]).await?;
     }

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
+use deadpool_postgres::GenericClient;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use deadpool_postgres::GenericClient;
 use tokio_postgres::types::Json;
 use uuid::Uuid;
 
@@ -164,7 +164,7 @@ pub async fn save_walk(
         .execute(
             "update rowtwin_private.binding
              set walk = $3, failures = 0, last_error = null,
-                 backfill_seen = backfill_seen + case when $4 then $5 else 0 end
+                 backfill_seen = backfill_seen + case when $4::boolean then $5::bigint else 0 end
              where id = $1 and lease = $2",
             &[&binding, &lease, &Json(walk), &(walk.kind == WalkKind::Backfill), &applied],
         )

@@ -144,7 +144,12 @@ impl ReplicationConnection {
         loop {
             let message = self.socket.receive().await?;
             if message.tag == COPY_BOTH_TAG {
-                return Ok(ReplicationStream::new(self.socket, slot.to_owned(), from));
+                return Ok(ReplicationStream::new(
+                    self.socket,
+                    slot.to_owned(),
+                    publication.to_owned(),
+                    from,
+                ));
             }
             if message.tag == COPY_DATA_TAG {
                 return Err(unexpected("before the stream had begun"));

@@ -60,6 +60,11 @@ pub struct ServerError {
 }
 
 impl ServerError {
+    /// A warning that says no more than that changes are being left out, which is as bad as an error.
+    pub(super) fn left_out(self) -> ServerError {
+        ServerError { fault: Fault::PublicationMissing, ..self }
+    }
+
     pub(super) fn new(
         phase: Phase,
         code: String,

@@ -10,7 +10,7 @@ mod socket;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::{Buf, BufMut, Bytes};
-use postgres_protocol::message::backend::{COPY_DATA_TAG, COPY_DONE_TAG, Message};
+use postgres_protocol::message::backend::{COPY_DATA_TAG, COPY_DONE_TAG, Message, NoticeResponseBody};
 
 pub use connection::{ReplicationConnection, SystemIdentity};
 pub use error::{ErrorClass, Fault, ServerError, StreamError};
@@ -19,7 +19,7 @@ use crate::capture::pgoutput::{from_unix_us, to_unix_us};
 use crate::model::lsn::Lsn;
 use crate::postgres::ConnectOptions;
 use error::Phase;
-use socket::{Socket, server_error};
+use socket::{Socket, read_error, server_error};
 
 /// How changes are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +55,7 @@ pub enum Frame {
 pub struct ReplicationStream {
     socket: Socket,
     slot: String,
+    publication: String,
     /// The latest place that the server has told, which a status must not fall behind of.
     received: Lsn,
     confirmed: Lsn,
@@ -82,8 +83,18 @@ impl ReplicationStream {
         ReplicationConnection::open(options, application_name).await
     }
 
-    fn new(socket: Socket, slot: String, from: Lsn) -> ReplicationStream {
-        ReplicationStream { socket, slot, received: from, confirmed: from }
+    fn new(socket: Socket, slot: String, publication: String, from: Lsn) -> ReplicationStream {
+        ReplicationStream { socket, slot, publication, received: from, confirmed: from }
+    }
+
+    /// Since version 18 a missing publication is only warned of, and its changes are silently left out; confirming
+    /// past them would lose them.
+    fn heed(&self, notice: &NoticeResponseBody) -> Result<(), StreamError> {
+        let warning = read_error(Phase::Stream, notice.fields(), None);
+        if warning.code == "55000" && warning.message.contains(&self.publication) {
+            return Err(StreamError::Server(warning.left_out()));
+        }
+        Ok(())
     }
 
     /// Waits for the next frame. Cancel-safe: when dropped while it waits, no frame is lost.
@@ -109,7 +120,8 @@ impl ReplicationStream {
                     Message::CommandComplete(_) | Message::ReadyForQuery(_) => {
                         return Err(StreamError::Closed);
                     }
-                    Message::NoticeResponse(_) | Message::ParameterStatus(_) => {}
+                    Message::NoticeResponse(body) => self.heed(&body)?,
+                    Message::ParameterStatus(_) => {}
                     _ => {
                         let what = "an unexpected message amid the stream".to_owned();
                         return Err(StreamError::Protocol { what });

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use fallible_iterator::FallibleIterator;
-use postgres_protocol::message::backend::{ErrorResponseBody, Header, Message};
+use postgres_protocol::message::backend::{ErrorFields, ErrorResponseBody, Header, Message};
 use postgres_protocol::message::frontend;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -182,8 +182,12 @@ impl Socket {
 
 /// Keeps of a server's error what may be shown: its detail and context can quote rows.
 pub(super) fn server_error(phase: Phase, body: &ErrorResponseBody, slot: Option<&str>) -> StreamError {
+    StreamError::Server(read_error(phase, body.fields(), slot))
+}
+
+/// The same of an error or a notice, which have the same form.
+pub(super) fn read_error(phase: Phase, mut fields: ErrorFields<'_>, slot: Option<&str>) -> ServerError {
     let (mut code, mut message, mut hint) = (String::new(), String::new(), None);
-    let mut fields = body.fields();
     while let Ok(Some(field)) = fields.next() {
         let value = String::from_utf8_lossy(field.value_bytes()).into_owned();
         match field.type_() {
@@ -193,5 +197,5 @@ pub(super) fn server_error(phase: Phase, body: &ErrorResponseBody, slot: Option<
             _ => {}
         }
     }
-    StreamError::Server(ServerError::new(phase, code, message, hint, slot))
+    ServerError::new(phase, code, message, hint, slot)
 }

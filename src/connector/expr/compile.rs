@@ -87,9 +87,7 @@ fn parse<'s, T: Default>(
     what: impl for<'t> FnOnce(&mut Parser<'s, 't>) -> jaq_core::load::parse::Result<'s, 't, T>,
 ) -> Result<T, ExprError> {
     let tokens = Lexer::new(source).lex().map_err(|errors| match errors.into_iter().next() {
-        Some((expected, found)) => {
-            refused(place, source, found, format!("expected a {}", expected.as_str()))
-        }
+        Some((expected, found)) => refused(place, source, found, format!("expected a {}", expected.as_str())),
         None => refused(place, source, source, "cannot be read".to_owned()),
     })?;
     Parser::new(&tokens).parse(what).map_err(|errors| match errors.into_iter().next() {

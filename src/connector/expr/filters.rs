@@ -132,8 +132,7 @@ fn format_time(value: &Val, format: &Val, zone_name: &Val) -> Outcome {
     let (format, zone) = (text(format)?, zone(zone_name)?);
     let milliseconds = value.as_isize().and_then(|number| i64::try_from(number).ok());
     let milliseconds = milliseconds.ok_or_else(|| failure("format_time was not given milliseconds"))?;
-    let stamp =
-        Timestamp::from_millisecond(milliseconds).map_err(|_| failure("a time is out of range"))?;
+    let stamp = Timestamp::from_millisecond(milliseconds).map_err(|_| failure("a time is out of range"))?;
     let local = Zoned::new(stamp, zone);
     let text = jiff::fmt::strtime::format(&format, &local)
         .map_err(|_| failure(format!("{format} is not a form of time")))?;

@@ -6,8 +6,8 @@
 //! on a few plain threads with large stacks (see [`pool`]), never on a thread of the async runtime.
 //!
 //! Not bounded: one huge string (`"a" * 1e10`), arithmetic on huge integers, and filters handed to themselves deeper
-//! and deeper (`def f(g): f(g | g)`). Manifests are trusted by whoever
-//! runs the process; the bounds are there for mistakes.
+//! and deeper (`def f(g): f(g | g)`). Manifests are trusted by whoever runs the process; the bounds are there for
+//! mistakes.
 
 mod bounds;
 mod compile;

@@ -28,8 +28,8 @@ fn sender() -> &'static Mutex<mpsc::Sender<Job>> {
         let receiver = Arc::new(Mutex::new(receiver));
         for number in 0..THREADS {
             let receiver = Arc::clone(&receiver);
-            let thread =
-                std::thread::Builder::new().name(format!("expr-{number}")).stack_size(STACK).spawn(move || {
+            let thread = std::thread::Builder::new().name(format!("expr-{number}")).stack_size(STACK).spawn(
+                move || {
                     ON_POOL.set(true);
                     loop {
                         let job = match receiver.lock() {
@@ -40,7 +40,8 @@ fn sender() -> &'static Mutex<mpsc::Sender<Job>> {
                         // A panic in one evaluation must not cost the thread; its caller sees the lost answer.
                         let _ = std::panic::catch_unwind(AssertUnwindSafe(job));
                     }
-                });
+                },
+            );
             if let Err(error) = thread {
                 tracing::error!(%error, "a thread for expressions could not be started");
             }

@@ -18,6 +18,11 @@ fn programs_and_plain_paths_give_their_values() {
     assert_eq!(run("[paths]", json!({"a": [1]})), json!([["a"], ["a", 0]]));
     assert_eq!(run("with_entries(.value |= tostring) | keys", json!({"b": 1, "a": 2})), json!(["a", "b"]));
     assert_eq!(run("{a, b: (.c // \"none\")} | del(.a)", json!({"a": 1})), json!({"b": "none"}));
+    assert_eq!(run("[splits(\", \")]", json!("a, b")), json!(["a", "b"]));
+    assert_eq!(
+        run("getpath([\"a\", 0]) = 2 | setpath([\"b\"]; 3)", json!({"a": [1]})),
+        json!({"a": [2], "b": 3})
+    );
     let all = Expr::compile("range(3)", "test").expect("a program").all(&Value::Null).expect("values");
     assert_eq!(all, [json!(0), json!(1), json!(2)]);
     assert_eq!(Expr::compile("empty", "t").expect("a program").first(&Value::Null), Ok(None));
@@ -121,7 +126,8 @@ fn times_hashes_and_quoting() {
 
 #[test]
 fn definitions_are_shared() {
-    let definitions = Definitions::new("def twice: . * 2;\ndef four: twice | twice;", "defs").expect("definitions");
+    let definitions =
+        Definitions::new("def twice: . * 2;\ndef four: twice | twice;", "defs").expect("definitions");
     let expr = Expr::compile_with(&definitions, "[.[] | four]", "t").expect("a program");
     assert_eq!(expr.first(&json!([1, 2])), Ok(Some(json!([4, 8]))));
     assert!(Definitions::new("def twice: . *", "defs").is_err());

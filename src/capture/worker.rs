@@ -1,0 +1,171 @@
+//! The capture worker: streams the WAL, gathers marks, writes them to the outbox, and only then confirms (R1).
+//!
+//! It waits for nothing but the mirror database itself, so the slot never waits for a remote (R2). While there is
+//! nothing for us the server's own position is confirmed, so an idle slot advances (R3).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::capture::marks::{Batch, Collector, MarkError, Watched};
+use crate::capture::pgoutput::{Decoder, Message, PgoutputError};
+use crate::capture::stream::{Frame, Protocol, ReplicationStream, StreamError};
+use crate::model::lsn::Lsn;
+use crate::postgres::ConnectOptions;
+use crate::store::{Store, StoreError};
+
+/// Marks that are written in one statement.
+const BATCH: usize = 5_000;
+/// How long marks wait for more of them.
+const LINGER: Duration = Duration::from_millis(4);
+/// How often the server is told our position and asked for its own.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
+/// How often invisible transactions are looked at again.
+const VISIBLE_AGAIN: Duration = Duration::from_millis(2);
+
+/// Why capture stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    #[error("the stream carried something that is not pgoutput: {0}")]
+    Decode(#[from] PgoutputError),
+    #[error(transparent)]
+    Mark(#[from] MarkError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The capturing side of the mirror database; one per slot.
+pub struct Capturer {
+    pub store: Store,
+    pub options: ConnectOptions,
+    pub slot: String,
+    pub publication: String,
+    pub watched: Watched,
+    /// Woken when keys of a binding were marked.
+    pub wake: HashMap<i32, Arc<Notify>>,
+    /// Told whether the stream runs.
+    pub on_state: Box<dyn Fn(bool) + Send + Sync>,
+}
+
+impl Capturer {
+    /// Streams until `stop`, or until something fails; what was not confirmed then comes again.
+    ///
+    /// # Errors
+    /// [`CaptureError`]; trying again is the caller's business.
+    pub async fn run(&self, stop: &CancellationToken) -> Result<(), CaptureError> {
+        let connection = ReplicationStream::connect(&self.options, "rowtwin capture").await?;
+        let mut stream = connection.start(&self.slot, Lsn(0), &self.publication, Protocol::Version1).await?;
+        info!(slot = %self.slot, "capture is streaming");
+        (self.on_state)(true);
+        let result = self.stream(&mut stream, stop).await;
+        (self.on_state)(false);
+        result
+    }
+
+    async fn stream(
+        &self,
+        stream: &mut ReplicationStream,
+        stop: &CancellationToken,
+    ) -> Result<(), CaptureError> {
+        let mut decoder = Decoder::new();
+        let mut collector = Collector::new(self.watched.clone(), Lsn(0));
+        let mut spoke = Instant::now();
+        while !stop.is_cancelled() {
+            let patience =
+                if collector.is_idle() || collector.waiting() == 0 { SIGN_OF_LIFE } else { LINGER };
+            let frame = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                frame = timeout(patience, stream.next()) => frame,
+            };
+            match frame {
+                Ok(Ok(Frame::Data { payload, .. })) => {
+                    let message = decoder.decode(&payload)?;
+                    collector.take(&message)?;
+                    let truncated = matches!(message, Message::Commit { .. }) && collector.truncated();
+                    if collector.waiting() >= BATCH || truncated {
+                        self.flush(stream, &mut collector, stop).await?;
+                    }
+                }
+                Ok(Ok(Frame::Keepalive { wal_end, reply_requested, .. })) => {
+                    collector.advance(wal_end);
+                    if reply_requested {
+                        stream.confirm(collector.confirmable(), false).await?;
+                        spoke = Instant::now();
+                    }
+                }
+                Ok(Err(error)) => return Err(error.into()),
+                Err(_) => {
+                    if collector.waiting() > 0 {
+                        self.flush(stream, &mut collector, stop).await?;
+                    }
+                }
+            }
+            if spoke.elapsed() >= SIGN_OF_LIFE {
+                stream.confirm(collector.confirmable(), true).await?;
+                spoke = Instant::now();
+            }
+        }
+        self.flush(stream, &mut collector, stop).await
+    }
+
+    /// Writes what is ready, then confirms.
+    async fn flush(
+        &self,
+        stream: &mut ReplicationStream,
+        collector: &mut Collector,
+        stop: &CancellationToken,
+    ) -> Result<(), CaptureError> {
+        let batch = collector.drain();
+        if !batch.is_empty() && !self.until_visible(stream, &batch, stop).await? {
+            // stopped while a commit waits for a standby: nothing was confirmed, so it comes again
+            return Ok(());
+        }
+        for binding in &batch.truncated {
+            let held = self.store.hold_truncated(*binding).await?;
+            warn!(binding, held, "a bound table was truncated; its deletes are held for approval");
+        }
+        if !batch.is_empty() {
+            let changes: Vec<(i32, i64)> = batch.changes.into_iter().collect();
+            self.store.mark_rows(&self.slot, batch.confirm.0, &batch.moves, &batch.marks, &changes).await?;
+            for mark in &batch.marks {
+                if let Some(wake) = self.wake.get(&mark.binding) {
+                    wake.notify_one();
+                }
+            }
+        }
+        stream.confirm(batch.confirm, false).await?;
+        Ok(())
+    }
+
+    /// The stream delivers a commit as soon as it is in the WAL, which may be before others can see it. A key that is
+    /// looked at too early would show the old row, and its mark would be gone.
+    async fn until_visible(
+        &self,
+        stream: &mut ReplicationStream,
+        batch: &Batch,
+        stop: &CancellationToken,
+    ) -> Result<bool, CaptureError> {
+        let xids: Vec<i64> = batch.xids.iter().map(|xid| i64::from(*xid)).collect();
+        let mut spoke = Instant::now();
+        while !self.store.all_visible(&xids).await? {
+            tokio::select! {
+                () = stop.cancelled() => return Ok(false),
+                () = tokio::time::sleep(VISIBLE_AGAIN) => {}
+            }
+            if spoke.elapsed() >= SIGN_OF_LIFE {
+                let confirmed = stream.confirmed();
+                stream.confirm(confirmed, false).await?;
+                spoke = Instant::now();
+            }
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,85 @@
+//! The gate of a system, shared by all processes through Postgres (R15).
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use tracing::warn;
+
+use crate::model::outcome::Outcome;
+use crate::remote::gate::{CallNote, Gate, Pass, Priority};
+use crate::store::Store;
+use crate::store::limits::{EndedCall, Leave};
+
+/// How long a call may take before its place counts as free again.
+const CALL_TIMEOUT: Duration = Duration::from_secs(90);
+/// How long a call waits at the gate; longer waits are given back, so that leases do not run out.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Asks Postgres for leave before each call of one system.
+pub struct SharedGate {
+    pub store: Store,
+    pub system: String,
+}
+
+impl SharedGate {
+    async fn wait(&self, operation: &'static str, priority: Priority) -> Result<Pass, Outcome> {
+        let began = Instant::now();
+        loop {
+            let leave = self
+                .store
+                .take_call(&self.system, operation, priority == Priority::Backfill, CALL_TIMEOUT)
+                .await
+                .map_err(|error| Outcome::Retry { after: None, reason: error.to_string() })?;
+            match leave {
+                Leave::Granted(id) => return Ok(Pass(id)),
+                Leave::Wait { reason, ask_again } => {
+                    let short = reason == "pace" || reason == "in flight";
+                    if short && began.elapsed() + ask_again < PATIENCE {
+                        tokio::time::sleep(ask_again).await;
+                        continue;
+                    }
+                    let after = Some(ask_again.min(Duration::from_secs(300)));
+                    return Err(match reason.as_str() {
+                        "down" => Outcome::Retry { after, reason: format!("{} is down", self.system) },
+                        "budget" => Outcome::Throttled {
+                            after,
+                            reason: format!("the calls of today for {} are used up", self.system),
+                        },
+                        _ => Outcome::Throttled { after, reason: format!("{} is {reason}", self.system) },
+                    });
+                }
+            }
+        }
+    }
+}
+
+impl Gate for SharedGate {
+    fn enter<'a>(
+        &'a self,
+        operation: &'static str,
+        priority: Priority,
+    ) -> BoxFuture<'a, Result<Pass, Outcome>> {
+        Box::pin(self.wait(operation, priority))
+    }
+
+    fn leave<'a>(&'a self, pass: Pass, note: CallNote) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let write = matches!(note.operation, "create" | "update" | "delete" | "deactivate");
+            let ended = EndedCall {
+                id: pass.0,
+                system: self.system.clone(),
+                outcome: note.outcome.word(),
+                write,
+                records: if write { note.records } else { 0 },
+                millis: note.millis,
+                wait: note.retry_after,
+                used: note.usage.map(|(used, _)| used),
+                reason: None,
+            };
+            if let Err(error) = self.store.finish_call(&ended).await {
+                // the call's deadline frees its place; only the books lack it
+                warn!(error = %error, system = %self.system, "a call could not be booked");
+            }
+        })
+    }
+}

@@ -1,0 +1,142 @@
+//! Preparing the mirror database, and checking that it is fit.
+
+use std::sync::Arc;
+
+use crate::bound::Bound;
+use crate::engine::{Engine, EngineError};
+use crate::store::StoreError;
+use crate::store::catalog::ServerFacts;
+
+/// The oldest Postgres that is supported.
+const OLDEST: i32 = 140_000;
+
+impl Engine {
+    /// Installs schemas, publication and slot and registers systems and bindings; says what it did. Safe to run twice.
+    ///
+    /// # Errors
+    /// When the database is not fit, or a statement fails.
+    pub async fn init(&mut self) -> Result<Vec<String>, EngineError> {
+        let facts = self.store.server_facts().await?;
+        let unfit = self.unfit(&facts).await?;
+        if !unfit.is_empty() {
+            return Err(EngineError::Database(unfit.join("\n")));
+        }
+        let mut done = Vec::new();
+        self.store.migrate().await?;
+        done.push("schemas rowtwin and rowtwin_private are up to date".to_owned());
+        match self.store.publish(&self.publication, &self.tables).await? {
+            Some(what) => done.push(what),
+            None => done.push(format!("publication {} holds the bound tables", self.publication)),
+        }
+        if self.store.create_slot(&self.slot).await.map_err(slot_error)? {
+            done.push(format!("replication slot {} made", self.slot));
+        } else {
+            done.push(format!("replication slot {} is there", self.slot));
+        }
+        self.store.register_capture(&self.slot, &self.publication).await?;
+        self.register().await?;
+        done.push(format!("{} systems and {} bindings registered", self.systems.len(), self.bounds.len()));
+        self.keep_journal().await?;
+        Ok(done)
+    }
+
+    /// Brings the database's systems and bindings up to the configuration and takes their ids over.
+    ///
+    /// # Errors
+    /// When a statement fails.
+    pub async fn register(&mut self) -> Result<(), EngineError> {
+        let ids = self.store.register(&self.systems, &self.specs).await?;
+        let bounds = std::mem::take(&mut self.bounds);
+        self.bounds = bounds
+            .into_iter()
+            .zip(ids)
+            .map(|(bound, id)| match Arc::try_unwrap(bound) {
+                Ok(bound) => Arc::new(Bound { id, ..bound }),
+                Err(shared) => shared,
+            })
+            .collect();
+        Ok(())
+    }
+
+    /// Makes the journal's partitions and drops old ones.
+    ///
+    /// # Errors
+    /// When the statement fails.
+    pub async fn keep_journal(&self) -> Result<(), StoreError> {
+        self.store
+            .client()
+            .await?
+            .execute("select rowtwin_private.keep_journal($1)", &[&self.journal_days])
+            .await?;
+        Ok(())
+    }
+
+    /// What makes the database unfit, each with its cure; empty when all is well.
+    ///
+    /// # Errors
+    /// When a statement fails.
+    pub async fn unfit(&self, facts: &ServerFacts) -> Result<Vec<String>, EngineError> {
+        let mut findings = Vec::new();
+        if facts.version_num < OLDEST {
+            findings.push(format!(
+                "Postgres {} is too old; rowtwin needs 14 or later",
+                facts.version_num / 10_000
+            ));
+        }
+        if facts.wal_level != "logical" {
+            findings.push(format!(
+                "wal_level is {}; run `alter system set wal_level = logical` and restart Postgres",
+                facts.wal_level
+            ));
+        }
+        if !facts.may_replicate {
+            findings.push(format!(
+                "role {0} may not replicate; run as an administrator: alter role \"{0}\" replication",
+                facts.user
+            ));
+        }
+        let ours = self.store.slot(&self.slot).await?;
+        if ours.is_none() && facts.used_replication_slots >= facts.max_replication_slots {
+            findings.push(format!(
+                "all {} replication slots are taken; drop an unused one or raise max_replication_slots",
+                facts.max_replication_slots
+            ));
+        }
+        if let Some(slot) = &ours
+            && slot.wal_status.as_deref() == Some("lost")
+        {
+            findings.push(format!(
+                "the replication slot {0} has been invalidated; run `rowtwin slot recreate`, which compares every row afterwards",
+                self.slot
+            ));
+        }
+        Ok(findings)
+    }
+
+    /// Refuses to run on a database that was not prepared.
+    ///
+    /// # Errors
+    /// With the cure.
+    pub async fn require_prepared(&self) -> Result<(), EngineError> {
+        let facts = self.store.server_facts().await?;
+        let mut findings = self.unfit(&facts).await?;
+        let client = self.store.client().await?;
+        let ready: bool = client
+            .query_one("select to_regclass('rowtwin_private.capture') is not null", &[])
+            .await
+            .map_err(StoreError::from)?
+            .get(0);
+        if !ready {
+            findings.push("the database is not prepared; run `rowtwin init`".to_owned());
+        } else if self.store.slot(&self.slot).await?.is_none() {
+            findings.push(format!("there is no replication slot {}; run `rowtwin init`", self.slot));
+        } else if self.store.publication_tables(&self.publication).await?.is_none() {
+            findings.push(format!("there is no publication {}; run `rowtwin init`", self.publication));
+        }
+        if findings.is_empty() { Ok(()) } else { Err(EngineError::Database(findings.join("\n"))) }
+    }
+}
+
+fn slot_error(error: StoreError) -> EngineError {
+    EngineError::Store(error)
+}

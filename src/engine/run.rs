@@ -1,0 +1,246 @@
+//! Running: a loop around each worker's turn, until a clean stop (R19).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+use uuid::Uuid;
+
+use crate::capture::stream::{ErrorClass, Fault};
+use crate::capture::worker::{CaptureError, Capturer};
+use crate::deliver::Deliverer;
+use crate::engine::{Engine, EngineError};
+use crate::pull::Puller;
+
+/// How often expired leases are looked for.
+const RESCUE_EVERY: Duration = Duration::from_secs(2);
+/// How often the journal's partitions are looked after.
+const UPKEEP_EVERY: Duration = Duration::from_secs(3600);
+/// Longest wait between two tries of a worker whose database fails.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// A second process looks this often whether the slot is free.
+const STAND_BY: Duration = Duration::from_secs(1);
+
+/// What the engine's loops tell to whoever watches.
+pub trait Watch: Send + Sync {
+    /// Capture started or stopped streaming.
+    fn capture(&self, _streaming: bool) {}
+    /// A turn delivered this many keys.
+    fn delivered(&self, _binding: &str, _keys: usize) {}
+    /// A turn saw this many records.
+    fn pulled(&self, _binding: &str, _records: usize) {}
+}
+
+/// Nobody watches.
+pub struct Unwatched;
+
+impl Watch for Unwatched {}
+
+impl Engine {
+    /// Runs all workers until `stop`.
+    ///
+    /// # Errors
+    /// Only when capture meets something that a person must change; everything else is waited out (R14).
+    pub async fn run(
+        self: Arc<Self>,
+        stop: CancellationToken,
+        watch: Arc<dyn Watch>,
+    ) -> Result<(), EngineError> {
+        let wake: HashMap<i32, Arc<Notify>> =
+            self.bounds.iter().map(|bound| (bound.id, Arc::new(Notify::new()))).collect();
+        let mut workers = JoinSet::new();
+        for bound in &self.bounds {
+            let wake = wake.get(&bound.id).cloned().unwrap_or_default();
+            if bound.pushes {
+                let deliverer =
+                    Deliverer { store: self.store.clone(), bound: Arc::clone(bound), stop: stop.clone() };
+                workers.spawn(deliver_loop(deliverer, Arc::clone(&wake), stop.clone(), Arc::clone(&watch)));
+            }
+            let puller =
+                Puller { store: self.store.clone(), bound: Arc::clone(bound), lease: Uuid::new_v4() };
+            workers.spawn(pull_loop(puller, wake, stop.clone(), Arc::clone(&watch)));
+        }
+        workers.spawn(upkeep_loop(Arc::clone(&self), stop.clone()));
+        for (name, client) in &self.clients {
+            let (name, client, engine, stop) =
+                (name.clone(), Arc::clone(client), Arc::clone(&self), stop.clone());
+            workers.spawn(async move {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = confirm_identity(&engine, &name, &client) => {}
+                }
+            });
+        }
+        let result = self.capture_loop(wake, &stop, watch).await;
+        stop.cancel();
+        while workers.join_next().await.is_some() {}
+        info!("stopped");
+        result
+    }
+
+    async fn capture_loop(
+        &self,
+        wake: HashMap<i32, Arc<Notify>>,
+        stop: &CancellationToken,
+        watch: Arc<dyn Watch>,
+    ) -> Result<(), EngineError> {
+        let capturer = Capturer {
+            store: self.store.clone(),
+            options: self.options.clone(),
+            slot: self.slot.clone(),
+            publication: self.publication.clone(),
+            watched: self.watched(),
+            wake,
+            on_state: Box::new(move |streaming| watch.capture(streaming)),
+        };
+        let mut waits = waits();
+        loop {
+            let began = tokio::time::Instant::now();
+            let failure = match capturer.run(stop).await {
+                Ok(()) => return Ok(()),
+                Err(failure) => failure,
+            };
+            if began.elapsed() > LONGEST_WAIT {
+                waits = self::waits();
+            }
+            let wait = match &failure {
+                CaptureError::Stream(error) if error.fault() == Fault::SlotInUse => {
+                    info!(slot = %self.slot, "another process captures; standing by");
+                    STAND_BY
+                }
+                CaptureError::Stream(error) if error.class() == ErrorClass::Operator => {
+                    error!(error = %error, hint = error.hint(), "capture cannot go on");
+                    return Err(failure.into());
+                }
+                CaptureError::Mark(_) | CaptureError::Decode(_) => return Err(failure.into()),
+                _ => {
+                    warn!(error = %failure, "capture was interrupted and starts again");
+                    waits.next().unwrap_or(LONGEST_WAIT)
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+}
+
+fn waits() -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::default()
+        .with_jitter()
+        .with_min_delay(Duration::from_millis(100))
+        .with_max_delay(LONGEST_WAIT)
+        .without_max_times()
+        .build()
+}
+
+async fn deliver_loop(
+    deliverer: Deliverer,
+    wake: Arc<Notify>,
+    stop: CancellationToken,
+    watch: Arc<dyn Watch>,
+) {
+    let mut waits = waits();
+    while !stop.is_cancelled() {
+        let rest = match deliverer.turn().await {
+            Ok(turned) => {
+                waits = self::waits();
+                if turned.looked > 0 {
+                    watch.delivered(&deliverer.bound.name, turned.looked);
+                }
+                match turned.rest {
+                    Some(rest) => rest,
+                    None => continue,
+                }
+            }
+            Err(failure) => {
+                warn!(error = %failure, binding = %deliverer.bound.name, "a delivery turn failed");
+                waits.next().unwrap_or(LONGEST_WAIT)
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = wake.notified() => {}
+            () = tokio::time::sleep(rest) => {}
+        }
+    }
+}
+
+async fn pull_loop(puller: Puller, wake: Arc<Notify>, stop: CancellationToken, watch: Arc<dyn Watch>) {
+    let mut waits = waits();
+    while !stop.is_cancelled() {
+        let rest = match puller.turn().await {
+            Ok(turned) => {
+                waits = self::waits();
+                if turned.seen > 0 {
+                    watch.pulled(&puller.bound.name, turned.seen);
+                    wake.notify_one();
+                }
+                match turned.rest {
+                    Some(rest) => rest,
+                    None => continue,
+                }
+            }
+            Err(failure) => {
+                warn!(error = %failure, binding = %puller.bound.name, "a pull turn failed");
+                waits.next().unwrap_or(LONGEST_WAIT)
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(rest) => {}
+        }
+    }
+    if let Err(failure) = puller.release().await {
+        warn!(error = %failure, "the pull lease could not be given back; it runs out by itself");
+    }
+}
+
+async fn upkeep_loop(engine: Arc<Engine>, stop: CancellationToken) {
+    let mut upkeep_due = tokio::time::Instant::now() + UPKEEP_EVERY;
+    while !stop.is_cancelled() {
+        if let Err(failure) = engine.store.rescue_outbox().await {
+            warn!(error = %failure, "expired leases could not be looked for");
+        }
+        if tokio::time::Instant::now() >= upkeep_due {
+            if let Err(failure) = engine.keep_journal().await {
+                warn!(error = %failure, "the journal could not be looked after");
+            }
+            upkeep_due += UPKEEP_EVERY;
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(RESCUE_EVERY) => {}
+        }
+    }
+}
+
+/// Another tenant behind the same address must not receive our rows.
+async fn confirm_identity(engine: &Engine, name: &str, client: &crate::connector::Client) {
+    let mut waits = waits();
+    loop {
+        match client.sign_in().await {
+            Ok(Some(identity)) => {
+                match engine.store.confirm_identity(name, &identity).await {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        error!(system = %name, "the system is held: it signed in to another account than before")
+                    }
+                    Err(failure) => warn!(error = %failure, "the account could not be confirmed"),
+                }
+                return;
+            }
+            Ok(None) => return,
+            Err(outcome) => {
+                warn!(system = %name, reason = outcome.reason(), "signing in failed");
+                tokio::time::sleep(waits.next().unwrap_or(LONGEST_WAIT)).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Integration tests: real Postgres, the production code, the simulators over HTTP.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed assumption of a test is a failed test"
+)]
+
+mod rules;
+mod support;

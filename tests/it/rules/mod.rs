@@ -1,0 +1,3 @@
+//! The rules R1 to R20 of `docs/rules.md`, each with a test that is named after it.
+
+mod both_ways;
