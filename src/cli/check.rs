@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use crate::bound::Bound;
 use crate::cli::Common;
-use crate::cli::status::print_table;
 use crate::engine::Engine;
 use crate::store::catalog::Column;
+use crate::terminal::Listing;
 
 #[derive(clap::Args)]
 pub struct CheckArgs {
@@ -57,7 +57,7 @@ pub async fn check(common: &Common, args: CheckArgs) -> anyhow::Result<ExitCode>
     if args.json {
         println!("{}", json!({"ok": wrong == 0, "findings": findings.0}));
     } else {
-        print_table(&[("result", ""), ("what", "what"), ("said", "finding")], &findings.0);
+        Listing::of_json(&[("result", ""), ("what", "what"), ("said", "finding")], &findings.0).print();
         println!("{}", if wrong == 0 { "all is well".to_owned() } else { format!("{wrong} finding(s) need a cure") });
     }
     Ok(ExitCode::from(u8::from(wrong > 0)))

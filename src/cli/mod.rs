@@ -4,20 +4,26 @@
 
 mod backfill;
 mod check;
+mod completions;
+pub mod config;
+mod connector;
 mod demo;
+mod dev;
 mod init;
 mod log;
 mod plan;
 mod run;
+mod signals;
+mod simulate;
 mod slot;
 mod status;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
-use crate::config::{self, ConfigError, RowtwinFile};
+use crate::config::{ConfigError, RowtwinFile};
 use crate::engine::assemble::Given;
 use crate::engine::{Engine, EngineError};
 use crate::store::StoreError;
@@ -67,11 +73,16 @@ enum Command {
     Backfill(backfill::BackfillArgs),
     /// Shows, makes or drops the replication slot.
     Slot(slot::SlotArgs),
-    /// Prints completions for a shell.
-    Completions {
-        /// The shell.
-        shell: clap_complete::Shell,
-    },
+    /// Starts the private database alone, for tables of your own.
+    Dev(dev::DevArgs),
+    /// Plays a remote system on this machine.
+    Simulate(simulate::SimulateArgs),
+    /// Lists, shows and tests connectors.
+    Connector(connector::ConnectorArgs),
+    /// The configuration's schema, and a check of a file without any database.
+    Config(config::ConfigArgs),
+    /// Prints what a shell needs to complete our commands.
+    Completions(completions::CompletionsArgs),
 }
 
 /// Runs the command line.
@@ -102,8 +113,12 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Status(args) => status::status(&common, args).await,
         Command::Backfill(args) => backfill::backfill(&common, args).await,
         Command::Slot(args) => slot::slot(&common, args).await,
-        Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "rowtwin", &mut std::io::stdout());
+        Command::Dev(args) => dev::dev(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Simulate(args) => simulate::simulate(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Connector(args) => connector::connector(args),
+        Command::Config(args) => config::config(args),
+        Command::Completions(args) => {
+            completions::completions::<Arguments>(&args);
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -111,7 +126,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 impl Common {
     fn load(&self) -> Result<RowtwinFile, ConfigError> {
-        config::load(&self.config).map(|(file, _)| file)
+        crate::config::load(&self.config).map(|(file, _)| file)
     }
 
     fn given(&self) -> Given {
@@ -139,7 +154,7 @@ impl Common {
 /// Prints an error with its causes and its cure, and gives the exit code.
 fn report(error: &anyhow::Error) -> ExitCode {
     if let Some(config) = error.downcast_ref::<ConfigError>() {
-        print_config_error(config);
+        eprintln!("{}", config::render(config));
         return ExitCode::from(2);
     }
     let code = match error.downcast_ref::<EngineError>() {
@@ -177,28 +192,4 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         }
         _ => None,
     }
-}
-
-/// All findings with the lines they stand in.
-fn print_config_error(error: &ConfigError) {
-    use miette::{LabeledSpan, NamedSource, miette};
-    for finding in &error.findings {
-        let offset = offset_of(&error.text, finding.place.line, finding.place.column);
-        if error.text.is_empty() {
-            eprintln!("error: {}: {}", error.file, finding.message);
-            continue;
-        }
-        let label = LabeledSpan::at_offset(offset, "here");
-        let place = format!("{}:{}:{}", error.file, finding.place.line, finding.place.column);
-        let report = miette!(labels = vec![label], "{place}: {}", finding.message)
-            .with_source_code(NamedSource::new(&error.file, error.text.clone()));
-        eprintln!("{report:?}");
-    }
-}
-
-fn offset_of(text: &str, line: u64, column: u64) -> usize {
-    let line = usize::try_from(line.saturating_sub(1)).unwrap_or(0);
-    let column = usize::try_from(column.saturating_sub(1)).unwrap_or(0);
-    let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
-    (start + column).min(text.len().saturating_sub(1))
 }

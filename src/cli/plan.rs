@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 
 use crate::bound::Bound;
 use crate::cli::Common;
-use crate::cli::status::print_table;
 use crate::deliver::decide::{Decision, decide};
 use crate::deliver::look::look;
 use crate::engine::Engine;
 use crate::model::binding::OverwriteCheck;
 use crate::store::mirror::all_keys;
 use crate::store::outbox::Claimed;
+use crate::terminal::Listing;
 
 /// Keys that are looked at together.
 const CHUNK: usize = 1_000;
@@ -51,10 +51,10 @@ pub async fn plan(common: &Common, args: PlanArgs) -> anyhow::Result<ExitCode> {
         ("unchanged", "unchanged"),
         ("calls", "calls about"),
     ];
-    print_table(&columns, &plans);
+    Listing::of_json(&columns, &plans).print();
     for one in &plans {
         for sample in one["samples"].as_array().into_iter().flatten() {
-            println!("  {} → {}: {}", crate::cli::status::text(&one["table"]), crate::cli::status::text(&one["system"]), crate::cli::status::text(sample));
+            println!("  {} → {}: {}", crate::terminal::plain(&one["table"]), crate::terminal::plain(&one["system"]), crate::terminal::plain(sample));
         }
     }
     if plans.iter().any(|one| one["pulls_first"] == true) {

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use crate::cli::Common;
-use crate::cli::status::{print_table, read};
+use crate::cli::status::read;
+use crate::terminal::Listing;
 
 #[derive(clap::Args)]
 pub struct SlotArgs {
@@ -45,7 +46,7 @@ pub async fn slot(common: &Common, args: SlotArgs) -> anyhow::Result<ExitCode> {
                     ("confirmed", "confirmed"),
                     ("last_at", "last change"),
                 ];
-                print_table(&columns, &rows);
+                Listing::of_json(&columns, &rows).print();
             }
         }
         Action::Create => {

@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use serde_json::{Value, json};
 
 use crate::cli::Common;
 use crate::engine::assemble::{database_url, open_pool};
 use crate::store::{Store, StoreError};
+use crate::terminal::{Listing, plain, say};
 
 #[derive(clap::Args)]
 pub struct StatusArgs {
@@ -67,14 +67,14 @@ pub async fn status(common: &Common, args: StatusArgs) -> anyhow::Result<ExitCod
         println!("{}", json!({ "bindings": bindings, "systems": systems, "slot": slot }));
         return Ok(ExitCode::SUCCESS);
     }
-    print_table(BINDINGS, &bindings);
-    println!();
-    print_table(SYSTEMS, &systems);
-    println!();
-    print_table(SLOT, &slot);
+    Listing::of_json(BINDINGS, &bindings).print();
+    say("");
+    Listing::of_json(SYSTEMS, &systems).print();
+    say("");
+    Listing::of_json(SLOT, &slot).print();
     let troubled: Vec<&Value> = bindings.iter().filter(|one| !one["reason"].is_null()).collect();
     for one in troubled {
-        println!("\n{} → {}.{}: {}", text(&one["table_name"]), text(&one["system"]), text(&one["object"]), text(&one["reason"]));
+        println!("\n{} → {}.{}: {}", plain(&one["table_name"]), plain(&one["system"]), plain(&one["object"]), plain(&one["reason"]));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -84,27 +84,4 @@ pub async fn read(store: &Store, sql: &str) -> Result<Vec<Value>, StoreError> {
     let client = store.client().await?;
     let rows = client.query(&format!("select to_jsonb(x) from ({sql}) x"), &[]).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
-}
-
-/// Prints chosen columns of JSON objects.
-pub fn print_table(columns: &[(&str, &str)], rows: &[Value]) {
-    let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY);
-    table.set_header(columns.iter().map(|(_, title)| *title));
-    for row in rows {
-        table.add_row(columns.iter().map(|(name, _)| text(&row[*name])));
-    }
-    println!("{table}");
-}
-
-/// A value as people write it: nothing for null, times without their fraction.
-pub fn text(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) if text.len() > 20 && text.get(10..11) == Some("T") => {
-            text.get(..19).unwrap_or(text).replace('T', " ")
-        }
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
 }

@@ -3,8 +3,9 @@
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use serde_json::Value;
+
+use crate::terminal::{Listing, Look, plain};
 
 /// Prints the story and remembers what was not as promised.
 pub struct Teller {
@@ -65,15 +66,9 @@ impl Teller {
 
     /// A small table.
     pub fn table(&self, header: &[&str], rows: &[Vec<Value>]) {
-        let mut table = Table::new();
-        table.load_preset(UTF8_HORIZONTAL_ONLY);
-        table.set_header(header);
+        let mut table = Listing::of(Look::Drawn, header);
         for row in rows {
-            table.add_row(row.iter().map(|value| match value {
-                Value::Null => "–".to_owned(),
-                Value::String(text) => text.clone(),
-                other => other.to_string(),
-            }));
+            table.row(row.iter().map(|value| if value.is_null() { "–".to_owned() } else { plain(value) }));
         }
         for line in table.to_string().lines() {
             self.line(&format!("   {line}"));
