@@ -69,7 +69,7 @@ pub fn render(error: &ConfigError) -> String {
         GraphicalTheme::unicode_nocolor()
     };
     let handler = GraphicalReportHandler::new_themed(theme).with_context_lines(1).with_width(110);
-    let shown = masked(&error.text);
+    let shown = without_passwords(&masked(&error.text));
     let mut text = String::new();
     for finding in &error.findings {
         // Writing to a String cannot fail.
@@ -92,7 +92,8 @@ struct Shown {
 impl Shown {
     fn new(file: &str, text: &str, finding: &Finding) -> Self {
         let place = finding.place;
-        let message = format!("{file}:{}:{}: {}", place.line, place.column, finding.message);
+        let message =
+            format!("{file}:{}:{}: {}", place.line, place.column, without_passwords(&finding.message));
         let span = span(text, place.line, place.column);
         let (start, length) = span.unwrap_or_default();
         Self { message, source: span.map(|_| NamedSource::new(file, text.to_owned())), start, length }
@@ -181,6 +182,28 @@ fn masked(text: &str) -> String {
     out
 }
 
+/// The text with the passwords of its addresses (`scheme://user:password@host`) replaced by as many asterisks.
+fn without_passwords(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find("://") {
+        let (before, after) = rest.split_at(start + 3);
+        out.push_str(before);
+        let end = after.find([' ', '\n', '"', '\'', '/']).unwrap_or(after.len());
+        let (address, next) = after.split_at(end);
+        match address.rsplit_once('@').and_then(|(who, host)| Some((who.split_once(':')?, host))) {
+            Some(((user, password), host)) => {
+                let hidden = "*".repeat(password.chars().count());
+                out.push_str(&format!("{user}:{hidden}@{host}"));
+            }
+            None => out.push_str(address),
+        }
+        rest = next;
+    }
+    out.push_str(rest);
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,6 +244,15 @@ mod tests {
         let want = "  app_secret: ******** ******\n  a: {password: ** **, user: me, token: ***}\n  name: key\n  \
                     app_secret: {env: APP_SECRET}\n  url: ******************\n";
         assert_eq!(masked(text), want);
+    }
+
+    #[test]
+    fn a_password_inside_an_address_is_not_shown() {
+        let text = "database: \"postgres://u:p@w@h:5432/d\"\nsystems: {}\ntables: {}\n";
+        let shown = render(&parse("rowtwin.yaml", text).unwrap_err());
+        assert!(!shown.contains("p@w"), "{shown}");
+        assert_eq!(shown.matches("postgres://u:***@h:5432/d").count(), 2, "{shown}");
+        assert_eq!(without_passwords("https://host:80/a:b@c"), "https://host:80/a:b@c");
     }
 
     #[test]
