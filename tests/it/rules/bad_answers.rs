@@ -11,7 +11,9 @@ const MANGLINGS: [&str; 4] = ["html", "truncated", "wrong-type", "huge"];
 async fn writes_survive(scene: &Scene, door: &Door, object: &str, phone: &str, create: &str, update: &str) {
     for (place, mangling) in MANGLINGS.iter().enumerate() {
         door.set_faults(vec![format!("malformed:{mangling}@{create}").parse().unwrap()]);
-        scene.run(&format!("insert into sales.customer (name, number) values ('{mangling}', 'C{place}')")).await;
+        scene
+            .run(&format!("insert into sales.customer (name, number) values ('{mangling}', 'C{place}')"))
+            .await;
         scene.settle().await;
         assert!(door.faults().is_empty(), "the create was not struck: {mangling}");
         assert_eq!(door.count(object), place + 1, "after a create answered with {mangling}");

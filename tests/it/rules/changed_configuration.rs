@@ -28,10 +28,14 @@ async fn r20_a_newly_mapped_field_is_a_first_meeting_and_no_conflict() {
     // an edit that races the first comparison must not overwrite what nobody has read yet
     scene.run("update sales.customer set phone = '13800000001' where number = 'C1'").await;
     scene.settle().await;
-    assert_eq!(scene.row("select note from sales.customer where number = 'C1'").await["note"], json!("from the record"));
+    assert_eq!(
+        scene.row("select note from sales.customer where number = 'C1'").await["note"],
+        json!("from the record")
+    );
     assert_eq!(scene.number("select count(*) from rowtwin.conflicts").await, 0);
     let records = scene.crm().records(CRM);
-    let by_number = |number: &str| records.iter().find(|record| record["account_no"] == json!(number)).unwrap();
+    let by_number =
+        |number: &str| records.iter().find(|record| record["account_no"] == json!(number)).unwrap();
     assert_eq!(by_number("C1")["tel"], json!("13800000001"));
     assert_eq!(by_number("C1")["remark"], json!("from the record"));
     assert_eq!(by_number("C2")["remark"], json!("only here"));
@@ -72,7 +76,10 @@ async fn r20_a_binding_that_comes_back_goes_on_where_it_stopped() {
     let acme = records.iter().find(|record| record["FNumber"] == json!("C1")).unwrap();
     assert_eq!(acme["FTEL"], json!("13800000002"), "an edit made while the binding was out is lost");
     assert_eq!(acme["FADDRESS"], json!("waiting"));
-    assert_eq!(scene.row("select name from sales.customer where number = 'C1'").await["name"], json!("Acme Ltd"));
+    assert_eq!(
+        scene.row("select name from sales.customer where number = 'C1'").await["name"],
+        json!("Acme Ltd")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,7 +17,11 @@ const TYPES: &[(&str, &str, &str)] = &[
     ("time", "'10:11:12'", "\"10:11:12\""),
     ("interval", "'1 day 02:00:00'", "\"1 day 02:00:00\""),
     ("uuid", "'0190b6a0-0000-7000-8000-000000000001'", "\"0190b6a0-0000-7000-8000-000000000001\""),
-    ("jsonb", "'{\"a\": [1, 2.50, null], \"b\": {\"c\": \"d\"}}'", "{\"a\": [1, 2.50, null], \"b\": {\"c\": \"d\"}}"),
+    (
+        "jsonb",
+        "'{\"a\": [1, 2.50, null], \"b\": {\"c\": \"d\"}}'",
+        "{\"a\": [1, 2.50, null], \"b\": {\"c\": \"d\"}}",
+    ),
     ("json", "'{\"z\": 1, \"a\": 2}'", "{\"z\": 1, \"a\": 2}"),
     ("text[]", "'{a,\"b,c\",\"d\\\"e\"}'", "[\"a\", \"b,c\", \"d\\\"e\"]"),
     ("integer[]", "'{{1,2},{3,4}}'", "[[1, 2], [3, 4]]"),
@@ -35,14 +39,18 @@ fn parse(text: &str) -> Value {
 
 /// A table with one column for each type, bound to custom fields.
 async fn typed() -> Scene {
-    let columns: String = TYPES.iter().enumerate().map(|(place, (name, ..))| format!(", c{place} {name}")).collect();
+    let columns: String =
+        TYPES.iter().enumerate().map(|(place, (name, ..))| format!(", c{place} {name}")).collect();
     let tables = format!(
         "create schema sales; create type sales.mood as enum ('glad', 'sad');
          create table sales.customer (id bigint generated always as identity primary key, name text, number text, crm_id text{columns})"
     );
     let fields: String = (0..TYPES.len()).map(|place| format!(", c{place}: field_{place}__c")).collect();
-    let script =
-        Script { crm: format!("{{name: name, number: account_no{fields}}}"), with_erp: false, ..Script::default() };
+    let script = Script {
+        crm: format!("{{name: name, number: account_no{fields}}}"),
+        with_erp: false,
+        ..Script::default()
+    };
     Scene::at(database().await, &tables, script).await
 }
 
@@ -106,14 +114,19 @@ async fn r09_blanks_that_pad_a_column_are_no_change() {
     let scene = typed().await;
     scene.settle().await;
     let padded = TYPES.iter().position(|(name, ..)| *name == "character(6)").unwrap();
-    scene.run(&format!("insert into sales.customer (name, number, c{padded}) values ('Pad', 'C1', 'ab')")).await;
+    scene
+        .run(&format!("insert into sales.customer (name, number, c{padded}) values ('Pad', 'C1', 'ab')"))
+        .await;
     scene.settle().await;
     scene.crm().forget_calls();
     let id = scene.crm().records(CRM)[0]["_id"].as_str().unwrap().to_owned();
     scene.crm().edit(CRM, &id, json!({"address": "changed", format!("field_{padded}__c"): "cd"}));
     scene.poll().await;
     scene.poll().await;
-    assert_eq!(scene.row(&format!("select c{padded}::text as c from sales.customer")).await["c"], json!("cd"));
+    assert_eq!(
+        scene.row(&format!("select c{padded}::text as c from sales.customer")).await["c"],
+        json!("cd")
+    );
     assert!(Scene::writes(&scene.crm()).is_empty(), "{:?}", Scene::writes(&scene.crm()));
 }
 
@@ -125,12 +138,20 @@ async fn r09_wide_tables_keep_every_column() {
         "create schema sales; create table sales.customer (id bigint generated always as identity primary key, name text, number text, crm_id text{columns})"
     );
     let fields: String = (0..WIDTH).map(|n| format!(", \"Col '{n}\": field_{n}__c")).collect();
-    let script =
-        Script { crm: format!("{{name: name, number: account_no{fields}}}"), with_erp: false, ..Script::default() };
+    let script = Script {
+        crm: format!("{{name: name, number: account_no{fields}}}"),
+        with_erp: false,
+        ..Script::default()
+    };
     let scene = Scene::at(database().await, &tables, script).await;
     scene.settle().await;
     let sets: Vec<String> = (0..WIDTH).map(|n| format!("\"Col '{n}\" = 'v{n}'")).collect();
-    scene.run(&format!("insert into sales.customer (name, number) values ('Wide', 'C1'); update sales.customer set {}", sets.join(", "))).await;
+    scene
+        .run(&format!(
+            "insert into sales.customer (name, number) values ('Wide', 'C1'); update sales.customer set {}",
+            sets.join(", ")
+        ))
+        .await;
     scene.settle().await;
     let record = scene.crm().records(CRM)[0].clone();
     for n in 0..WIDTH {

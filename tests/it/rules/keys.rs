@@ -68,7 +68,8 @@ async fn r12_the_running_engine_holds_a_truncate_too() {
     })
     .await;
     scene.run("select rowtwin.approve('sales.customer')").await;
-    until("the deletes went out", async || scene.number("select count(*) from rowtwin.links").await == 0).await;
+    until("the deletes went out", async || scene.number("select count(*) from rowtwin.links").await == 0)
+        .await;
     running.stop().await;
 }
 

@@ -77,13 +77,18 @@ async fn r10_an_edit_during_a_call_goes_out_after_it() {
         .await;
         scene.run("update sales.customer set address = 'second'").await;
         scene.capture().await;
-        assert_eq!(scene.number("select count(*) from rowtwin_private.outbox where state = 'sending'").await, 1);
+        assert_eq!(
+            scene.number("select count(*) from rowtwin_private.outbox where state = 'sending'").await,
+            1
+        );
         // another deliverer finds nothing that it may take
         assert_eq!(scene.deliver(&scene.engine.bounds[0]).await, 0);
     };
     tokio::join!(scene.deliver(&scene.engine.bounds[0]), editor);
     scene.settle().await;
     assert_eq!(scene.crm().records(CRM)[0]["address"], json!("second"));
-    let steps = scene.rows("select after ->> 'address' as a from rowtwin.journal where effect = 'update' order by id").await;
+    let steps = scene
+        .rows("select after ->> 'address' as a from rowtwin.journal where effect = 'update' order by id")
+        .await;
     assert_eq!(steps.last(), Some(&json!({"a": "second"})));
 }

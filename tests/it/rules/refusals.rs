@@ -11,7 +11,7 @@ use crate::support::{CRM, CUSTOMER, Scene, Script, connect, execute, secret};
 
 async fn attempt(url: &str, text: &str) -> Result<Engine, EngineError> {
     let file = config::parse("rowtwin.yaml", text).unwrap().0;
-    let given = Given { database_url: Some(url.to_owned()), connectors: None };
+    let given = Given { database_url: Some(url.to_owned()), connectors: None, ..Given::default() };
     let mut engine = Engine::assemble(file, &given).await?;
     engine.init().await?;
     Ok(engine)
@@ -68,7 +68,11 @@ async fn r20_an_unfit_database_says_all_that_is_missing() {
     let scene = Scene::start().await;
     let text = Scene::text(&Script::default(), &scene.crm, &scene.erp);
     let message = refusal(&url.replace("postgres@", "clerk@"), &text).await;
-    for part in ["alter system set wal_level = logical", "alter role \"clerk\" replication", "all 1 replication slots are taken"] {
+    for part in [
+        "alter system set wal_level = logical",
+        "alter role \"clerk\" replication",
+        "all 1 replication slots are taken",
+    ] {
         assert!(message.contains(part), "{part}: {message}");
     }
     let there: bool = connect(&url)
@@ -82,7 +86,8 @@ async fn r20_an_unfit_database_says_all_that_is_missing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn r20_a_wrong_password_of_the_database_is_said_and_not_shown() {
-    let options = ClusterOptions { password: Some("right-horse".to_owned().into()), ..ClusterOptions::default() };
+    let options =
+        ClusterOptions { password: Some("right-horse".to_owned().into()), ..ClusterOptions::default() };
     let cluster = Cluster::start(options, &mut |line| eprintln!("{line}")).unwrap();
     let scene = Scene::start().await;
     let text = Scene::text(&Script::default(), &scene.crm, &scene.erp);

@@ -51,7 +51,7 @@ impl Running {
 impl Scene {
     /// What another process of ours would have: the same configuration, slot and database.
     pub async fn another_engine(&self) -> Engine {
-        let given = Given { database_url: Some(self.url.clone()), connectors: None };
+        let given = Given { database_url: Some(self.url.clone()), connectors: None, ..Given::default() };
         let mut engine = Engine::assemble(self.engine.file.clone(), &given).await.unwrap();
         engine.init().await.unwrap();
         engine
