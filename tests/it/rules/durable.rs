@@ -201,7 +201,7 @@ async fn r02_the_slot_never_waits_for_a_remote() {
     // the server frees WAL behind the oldest running transaction that it has noted
     let slot = &scene.engine.slot;
     until("the WAL is free", async || {
-        scene.run("select pg_log_standby_snapshot(); select pg_switch_wal()").await;
+        scene.run("checkpoint; select pg_switch_wal()").await;
         scene
             .number(&format!("select count(*) from pg_replication_slots where slot_name = '{slot}' and restart_lsn >= '{midway}'"))
             .await
