@@ -17,6 +17,10 @@ mod client;
 mod collisions;
 #[path = "tryton/connector.rs"]
 mod connector;
+#[path = "tryton/go_between.rs"]
+mod go_between;
+#[path = "tryton/meanwhile.rs"]
+mod meanwhile;
 #[path = "tryton/outage.rs"]
 mod outage;
 #[path = "tryton/room.rs"]

@@ -80,7 +80,8 @@ async fn what_tryton_makes_of_a_new_party_comes_to_its_row() {
     room.run("update crm.party set name = 'Acme 2' where name = 'Acme'").await;
     room.settle().await;
     room.assert_twins().await;
-    let sent = room.rows("select after from rowtwin.journal where side = 'remote' and effect = 'update'").await;
+    let sent =
+        room.rows("select after from rowtwin.journal where side = 'remote' and effect = 'update'").await;
     assert_eq!(sent, [json!({"after": {"name": "Acme 2"}})], "nothing of what Tryton itself said goes back");
 }
 

@@ -19,7 +19,10 @@ async fn r09_edits_of_different_fields_both_survive() {
     assert_eq!(room.capture().await, 1);
     room.deliver().await;
     let waiting = room.rows("select key, reason from rowtwin.outbox").await;
-    assert_eq!(waiting, [json!({"key": "1", "reason": "ConcurrencyException Records were modified in the meanwhile"})]);
+    assert_eq!(
+        waiting,
+        [json!({"key": "1", "reason": "ConcurrencyException Records were modified in the meanwhile"})]
+    );
     assert_eq!(room.person.named("Acme").await["lang"], 3, "the stale write did nothing");
 
     room.settle().await;

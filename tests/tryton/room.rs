@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::client::Person;
+use crate::go_between::GoBetween;
 use crate::server::{DATABASE, PASSWORD, Tryton};
 use crate::support::{assemble, connect, database, execute, secret};
 
@@ -39,9 +40,23 @@ impl Room {
 
     /// A room whose binding says this too; without fields among it, the usual ones are bound.
     pub async fn with(more: &[&str]) -> Self {
-        let (tryton, url) = tokio::join!(Tryton::start(), database());
+        let tryton = Tryton::start().await;
+        let address = tryton.base_url();
+        Self::over(tryton, &address, more).await
+    }
+
+    /// A room whose engine reaches its Tryton through a go-between.
+    pub async fn behind_a_go_between() -> (Self, GoBetween) {
+        let tryton = Tryton::start().await;
+        let between = GoBetween::start(tryton.base_url()).await;
+        let room = Self::over(tryton, &between.base_url, &["poll: 1d", "sweep: 1d"]).await;
+        (room, between)
+    }
+
+    async fn over(tryton: Tryton, address: &str, more: &[&str]) -> Self {
+        let url = database().await;
         execute(&url, PARTY).await;
-        let engine = assemble(&url, &text(&tryton, more)).await;
+        let engine = assemble(&url, &text(address, more)).await;
         let person = Person::sign_in(&tryton).await;
         let sql = connect(&url).await;
         let room = Self { tryton, person, engine: Arc::new(engine), sql };
@@ -176,7 +191,7 @@ impl Room {
     }
 }
 
-fn text(tryton: &Tryton, more: &[&str]) -> String {
+fn text(address: &str, more: &[&str]) -> String {
     let usual = "fields: {name: name, code: code, active: active, lang: lang}";
     let fields = if more.iter().any(|line| line.starts_with("fields:")) { "" } else { usual };
     let more: String = more.iter().chain([&fields]).map(|line| format!("        {line}\n")).collect();
@@ -184,7 +199,7 @@ fn text(tryton: &Tryton, more: &[&str]) -> String {
         "systems:
   erp:
     connector: tryton
-    settings: {{base_url: '{}', database: {DATABASE}, user: admin, password: {{file: '{}'}}}}
+    settings: {{base_url: '{address}', database: {DATABASE}, user: admin, password: {{file: '{}'}}}}
 tables:
   crm.party:
     bindings:
@@ -194,7 +209,6 @@ tables:
         id_column: tryton_id
         doubt_window: 1s
 {more}",
-        tryton.base_url(),
         secret(PASSWORD),
     )
 }
