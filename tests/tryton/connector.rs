@@ -59,7 +59,7 @@ async fn reading() {
 
     // A list goes by when a party was written, whatever its state.
     let newest = rest.records.iter().filter_map(|one| one.modified_ms).max().unwrap();
-    let last = &rest.records[0];
+    let last = &first.records[0];
     person.write(last.id.parse().unwrap(), json!({"active": false})).await;
     let since = client.list(PARTY, &fields, Some(newest), None, false, EDIT).await.unwrap();
     let again = since.records.iter().find(|one| one.id == last.id).expect("it was written since");
