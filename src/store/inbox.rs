@@ -87,6 +87,21 @@ pub async fn reject_record(
     Ok(())
 }
 
+/// Keeps records that may be what a create in doubt has made, until a person resolves the doubt.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn park_records(
+    client: &impl GenericClient,
+    binding: i32,
+    ids: &[String],
+) -> Result<(), StoreError> {
+    if !ids.is_empty() {
+        client.execute("select rowtwin_private.park_records($1, $2)", &[&binding, &ids]).await?;
+    }
+    Ok(())
+}
+
 /// Takes ids out of the inbox: they are about to be applied in this transaction.
 ///
 /// # Errors

@@ -7,10 +7,9 @@ use crate::support::{CRM, ERP, Scene};
 async fn linked() -> (Scene, String) {
     let scene = Scene::start().await;
     scene.settle().await;
-    let id = scene.crm().insert(
-        CRM,
-        json!({"name": "Acme", "account_no": "C1", "tel": "13800000001", "address": "Road 1"}),
-    );
+    let id = scene
+        .crm()
+        .insert(CRM, json!({"name": "Acme", "account_no": "C1", "tel": "13800000001", "address": "Road 1"}));
     scene.poll().await;
     scene.poll().await;
     scene.crm().forget_calls();
@@ -98,13 +97,15 @@ async fn r06_what_a_users_trigger_makes_of_a_written_id_still_goes_out() {
     let scene = Scene::start().await;
     scene.settle().await;
     scene
-        .run("create function sales.tidy() returns trigger language plpgsql as $$
+        .run(
+            "create function sales.tidy() returns trigger language plpgsql as $$
               begin
                 if new.crm_id is distinct from old.crm_id then new.address := 'known to the CRM'; end if;
                 return new;
               end $$;
               create trigger tidy before update on sales.customer for each row execute function sales.tidy();
-              insert into sales.customer (name, number) values ('Acme', 'C1');")
+              insert into sales.customer (name, number) values ('Acme', 'C1');",
+        )
         .await;
     scene.settle().await;
     assert_eq!(scene.crm().records(CRM)[0]["address"], json!("known to the CRM"));

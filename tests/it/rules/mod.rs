@@ -1,6 +1,10 @@
 //! The rules R1 to R20 of `docs/rules.md`, each with a test that is named after it.
 
 mod both_ways;
+mod conflicts;
+mod doubt;
 mod echo;
 mod hub;
+mod lost_update;
 mod net_change;
+mod one_record;

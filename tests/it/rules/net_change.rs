@@ -4,8 +4,7 @@ use serde_json::json;
 
 use crate::support::{CRM, ERP, Scene, Script, fault};
 
-const ACME: &str =
-    "insert into sales.customer (name, number, phone, address) values ('Acme', 'C1', '13800000001', 'Road 1')";
+const ACME: &str = "insert into sales.customer (name, number, phone, address) values ('Acme', 'C1', '13800000001', 'Road 1')";
 
 async fn linked() -> Scene {
     let scene = Scene::start().await;

@@ -238,11 +238,7 @@ impl Scene {
         let began = Instant::now();
         let sql = format!("select count(*) filter (where {condition}) from (select 1) x");
         while self.number(&sql).await == 0 {
-            assert!(
-                began.elapsed() < Duration::from_secs(30),
-                "never: {condition}; {}",
-                self.story().await
-            );
+            assert!(began.elapsed() < Duration::from_secs(30), "never: {condition}; {}", self.story().await);
             if !self.round().await {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
