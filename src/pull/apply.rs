@@ -15,7 +15,7 @@ use crate::pull::{gone, newest_of_each};
 use crate::store::StoreError;
 use crate::store::error::Class;
 use crate::store::inbox::{
-    JournalLine, note_records, park_records, reject_record, save_conflicts, write_journal,
+    JournalLine, clear_rejected, note_records, park_records, reject_record, save_conflicts, write_journal,
 };
 use crate::store::link::{
     Doubt, Link, LinkState, LinkUpdate, changed_at, doubts, keys_in_flight, links_by_key, lock_links,
@@ -105,6 +105,8 @@ impl Context<'_> {
     ) -> Result<(), StoreError> {
         let bound = self.bound;
         let ids: Vec<String> = records.iter().map(|record| record.id.clone()).collect();
+        // what could not be applied before may have been mended in the remote; if not, it comes back with its reason
+        clear_rejected(transaction, bound.id, &ids).await?;
         // links first, then the outbox: a delivery that begins after this sees our change (see begin_send)
         let mut links = lock_links(transaction, bound.id, &ids).await?;
         let matched = self.match_rows(transaction, records, &mut links).await?;

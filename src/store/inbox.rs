@@ -120,6 +120,25 @@ pub async fn clear_records(
     Ok(())
 }
 
+/// Takes those of these ids out of the inbox that could not be applied before: they are tried again in this transaction.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn clear_rejected(
+    client: &impl GenericClient,
+    binding: i32,
+    ids: &[String],
+) -> Result<(), StoreError> {
+    client
+        .execute(
+            "delete from rowtwin_private.inbox
+             where binding_id = $1 and remote_id = any ($2) and state = 'rejected'",
+            &[&binding, &ids],
+        )
+        .await?;
+    Ok(())
+}
+
 /// Puts ids off after a read that could not be made.
 ///
 /// # Errors

@@ -2,9 +2,14 @@
 
 mod both_ways;
 mod conflicts;
+mod deletes;
 mod doubt;
 mod echo;
+mod exactly_once;
 mod hub;
+mod isolation;
+mod limits;
 mod lost_update;
 mod net_change;
 mod one_record;
+mod outage;

@@ -11,7 +11,7 @@ use rowtwin::engine::Engine;
 use rowtwin::engine::assemble::Given;
 use rowtwin::pull::Puller;
 use rowtwin::simulator::{Door, Kind, Options, Simulator, credentials};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -233,18 +233,6 @@ impl Scene {
         self.deliver(&self.bound(system)).await
     }
 
-    /// Waits for a condition in SQL, working meanwhile.
-    pub async fn until(&self, condition: &str) {
-        let began = Instant::now();
-        let sql = format!("select count(*) filter (where {condition}) from (select 1) x");
-        while self.number(&sql).await == 0 {
-            assert!(began.elapsed() < Duration::from_secs(30), "never: {condition}; {}", self.story().await);
-            if !self.round().await {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        }
-    }
-
     pub async fn deliver(&self, bound: &Arc<rowtwin::bound::Bound>) -> usize {
         let deliverer = self.deliverer(bound);
         let mut looked = 0;
@@ -351,14 +339,6 @@ pub async fn assemble(url: &str, text: &str) -> Engine {
     let mut engine = Engine::assemble(file, &given).await.unwrap_or_else(|error| panic!("{error}"));
     engine.init().await.unwrap_or_else(|error| panic!("{error}"));
     engine
-}
-
-/// The fields of a JSON object.
-pub fn fields(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(map) => map,
-        other => panic!("not an object: {other}"),
-    }
 }
 
 /// Puts a secret where the configuration may point to.
