@@ -4,15 +4,20 @@
 
 pub mod bound;
 pub mod capture;
+pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod connector;
 pub mod deliver;
+pub mod demo;
 pub mod engine;
 pub mod mapping;
+pub mod metrics;
 pub mod model;
 pub mod postgres;
 pub mod pull;
 pub mod remote;
+pub mod serve;
 pub mod simulator;
 pub mod store;
+pub mod terminal;

@@ -1,3 +1,7 @@
 //! The `rowtwin` command: see `rowtwin --help`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rowtwin::cli::main()
+}

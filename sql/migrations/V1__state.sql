@@ -60,6 +60,7 @@ create table rowtwin_private.binding (
   last_poll_at   timestamptz,
   next_poll_at   timestamptz not null default '-infinity',
   next_sweep_at  timestamptz,
+  next_overlap_at timestamptz not null default '-infinity',
   lease          uuid,
   lease_until    timestamptz,
   failures       integer not null default 0,
@@ -73,6 +74,7 @@ comment on table rowtwin_private.binding is 'One table tied to one object of one
 comment on column rowtwin_private.binding.mapping is 'The binding as last loaded from the configuration; the file is the truth, this is for people.';
 comment on column rowtwin_private.binding.active is 'False when the configuration no longer names it; its links stay, so that naming it again goes on where it stopped.';
 comment on column rowtwin_private.binding.since_ms is 'The pull cursor: the last-modified stamp, in ms of the remote''s clock, up to which everything has been applied.';
+comment on column rowtwin_private.binding.next_overlap_at is 'When the next poll reaches back over the whole overlap, for records that the remote committed late; the polls between reach back only a little.';
 comment on column rowtwin_private.binding.walk is 'The walk over the remote''s pages that is under way (kind, page, what was seen), so that it resumes where it stopped.';
 comment on column rowtwin_private.binding.first_push_at is 'When every row of the table had been marked for its first comparison with the remote.';
 

@@ -131,11 +131,20 @@ fn describe(error: &jsonschema::ValidationError<'_>, pointer: &str) -> Vec<(Stri
         Kind::Enum { options } => {
             vec![(pointer.to_owned(), format!("{here} must be one of {}", plain(options)))]
         }
-        Kind::Type { .. } => vec![(pointer.to_owned(), format!("{here} has the wrong type: {error}"))],
+        // the value itself may be a secret in the wrong place
+        Kind::Type { kind } => {
+            let wanted = match kind {
+                jsonschema::error::TypeKind::Single(one) => one.to_string(),
+                jsonschema::error::TypeKind::Multiple(several) => {
+                    several.into_iter().map(|one| one.to_string()).collect::<Vec<_>>().join(" or ")
+                }
+            };
+            vec![(pointer.to_owned(), format!("{here} must be of type {wanted}"))]
+        }
         Kind::AnyOf { .. } | Kind::OneOfNotValid { .. } => {
             vec![(pointer.to_owned(), format!("{here} has none of the forms that are understood here (`rowtwin config schema` shows them)"))]
         }
-        _ => vec![(pointer.to_owned(), format!("{here}: {error}"))],
+        _ => vec![(pointer.to_owned(), format!("{here}: {}", error.masked_with("the value")))],
     }
 }
 

@@ -7,7 +7,7 @@
 mod create;
 pub mod decide;
 mod doubt;
-mod look;
+pub mod look;
 mod send;
 mod settle;
 

@@ -148,8 +148,14 @@ pub fn not_done(looked: &Looked, outcome: &Outcome) -> Settlement {
     };
     let attempts = u32::try_from(looked.attempts).unwrap_or(0);
     match outcome {
-        Outcome::Retry { after, .. } | Outcome::Throttled { after, .. } => {
-            Settlement { verdict: "again", wait_ms: Some(wait_ms(attempts, *after)), ..base }
+        // the system as a whole must be left alone that long: no fault of this row, so no attempt of its own
+        Outcome::Retry { after: Some(after), .. } | Outcome::Throttled { after: Some(after), .. } => {
+            let wait = after.saturating_add(Duration::from_millis(500).mul_f64(chance()));
+            let wait_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+            Settlement { verdict: "again", wait_ms: Some(wait_ms), reason: None, ..base }
+        }
+        Outcome::Retry { after: None, .. } | Outcome::Throttled { after: None, .. } => {
+            Settlement { verdict: "again", wait_ms: Some(wait_ms(attempts, None)), ..base }
         }
         Outcome::SignInAgain { .. } | Outcome::Unknown { .. } => {
             Settlement { verdict: "again", wait_ms: Some(wait_ms(attempts, None)), ..base }

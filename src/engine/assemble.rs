@@ -1,7 +1,6 @@
 //! Assembling: from the configuration to compiled bindings, with all findings at once.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +32,8 @@ pub struct Given {
     pub database_url: Option<String>,
     /// A folder whose manifests overrule the built-in ones.
     pub connectors: Option<std::path::PathBuf>,
+    /// Values for `{env: NAME}` that come before the process's environment.
+    pub environment: HashMap<String, String>,
 }
 
 /// A pool for the mirror database.
@@ -77,7 +78,7 @@ impl Engine {
         let mut systems = Vec::new();
         let mut in_flight = HashMap::new();
         for (name, system) in &file.systems {
-            match open_system(name, system, &store, given.connectors.as_deref()) {
+            match open_system(name, system, &store, given) {
                 Ok((client, spec)) => {
                     in_flight.insert(name.clone(), spec.in_flight.unwrap_or(IN_FLIGHT));
                     clients.insert(name.clone(), client);
@@ -216,7 +217,7 @@ pub fn database_url(file: &RowtwinFile, given: &Given) -> Result<String, EngineE
             Err(EngineError::Configuration(vec!["database.url must be a text or {env: NAME}".to_owned()]))
         }
         Some(found) => {
-            resolve("database.url", found).map_err(|finding| EngineError::Configuration(vec![finding]))
+            resolve("database.url", found, given).map_err(|finding| EngineError::Configuration(vec![finding]))
         }
         None => Err(EngineError::Configuration(vec![
             "no mirror database is named; set database.url in the configuration or ROWTWIN_DATABASE_URL"
@@ -226,9 +227,13 @@ pub fn database_url(file: &RowtwinFile, given: &Given) -> Result<String, EngineE
 }
 
 /// Fetches what a setting points to.
-fn resolve(place: &str, setting: &Setting) -> Result<String, String> {
+fn resolve(place: &str, setting: &Setting, given: &Given) -> Result<String, String> {
     match setting {
-        Setting::Env { env } => std::env::var(env).map_err(|_| {
+        Setting::Env { env } => given
+            .environment
+            .get(env)
+            .cloned()
+            .map_or_else(|| std::env::var(env), Ok).map_err(|_| {
             format!("{place}: the environment variable {env} is not set; export it before starting")
         }),
         Setting::File { file } => std::fs::read_to_string(file)
@@ -242,15 +247,15 @@ fn open_system(
     name: &str,
     system: &SystemFile,
     store: &Store,
-    folder: Option<&Path>,
+    given: &Given,
 ) -> Result<(Arc<Client>, SystemSpec), EngineError> {
-    let connector = Arc::new(Connector::load(&system.connector, folder)?);
+    let connector = Arc::new(Connector::load(&system.connector, given.connectors.as_deref())?);
     let mut findings = Vec::new();
     let mut settings = Settings::default();
     for (key, setting) in &system.settings {
         let value = match setting {
             Setting::Plain(value) => SettingValue::Plain(value.clone()),
-            found => match resolve(&format!("systems.{name}.settings.{key}"), found) {
+            found => match resolve(&format!("systems.{name}.settings.{key}"), found, given) {
                 Ok(text) => SettingValue::Secret(SecretString::from(text)),
                 Err(finding) => {
                     findings.push(finding);

@@ -10,7 +10,7 @@ use crate::pull::{Puller, Turned};
 use crate::remote::gate::Priority;
 use crate::store::StoreError;
 use crate::store::inbox::{note_records, reject_record};
-use crate::store::walk::{PullState, Walk, WalkKind, finish_walk, mark_seen, note_missing, save_walk};
+use crate::store::walk::{SHORT_OVERLAP_MS, PullState, Walk, WalkKind, finish_walk, mark_seen, note_missing, save_walk};
 
 impl Puller {
     /// Fetches and applies the next page of the walk that is under way or due; `None` when none is.
@@ -24,6 +24,8 @@ impl Puller {
         let mut walk = match &state.walk {
             Some(walk) => walk.clone(),
             None => Walk {
+                since_ms: self.since(kind, state),
+                overlaps: kind != WalkKind::Sweep && (kind == WalkKind::Backfill || state.overlap_due),
                 kind,
                 page: Value::Null,
                 newest_ms: None,
@@ -33,10 +35,6 @@ impl Puller {
                 number: ms(read_at).unwrap_or(0),
             },
         };
-        let since = match walk.kind {
-            WalkKind::Poll => state.since_ms.map(|since| since.saturating_sub(bound.abilities.overlap_ms)),
-            WalkKind::Backfill | WalkKind::Sweep => None,
-        };
         let ids_only = walk.kind == WalkKind::Sweep;
         let priority = match walk.kind {
             WalkKind::Poll => Priority::Edit,
@@ -44,7 +42,7 @@ impl Puller {
         };
         let page = (!walk.page.is_null()).then_some(&walk.page);
         let fields = bound.record_fields();
-        let answer = bound.client.list(&bound.object, &fields, since, page, ids_only, priority).await;
+        let answer = bound.client.list(&bound.object, &fields, walk.since_ms, page, ids_only, priority).await;
         let page = match answer {
             Ok(page) => page,
             Err(outcome) => return self.not_listed(&outcome).await.map(Some),
@@ -86,10 +84,29 @@ impl Puller {
                 let began = UNIX_EPOCH + Duration::from_millis(u64::try_from(walk.started_ms).unwrap_or(0));
                 note_missing(&transaction, bound.id, walk.number, began).await?;
             }
-            finish_walk(&transaction, bound.id, &walk, bound.poll_every, bound.sweep_every).await?;
+            finish_walk(&transaction, bound.id, &walk, bound.poll_every, bound.sweep_every, self.overlap_every())
+                .await?;
         }
         transaction.commit().await?;
         Ok(Some(Turned { seen: count, rest: None }))
+    }
+
+    /// The stamp that a walk begins at.
+    ///
+    /// Records that a remote commits late carry an earlier stamp than the cursor. A poll that looks for them reaches
+    /// back over the overlap and half of it more, and comes once in half an overlap; so nothing is missed, and a bulk
+    /// change is not read again by every poll.
+    fn since(&self, kind: WalkKind, state: &PullState) -> Option<i64> {
+        let back = match kind {
+            WalkKind::Backfill | WalkKind::Sweep => return None,
+            WalkKind::Poll if state.overlap_due => self.bound.abilities.overlap_ms.saturating_mul(3) / 2,
+            WalkKind::Poll => SHORT_OVERLAP_MS.min(self.bound.abilities.overlap_ms),
+        };
+        state.since_ms.map(|since| since.saturating_sub(back))
+    }
+
+    fn overlap_every(&self) -> Duration {
+        Duration::from_millis(u64::try_from(self.bound.abilities.overlap_ms / 2).unwrap_or(0))
     }
 
     fn due(&self, state: &PullState) -> Option<WalkKind> {

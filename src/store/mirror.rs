@@ -367,3 +367,29 @@ pub async fn emit_tag(client: &impl GenericClient, binding: i32, keys: &[String]
     client.execute("select pg_logical_emit_message(true, 'rowtwin', $1)", &[&content]).await?;
     Ok(())
 }
+
+/// Marks every linked key of a binding, so that rows deleted unseen are found too.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn mark_links(client: &impl GenericClient, binding: i32) -> Result<u64, StoreError> {
+    let marked = client
+        .execute(
+            "insert into rowtwin_private.outbox as o (binding_id, key, changed_at)
+             select binding_id, key, rowtwin_private.clock() from rowtwin_private.link
+             where binding_id = $1 and state = 'linked' order by key
+             on conflict (binding_id, key) do update set generation = o.generation + 1",
+            &[&binding],
+        )
+        .await?;
+    Ok(marked)
+}
+
+/// The keys of all rows of a table.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn all_keys(client: &impl GenericClient, table: &Table) -> Result<Vec<String>, StoreError> {
+    let rows = client.query(&format!("select {} from {} t", table.key_texts("t"), table.sql_name()), &[]).await?;
+    Ok(rows.iter().map(|row| encode_key(&row.get::<_, Vec<String>>(0))).collect())
+}

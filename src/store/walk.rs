@@ -28,6 +28,10 @@ pub struct Walk {
     pub kind: WalkKind,
     /// What the connector wants back for the next page; null for the first.
     pub page: Value,
+    /// The stamp from which on records are listed, ms; none lists all. Fixed for the whole walk.
+    pub since_ms: Option<i64>,
+    /// Whether this poll reaches back over the whole overlap.
+    pub overlaps: bool,
     /// The newest last-modified stamp seen, ms.
     pub newest_ms: Option<i64>,
     /// The remote's clock when the walk began, ms: nothing later may move the cursor.
@@ -40,6 +44,9 @@ pub struct Walk {
     pub number: i64,
 }
 
+/// How far every poll reaches back: the coarsest resolution of stamps, and a little skew between a remote's clocks.
+pub const SHORT_OVERLAP_MS: i64 = 2_000;
+
 /// Where a binding's pull stands.
 #[derive(Debug, Clone)]
 pub struct PullState {
@@ -51,6 +58,8 @@ pub struct PullState {
     /// Waits until the next poll and sweep are due; zero when due.
     pub poll_in: Duration,
     pub sweep_in: Option<Duration>,
+    /// Whether the next poll is to reach back over the whole overlap.
+    pub overlap_due: bool,
 }
 
 impl Store {
@@ -75,7 +84,8 @@ impl Store {
                    and (b.lease is null or b.lease = $2 or b.lease_until < rowtwin_private.clock())
                  returning b.since_ms, b.walk, b.backfilled_at is not null, b.first_push_at is not null, b.backfill_seen,
                    greatest(0, extract(epoch from b.next_poll_at - rowtwin_private.clock()))::float8,
-                   greatest(0, extract(epoch from b.next_sweep_at - rowtwin_private.clock()))::float8",
+                   greatest(0, extract(epoch from b.next_sweep_at - rowtwin_private.clock()))::float8,
+                   b.next_overlap_at <= rowtwin_private.clock()",
                 &[&binding, &lease, &lease_for.as_secs_f64()],
             )
             .await?;
@@ -89,6 +99,7 @@ impl Store {
             backfill_seen: row.get(4),
             poll_in: seconds(row.get(5)),
             sweep_in: row.get::<_, Option<f64>>(6).map(seconds),
+            overlap_due: row.get(7),
         }))
     }
 
@@ -185,10 +196,13 @@ pub async fn finish_walk(
     walk: &Walk,
     poll_every: Duration,
     sweep_every: Option<Duration>,
+    overlap_every: Duration,
 ) -> Result<(), StoreError> {
+    // everything up to the remote's clock at the beginning has been seen, but for what is committed late
     let newest = match (walk.newest_ms, walk.began_ms) {
-        (Some(newest), Some(began)) => Some(newest.min(began)),
-        (newest, _) => newest,
+        (Some(newest), Some(began)) => Some(newest.min(began).max(began - SHORT_OVERLAP_MS)),
+        (None, Some(began)) => Some(began - SHORT_OVERLAP_MS),
+        (newest, None) => newest,
     };
     let sweep = sweep_every.map(|every| every.as_secs_f64());
     client
@@ -203,6 +217,8 @@ pub async fn finish_walk(
                next_sweep_at = case when $5::float8 is null then null
                                     when $2 = 'sweep' or next_sweep_at is null
                                     then rowtwin_private.clock() + make_interval(secs => $5) else next_sweep_at end,
+               next_overlap_at = case when $6::boolean then rowtwin_private.clock() + make_interval(secs => $7)
+                                      else next_overlap_at end,
                failures = 0, last_error = null
              where id = $1",
             &[
@@ -215,6 +231,8 @@ pub async fn finish_walk(
                 &newest,
                 &poll_every.as_secs_f64(),
                 &sweep,
+                &walk.overlaps,
+                &overlap_every.as_secs_f64(),
             ],
         )
         .await?;

@@ -335,7 +335,7 @@ pub async fn assemble(url: &str, text: &str) -> Engine {
     let mut file = config::parse("rowtwin.yaml", text).unwrap_or_else(|error| panic!("{error}\n{text}")).0;
     let name = format!("s_{}", Uuid::new_v4().simple());
     file.database.slot = Some(name);
-    let given = Given { database_url: Some(url.to_owned()), connectors: None };
+    let given = Given { database_url: Some(url.to_owned()), ..Given::default() };
     let mut engine = Engine::assemble(file, &given).await.unwrap_or_else(|error| panic!("{error}"));
     engine.init().await.unwrap_or_else(|error| panic!("{error}"));
     engine

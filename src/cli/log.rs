@@ -1,0 +1,23 @@
+//! Log lines: to stderr, as text or JSON, filtered by ROWTWIN_LOG.
+
+use tracing_subscriber::EnvFilter;
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Form {
+    Text,
+    Json,
+}
+
+/// Starts logging; `ROWTWIN_LOG` filters as in `rowtwin=debug` (default: warnings, and life events of rowtwin).
+pub fn start(form: Form) {
+    let filter = EnvFilter::try_from_env("ROWTWIN_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let result = match form {
+        Form::Text => builder.try_init(),
+        Form::Json => builder.json().flatten_event(true).try_init(),
+    };
+    if let Err(error) = result {
+        eprintln!("warning: logging is off: {error}");
+    }
+}

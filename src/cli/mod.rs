@@ -1,0 +1,195 @@
+//! The command line: reads what a person typed, calls the engine, prints tables and plain words.
+//!
+//! Exit codes: 0 done, 1 something in operation failed, 2 the command line or the configuration is wrong.
+
+mod backfill;
+mod check;
+mod completions;
+pub mod config;
+mod connector;
+mod demo;
+mod dev;
+mod init;
+mod log;
+mod plan;
+mod run;
+mod signals;
+mod simulate;
+mod slot;
+mod status;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{ConfigError, RowtwinFile};
+use crate::engine::assemble::Given;
+use crate::engine::{Engine, EngineError};
+use crate::store::StoreError;
+
+/// Keeps the records of CRM and ERP systems as ordinary Postgres tables, and keeps both sides the same.
+#[derive(Parser)]
+#[command(name = "rowtwin", version, propagate_version = true, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command understands.
+#[derive(clap::Args)]
+struct Common {
+    /// The configuration.
+    #[arg(long, global = true, default_value = "rowtwin.yaml", env = "ROWTWIN_CONFIG", value_name = "FILE")]
+    config: PathBuf,
+    /// The mirror database; overrules database.url of the configuration.
+    #[arg(long, global = true, env = "ROWTWIN_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    database_url: Option<String>,
+    /// A folder whose manifests overrule the built-in connectors.
+    #[arg(long, global = true, env = "ROWTWIN_CONNECTORS", value_name = "DIR")]
+    connectors: Option<PathBuf>,
+    /// How log lines are written to stderr.
+    #[arg(long, global = true, default_value = "text", env = "ROWTWIN_LOG_FORMAT", value_name = "FORM")]
+    log: log::Form,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Shows the whole product on a private database, a simulated CRM and a simulated ERP.
+    Demo(demo::DemoArgs),
+    /// Prepares the mirror database: schemas, publication, slot. Says what it did; safe to run twice.
+    Init(init::InitArgs),
+    /// Checks database, tables, sign-in and fields; each finding with its cure.
+    Check(check::CheckArgs),
+    /// Shows what the next run would send. Sends nothing.
+    Plan(plan::PlanArgs),
+    /// Keeps both sides the same, until it is stopped.
+    Run(run::RunArgs),
+    /// One line per binding and per system.
+    Status(status::StatusArgs),
+    /// Reads all records of a table's systems again, with a progress bar.
+    Backfill(backfill::BackfillArgs),
+    /// Shows, makes or drops the replication slot.
+    Slot(slot::SlotArgs),
+    /// Starts the private database alone, for tables of your own.
+    Dev(dev::DevArgs),
+    /// Plays a remote system on this machine.
+    Simulate(simulate::SimulateArgs),
+    /// Lists, shows and tests connectors.
+    Connector(connector::ConnectorArgs),
+    /// The configuration's schema, and a check of a file without any database.
+    Config(config::ConfigArgs),
+    /// Prints what a shell needs to complete our commands.
+    Completions(completions::CompletionsArgs),
+}
+
+/// Runs the command line.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    log::start(arguments.common.log);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the runtime cannot be started: {error}");
+            return ExitCode::from(1);
+        }
+    };
+    match runtime.block_on(dispatch(arguments)) {
+        Ok(code) => code,
+        Err(error) => report(&error),
+    }
+}
+
+async fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let Arguments { common, command } = arguments;
+    match command {
+        Command::Demo(args) => demo::demo(args).await,
+        Command::Init(args) => init::init(&common, args).await,
+        Command::Check(args) => check::check(&common, args).await,
+        Command::Plan(args) => plan::plan(&common, args).await,
+        Command::Run(args) => run::run(&common, args).await,
+        Command::Status(args) => status::status(&common, args).await,
+        Command::Backfill(args) => backfill::backfill(&common, args).await,
+        Command::Slot(args) => slot::slot(&common, args).await,
+        Command::Dev(args) => dev::dev(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Simulate(args) => simulate::simulate(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Connector(args) => connector::connector(args),
+        Command::Config(args) => config::config(args),
+        Command::Completions(args) => {
+            completions::completions::<Arguments>(&args);
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+impl Common {
+    fn load(&self) -> Result<RowtwinFile, ConfigError> {
+        crate::config::load(&self.config).map(|(file, _)| file)
+    }
+
+    fn given(&self) -> Given {
+        Given {
+            database_url: self.database_url.clone(),
+            connectors: self.connectors.clone(),
+            ..Given::default()
+        }
+    }
+
+    /// The engine, assembled but not registered.
+    async fn assemble(&self) -> anyhow::Result<Engine> {
+        Ok(Engine::assemble(self.load()?, &self.given()).await?)
+    }
+
+    /// The engine on a prepared database, with the bindings registered.
+    async fn open(&self) -> anyhow::Result<Engine> {
+        let mut engine = self.assemble().await?;
+        engine.require_prepared().await?;
+        engine.register().await?;
+        Ok(engine)
+    }
+}
+
+/// Prints an error with its causes and its cure, and gives the exit code.
+fn report(error: &anyhow::Error) -> ExitCode {
+    if let Some(config) = error.downcast_ref::<ConfigError>() {
+        eprintln!("{}", config::render(config));
+        return ExitCode::from(2);
+    }
+    let code = match error.downcast_ref::<EngineError>() {
+        Some(engine) if engine.is_configuration() => 2,
+        _ => 1,
+    };
+    let text = error.to_string();
+    for line in text.lines() {
+        eprintln!("error: {line}");
+    }
+    for cause in error.chain().skip(1).map(ToString::to_string).filter(|cause| !text.contains(cause.as_str())) {
+        eprintln!("caused by: {cause}");
+    }
+    if let Some(hint) = hint(error) {
+        eprintln!("\nhint: {hint}");
+    }
+    ExitCode::from(code)
+}
+
+fn hint(error: &anyhow::Error) -> Option<String> {
+    use crate::capture::worker::CaptureError;
+    match error.downcast_ref::<EngineError>()? {
+        EngineError::Capture(CaptureError::Stream(stream)) => Some(stream.hint()),
+        EngineError::Store(StoreError::Connect(_)) => {
+            Some("check that the database runs, and the address in database.url or ROWTWIN_DATABASE_URL".to_owned())
+        }
+        EngineError::Store(StoreError::Statement(statement)) => {
+            statement.as_db_error().and_then(|db| match db.code().code() {
+                "28P01" => Some("the password is wrong; correct it in database.url or ROWTWIN_DATABASE_URL".to_owned()),
+                "28000" => Some("the role may not sign in from here; look at pg_hba.conf".to_owned()),
+                "3D000" => Some("create the database, or correct its name in the address".to_owned()),
+                "42501" => Some("grant the role what it lacks; `rowtwin check` lists it".to_owned()),
+                _ => None,
+            })
+        }
+        _ => None,
+    }
+}

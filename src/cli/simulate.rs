@@ -1,0 +1,168 @@
+//! `rowtwin simulate`: a local stand-in of a remote system, to try a mapping before it meets production.
+
+use std::fmt::Write;
+
+use crate::cli::signals::StopSignal;
+use crate::terminal::say;
+use crate::simulator::credentials::{fxiaoke, kingdee};
+use crate::simulator::{Fault, Kind, Options, Simulator, SimulatorError};
+
+/// Runs a local stand-in of a remote system on 127.0.0.1; its records are in memory
+#[derive(Debug, clap::Args)]
+pub struct SimulateArgs {
+    /// The system: fxiaoke or kingdee-k3cloud
+    #[arg(value_parser = kind, value_name = "SYSTEM")]
+    pub system: Kind,
+    /// The port on 127.0.0.1; any free one when left out
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub port: u16,
+    /// What goes wrong, and how often: NAME[:PARAM][@OPERATION][xCOUNT], as in lost-answer@create or status:503x3
+    #[arg(long = "fault", value_parser = fault, value_name = "FAULT")]
+    pub faults: Vec<Fault>,
+    /// Calls per interface and 20 seconds; the system's own limit when left out
+    #[arg(long, value_name = "N")]
+    pub calls_per_20s: Option<u32>,
+}
+
+fn kind(name: &str) -> Result<Kind, SimulatorError> {
+    name.parse()
+}
+
+fn fault(text: &str) -> Result<Fault, SimulatorError> {
+    text.parse()
+}
+
+/// Runs the simulator until Ctrl-C or SIGTERM.
+///
+/// # Errors
+/// The port cannot be had.
+pub async fn simulate(args: SimulateArgs) -> anyhow::Result<()> {
+    let SimulateArgs { system, port, faults, calls_per_20s } = args;
+    let mut stop = StopSignal::listen()?;
+    let simulator = Simulator::start(system, Options { port, calls_per_20s, faults }).await?;
+    say(format!("{system} is simulated at {}", simulator.base_url()));
+    say(format!("its door (look inside, play the other user): POST {}/records", simulator.door_url()));
+    say(format!("\nfor rowtwin.yaml:\n\n{}", snippet(system, &simulator.base_url())));
+    say(format!("for the shell that runs rowtwin:\n\n{}", exports(system)));
+    say("Ctrl-C stops it; its records are gone then");
+    stop.asked().await;
+    simulator.stop().await;
+    say("stopped");
+    Ok(())
+}
+
+/// One setting that a simulator wants.
+enum Given {
+    Plain(&'static str, String),
+    /// Setting, environment variable, value: secrets are never written into the file.
+    Secret(&'static str, &'static str, &'static str),
+}
+
+fn settings(kind: Kind, base_url: &str) -> Vec<Given> {
+    use Given::{Plain, Secret};
+    let plain = |name, value: &str| Plain(name, value.to_owned());
+    match kind {
+        Kind::Fxiaoke => vec![
+            plain("base_url", base_url),
+            plain("app_id", fxiaoke::APP_ID),
+            Secret("app_secret", "CRM_APP_SECRET", fxiaoke::APP_SECRET),
+            Secret("permanent_code", "CRM_PERMANENT_CODE", fxiaoke::PERMANENT_CODE),
+            plain("user_id", fxiaoke::USER_ID),
+        ],
+        Kind::KingdeeK3cloud => vec![
+            plain("base_url", base_url),
+            plain("account_id", kingdee::ACCT_ID),
+            plain("user", kingdee::USER),
+            plain("app_id", kingdee::APP_ID),
+            Secret("app_secret", "ERP_APP_SECRET", kingdee::APP_SECRET),
+            plain("organisation", kingdee::ORG),
+        ],
+    }
+}
+
+/// The lines for `systems:`.
+fn snippet(kind: Kind, base_url: &str) -> String {
+    let system = match kind {
+        Kind::Fxiaoke => "crm",
+        Kind::KingdeeK3cloud => "erp",
+    };
+    let mut text = format!("systems:\n  {system}:\n    connector: {kind}\n    settings:\n");
+    for given in settings(kind, base_url) {
+        // Writing to a String cannot fail.
+        let _ = match given {
+            // In quotes: an id of digits would be read as a number.
+            Given::Plain(name, value) => writeln!(text, "      {name}: \"{value}\""),
+            Given::Secret(name, variable, _) => writeln!(text, "      {name}: {{env: {variable}}}"),
+        };
+    }
+    text
+}
+
+fn exports(kind: Kind) -> String {
+    let mut text = String::new();
+    for given in settings(kind, "") {
+        if let Given::Secret(_, variable, value) = given {
+            let _ = writeln!(text, "  export {variable}={value}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use secrecy::SecretString;
+
+    use super::*;
+    use crate::config::{Setting, parse};
+    use crate::connector::{Connector, SettingValue, Settings};
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: SimulateArgs,
+    }
+
+    #[test]
+    fn the_snippet_is_all_that_the_connector_asks_for() {
+        for kind in [Kind::Fxiaoke, Kind::KingdeeK3cloud] {
+            let text = snippet(kind, "http://127.0.0.1:4711");
+            let (file, _) = parse("rowtwin.yaml", &format!("{text}tables: {{}}\n")).unwrap();
+            let (name, system) = file.systems.first_key_value().unwrap();
+            let connector = Connector::load(&system.connector, None).unwrap();
+            let mut given = Settings::default();
+            for (setting, value) in &system.settings {
+                let value = match value {
+                    Setting::Plain(value) => SettingValue::Plain(value.clone()),
+                    Setting::Env { env } => {
+                        let prefix = format!("export {env}=");
+                        let exports = exports(kind);
+                        let line =
+                            exports.lines().find_map(|line| line.trim().strip_prefix(&prefix)).unwrap();
+                        SettingValue::Secret(SecretString::from(line))
+                    }
+                    Setting::File { .. } => panic!("{setting} is in no file"),
+                };
+                given.0.insert(setting.clone(), value);
+            }
+            connector.limits(name, &given).unwrap();
+        }
+    }
+
+    #[test]
+    fn arguments_are_checked_as_they_are_read() {
+        let parse = |line: &str| Command::try_parse_from(line.split(' '));
+        let command =
+            parse("simulate fxiaoke --fault lost-answer@create --fault status:503x3 --port 8100").unwrap();
+        assert_eq!(command.args.faults.len(), 2);
+        assert_eq!((command.args.system, command.args.port), (Kind::Fxiaoke, 8100));
+        for (line, word) in [
+            ("simulate salesforce", "kingdee-k3cloud"),
+            ("simulate fxiaoke --fault nonsense", "nonsense"),
+            ("simulate fxiaoke --port 70000", "70000"),
+        ] {
+            let error = parse(line).err().unwrap().to_string();
+            assert!(error.contains(word), "{error}");
+        }
+    }
+}
