@@ -10,7 +10,9 @@ use crate::pull::{Puller, Turned};
 use crate::remote::gate::Priority;
 use crate::store::StoreError;
 use crate::store::inbox::{note_records, reject_record};
-use crate::store::walk::{SHORT_OVERLAP_MS, PullState, Walk, WalkKind, finish_walk, mark_seen, note_missing, save_walk};
+use crate::store::walk::{
+    PullState, SHORT_OVERLAP_MS, Walk, WalkKind, finish_walk, mark_seen, note_missing, save_walk,
+};
 
 impl Puller {
     /// Fetches and applies the next page of the walk that is under way or due; `None` when none is.
@@ -84,8 +86,15 @@ impl Puller {
                 let began = UNIX_EPOCH + Duration::from_millis(u64::try_from(walk.started_ms).unwrap_or(0));
                 note_missing(&transaction, bound.id, walk.number, began).await?;
             }
-            finish_walk(&transaction, bound.id, &walk, bound.poll_every, bound.sweep_every, self.overlap_every())
-                .await?;
+            finish_walk(
+                &transaction,
+                bound.id,
+                &walk,
+                bound.poll_every,
+                bound.sweep_every,
+                self.overlap_every(),
+            )
+            .await?;
         }
         transaction.commit().await?;
         Ok(Some(Turned { seen: count, rest: None }))

@@ -104,6 +104,28 @@ pub struct Scene {
     pub text: String,
 }
 
+impl Drop for Scene {
+    /// Gives the database's slots back: a cluster has a limited number, and each retains WAL.
+    fn drop(&mut self) {
+        let url = self.url.clone();
+        let work = async move {
+            let sql = "select pg_terminate_backend(active_pid) from pg_replication_slots where database = current_database() and active;
+                       select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = current_database() and not active";
+            if let Ok((client, connection)) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await {
+                tokio::spawn(connection);
+                // one that is being let go right now is left to the cluster's end
+                let _ = client.batch_execute(sql).await;
+            }
+        };
+        let dropped = std::thread::spawn(move || {
+            if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                runtime.block_on(work);
+            }
+        });
+        let _ = dropped.join();
+    }
+}
+
 pub const CRM: &str = "AccountObj";
 pub const ERP: &str = "BD_Customer";
 
