@@ -369,6 +369,11 @@ pub fn secret(value: &str) -> String {
     static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| tempfile::tempdir().unwrap());
     let path = folder.path().join(hex::encode(Sha256::digest(value)));
-    std::fs::write(&path, value).unwrap();
+    // other tests read the same file: it is never seen half written
+    if !path.exists() {
+        let draft = folder.path().join(Uuid::new_v4().to_string());
+        std::fs::write(&draft, value).unwrap();
+        std::fs::rename(&draft, &path).unwrap();
+    }
     path.display().to_string()
 }
