@@ -148,14 +148,14 @@ begin
       select l.key into v_other from rowtwin_private.link l
       where l.binding_id = p_binding and l.remote_id = r.remote_id and l.key <> r.key;
       if not v_ours and exists (select 1 from rowtwin_private.link l
-                                where l.binding_id = p_binding and l.key = r.key and l.state = 'linked') then
-        -- another turn took the key over and settled it: what this one knows is older, so both are read
+                                where l.binding_id = p_binding and l.key = r.key and l.state = 'linked'
+                                  and l.remote_id <> r.remote_id) then
+        -- another turn took the key over and linked another record: people must see both
         v_ok := false;
         perform rowtwin_private.note_records(
           p_binding,
-          (select array_agg(distinct id) from (
-             select r.remote_id union all
-             select l.remote_id from rowtwin_private.link l where l.binding_id = p_binding and l.key = r.key) x (id)),
+          (select array[r.remote_id, l.remote_id] from rowtwin_private.link l
+           where l.binding_id = p_binding and l.key = r.key),
           'settled late');
       elsif v_other is not null then
         v_ok := false;
@@ -173,6 +173,11 @@ begin
           version = coalesce(excluded.version, l.version), remote_ms = coalesce(excluded.remote_ms, l.remote_ms),
           reference = coalesce(excluded.reference, l.reference), attempt = null, attempted_at = null, intent = null,
           revision = l.revision + 1, settled_at = v_now;
+        if not v_ours then
+          -- another turn may have sent something newer before or after this: the row and the record are compared
+          perform rowtwin_private.note_records(p_binding, array[r.remote_id], 'settled late');
+          perform rowtwin_private.mark_later(p_binding, array[r.key]);
+        end if;
       end if;
     elsif r.link = 'unlinked' then
       -- a create that was refused is forgotten, but not one that another turn took over meanwhile
@@ -219,7 +224,7 @@ begin
 end
 $$;
 comment on function rowtwin_private.settle(integer, uuid, jsonb) is
-  'Ends a delivery, one transaction for the batch: moves the links and their shadows, journals the effects, and removes, reschedules or parks the outbox entries that the lease still holds. A new link is recorded even if the lease was lost, since the record exists; one that another turn settled meanwhile is not touched, and its record is read again.';
+  'Ends a delivery, one transaction for the batch: moves the links and their shadows, journals the effects, and removes, reschedules or parks the outbox entries that the lease still holds. A link is recorded even if the lease was lost, since the record exists; row and record are then compared again.';
 
 create or replace function rowtwin_private.all_visible(p_xids bigint[]) returns boolean
 language sql volatile

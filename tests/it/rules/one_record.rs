@@ -219,3 +219,71 @@ async fn r08_several_deliverers_on_one_binding_make_each_record_once() {
     let creates = scene.crm().calls().iter().filter(|call| call.operation == "create").count();
     assert_eq!(creates, 40);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r08_an_update_of_a_process_that_was_paused_past_its_lease_is_not_sent() {
+    let scene = Scene::with(Script { with_erp: false, ..Script::default() }).await;
+    scene.run(ACME).await;
+    scene.settle().await;
+    scene.run("update sales.customer set phone = '13800000001'").await;
+    scene.capture().await;
+    scene.crm().forget_calls();
+    // the overwrite check is the pause
+    scene.crm().add_fault(fault("slow:400ms@query"));
+    let paused = scene.deliverer(&scene.bound("crm"));
+    let turn = tokio::spawn(async move { paused.turn().await });
+    let crm = scene.crm();
+    eventually("the check is under way", || crm.faults().is_empty()).await;
+    expire_leases(&scene).await;
+    turn.await.unwrap().unwrap();
+    assert!(Scene::writes(&scene.crm()).is_empty(), "the lease is lost");
+    scene.settle().await;
+    assert_eq!(Scene::writes(&scene.crm()).len(), 1);
+    assert_eq!(scene.crm().records(CRM)[0]["tel"], json!("13800000001"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r08_an_update_that_overtakes_a_late_one_wins_in_the_end() {
+    let scene = Scene::with(Script { with_erp: false, ..Script::default() }).await;
+    scene.run(ACME).await;
+    scene.settle().await;
+    scene.run("update sales.customer set phone = '13800000001'").await;
+    scene.capture().await;
+    // the call hangs in the network, its lease runs out, another process sends the row's next value first
+    scene.crm().add_fault(fault("slow:1500ms@update"));
+    let slow = scene.deliverer(&scene.bound("crm"));
+    let turn = tokio::spawn(async move { slow.turn().await });
+    let crm = scene.crm();
+    eventually("the update is under way", || crm.faults().is_empty()).await;
+    expire_leases(&scene).await;
+    scene.run("update sales.customer set phone = '13800000002'").await;
+    scene.push("crm").await;
+    assert_eq!(scene.crm().records(CRM)[0]["tel"], json!("13800000002"));
+    turn.await.unwrap().unwrap();
+    assert_eq!(scene.crm().records(CRM)[0]["tel"], json!("13800000001"), "it came after all");
+    scene.settle().await;
+    assert_eq!(scene.crm().records(CRM)[0]["tel"], json!("13800000002"));
+    assert_eq!(scene.row("select phone from sales.customer").await, json!({"phone": "13800000002"}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r08_a_late_refusal_does_not_unlink_what_another_process_has_linked() {
+    let scene = Scene::with(Script { with_erp: false, ..Script::default() }).await;
+    scene.settle().await;
+    scene.run(ACME).await;
+    scene.capture().await;
+    scene.crm().set_faults(vec![fault("slow:3000ms@create"), fault("error:10001@create")]);
+    let slow = scene.deliverer(&scene.bound("crm"));
+    let turn = tokio::spawn(async move { slow.turn().await });
+    let crm = scene.crm();
+    eventually("the create is under way", || crm.faults().is_empty()).await;
+    expire_leases(&scene).await;
+    // the doubt window passes, and the other process sends the create again
+    scene.settle().await;
+    assert_eq!(scene.crm().count(CRM), 1);
+    turn.await.unwrap().unwrap();
+    assert_eq!(scene.number("select count(*) from rowtwin.links where state = 'linked'").await, 1);
+    scene.settle().await;
+    assert_eq!(scene.number("select count(*) from rowtwin.rejected").await, 0);
+    assert_eq!(scene.crm().count(CRM), 1);
+}
