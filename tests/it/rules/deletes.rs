@@ -168,3 +168,21 @@ async fn r17_a_row_that_others_refer_to_stays_and_the_reason_is_kept() {
     scene.settle().await;
     assert!(rows(&scene).await.is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r17_what_is_gone_already_is_told_by_the_answer_too() {
+    let scene = acme(crm_only(", overwrite_check: none")).await;
+    scene.run("insert into sales.customer (name, number) values ('Bolt', 'C2')").await;
+    scene.settle().await;
+    for record in scene.crm().records(CRM) {
+        scene.crm().remove(CRM, record["_id"].as_str().unwrap());
+    }
+    scene
+        .run("delete from sales.customer where number = 'C1'; update sales.customer set name = 'Bolt Ltd' where number = 'C2'")
+        .await;
+    scene.settle().await;
+    assert_eq!(scene.number("select count(*) from rowtwin.rejected").await, 0, "{}", scene.story().await);
+    let names: Vec<Value> = scene.crm().records(CRM).into_iter().map(|one| one["name"].clone()).collect();
+    assert_eq!(names, [json!("Bolt Ltd")], "the deleted stays deleted, the edited has a new twin");
+    assert_eq!(scene.number("select count(*) from rowtwin.links").await, 1);
+}
