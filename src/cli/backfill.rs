@@ -35,8 +35,11 @@ pub async fn backfill(common: &Common, args: BackfillArgs) -> anyhow::Result<Exi
         .filter(|bound| args.system.as_ref().is_none_or(|system| *system == bound.system))
         .collect();
     if bounds.is_empty() {
-        anyhow::bail!("no binding pulls into `{}`; the configuration's tables are {}", args.table,
-            engine.file.tables.keys().cloned().collect::<Vec<_>>().join(", "));
+        anyhow::bail!(
+            "no binding pulls into `{}`; the configuration's tables are {}",
+            args.table,
+            engine.file.tables.keys().cloned().collect::<Vec<_>>().join(", ")
+        );
     }
     if !args.resume {
         engine

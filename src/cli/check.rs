@@ -41,7 +41,8 @@ pub async fn check(common: &Common, args: CheckArgs) -> anyhow::Result<ExitCode>
         match client.sign_in().await {
             Ok(identity) => findings.good(
                 &format!("system {name}"),
-                identity.map_or_else(|| "signed in".to_owned(), |identity| format!("signed in as {identity}")),
+                identity
+                    .map_or_else(|| "signed in".to_owned(), |identity| format!("signed in as {identity}")),
             ),
             Err(outcome) => {
                 findings.bad(&format!("system {name}"), format!("cannot sign in: {}", outcome.reason()));
@@ -49,7 +50,8 @@ pub async fn check(common: &Common, args: CheckArgs) -> anyhow::Result<ExitCode>
         }
     }
     for bound in &engine.bounds {
-        let (_, columns) = engine.store.table(&format!("{}.{}", bound.table.schema, bound.table.name)).await?;
+        let (_, columns) =
+            engine.store.table(&format!("{}.{}", bound.table.schema, bound.table.name)).await?;
         rows_can_be_made(bound, &columns, &mut findings);
         fields(bound, &mut findings).await;
     }
@@ -58,7 +60,10 @@ pub async fn check(common: &Common, args: CheckArgs) -> anyhow::Result<ExitCode>
         println!("{}", json!({"ok": wrong == 0, "findings": findings.0}));
     } else {
         Listing::of_json(&[("result", ""), ("what", "what"), ("said", "finding")], &findings.0).print();
-        println!("{}", if wrong == 0 { "all is well".to_owned() } else { format!("{wrong} finding(s) need a cure") });
+        println!(
+            "{}",
+            if wrong == 0 { "all is well".to_owned() } else { format!("{wrong} finding(s) need a cure") }
+        );
     }
     Ok(ExitCode::from(u8::from(wrong > 0)))
 }
@@ -69,7 +74,11 @@ async fn database(engine: &Engine, findings: &mut Findings) -> anyhow::Result<()
     if unfit.is_empty() {
         findings.good(
             "database",
-            format!("Postgres {}, wal_level logical, role {} may replicate", facts.version_num / 10_000, facts.user),
+            format!(
+                "Postgres {}, wal_level logical, role {} may replicate",
+                facts.version_num / 10_000,
+                facts.user
+            ),
         );
     }
     for finding in unfit {
@@ -88,7 +97,10 @@ async fn database(engine: &Engine, findings: &mut Findings) -> anyhow::Result<()
         );
     }
     match engine.require_prepared().await {
-        Ok(()) => findings.good("prepared", format!("schemas, publication {} and slot {} are there", engine.publication, engine.slot)),
+        Ok(()) => findings.good(
+            "prepared",
+            format!("schemas, publication {} and slot {} are there", engine.publication, engine.slot),
+        ),
         Err(error) => {
             for line in error.to_string().lines() {
                 findings.bad("prepared", line);
@@ -99,7 +111,10 @@ async fn database(engine: &Engine, findings: &mut Findings) -> anyhow::Result<()
         for table in &engine.tables {
             let name = format!("{}.{}", table.schema, table.name);
             if !present.contains(&name) {
-                findings.bad(&name, format!("is not in the publication {}; run `rowtwin init`", engine.publication));
+                findings.bad(
+                    &name,
+                    format!("is not in the publication {}; run `rowtwin init`", engine.publication),
+                );
             }
         }
     }
@@ -113,7 +128,8 @@ fn rows_can_be_made(bound: &Bound, columns: &[Column], findings: &mut Findings) 
     }
     let filled: Vec<&str> =
         bound.mapping.fields.iter().filter(|field| field.pulls).map(|field| field.column.as_str()).collect();
-    for column in columns.iter().filter(|column| column.not_null && !column.has_default && !column.generated) {
+    for column in columns.iter().filter(|column| column.not_null && !column.has_default && !column.generated)
+    {
         let name = column.name.as_str();
         if !filled.contains(&name) && bound.id_column.as_deref() != Some(name) {
             findings.bad(
@@ -146,16 +162,28 @@ async fn fields(bound: &Bound, findings: &mut Findings) {
                 match described.iter().find(|present| present.name.eq_ignore_ascii_case(name)) {
                     None => {
                         good = false;
-                        findings.bad(&bound.name, format!("{} has no field `{}`; correct its name, or check the rights of the account", bound.object, field.field));
+                        findings.bad(
+                            &bound.name,
+                            format!(
+                                "{} has no field `{}`; correct its name, or check the rights of the account",
+                                bound.object, field.field
+                            ),
+                        );
                     }
                     Some(present) if !present.writable && field.pushes => {
-                        findings.note(&bound.name, format!("field `{}` cannot be written; set `direction: pull` on it", field.field));
+                        findings.note(
+                            &bound.name,
+                            format!("field `{}` cannot be written; set `direction: pull` on it", field.field),
+                        );
                     }
                     Some(_) => {}
                 }
             }
             if good {
-                findings.good(&bound.name, format!("{} has the {} mapped fields", bound.object, bound.mapping.fields.len()));
+                findings.good(
+                    &bound.name,
+                    format!("{} has the {} mapped fields", bound.object, bound.mapping.fields.len()),
+                );
             }
         }
     }

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 
-use crate::terminal::say;
 use crate::config::{ConfigError, Finding, load, schema};
+use crate::terminal::say;
 
 /// The status of a process whose configuration is wrong.
 pub const WRONG: u8 = 2;

@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow, bail};
 use serde_json::{Value, json};
 
-use crate::terminal::{Listing, say};
 use crate::connector::manifest::{Manifest, ObjectSpec, OperationSpec, SettingSpec};
 use crate::connector::{CaseResult, Connector, run_cases};
+use crate::terminal::{Listing, say};
 
 /// About the connectors
 #[derive(Debug, clap::Args)]

@@ -14,7 +14,9 @@ pub async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
     if args.check {
         println!("{}", told.summary);
     } else if told.good {
-        println!("\nAll as promised. Next: `rowtwin dev` starts the same database for your own tables; README.md has the ten lines.");
+        println!(
+            "\nAll as promised. Next: `rowtwin dev` starts the same database for your own tables; README.md has the ten lines."
+        );
     }
     Ok(ExitCode::from(u8::from(!told.good)))
 }

@@ -8,8 +8,8 @@ use anyhow::{Context, bail};
 use tokio_postgres::NoTls;
 
 use crate::cli::signals::StopSignal;
-use crate::terminal::say;
 use crate::cluster::{Cluster, ClusterError, ClusterOptions, DataFolder};
+use crate::terminal::say;
 
 /// The database that is made for the mirror.
 const DATABASE: &str = "mirror";

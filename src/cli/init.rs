@@ -20,7 +20,9 @@ pub async fn init(common: &Common, args: InitArgs) -> anyhow::Result<ExitCode> {
         for line in done {
             println!("✓ {line}");
         }
-        println!("\nNext: `rowtwin check` looks at the systems, `rowtwin plan` shows what would be sent, `rowtwin run` starts.");
+        println!(
+            "\nNext: `rowtwin check` looks at the systems, `rowtwin plan` shows what would be sent, `rowtwin run` starts."
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

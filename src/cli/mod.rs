@@ -165,7 +165,8 @@ fn report(error: &anyhow::Error) -> ExitCode {
     for line in text.lines() {
         eprintln!("error: {line}");
     }
-    for cause in error.chain().skip(1).map(ToString::to_string).filter(|cause| !text.contains(cause.as_str())) {
+    for cause in error.chain().skip(1).map(ToString::to_string).filter(|cause| !text.contains(cause.as_str()))
+    {
         eprintln!("caused by: {cause}");
     }
     if let Some(hint) = hint(error) {
@@ -178,12 +179,15 @@ fn hint(error: &anyhow::Error) -> Option<String> {
     use crate::capture::worker::CaptureError;
     match error.downcast_ref::<EngineError>()? {
         EngineError::Capture(CaptureError::Stream(stream)) => Some(stream.hint()),
-        EngineError::Store(StoreError::Connect(_)) => {
-            Some("check that the database runs, and the address in database.url or ROWTWIN_DATABASE_URL".to_owned())
-        }
+        EngineError::Store(StoreError::Connect(_)) => Some(
+            "check that the database runs, and the address in database.url or ROWTWIN_DATABASE_URL"
+                .to_owned(),
+        ),
         EngineError::Store(StoreError::Statement(statement)) => {
             statement.as_db_error().and_then(|db| match db.code().code() {
-                "28P01" => Some("the password is wrong; correct it in database.url or ROWTWIN_DATABASE_URL".to_owned()),
+                "28P01" => Some(
+                    "the password is wrong; correct it in database.url or ROWTWIN_DATABASE_URL".to_owned(),
+                ),
                 "28000" => Some("the role may not sign in from here; look at pg_hba.conf".to_owned()),
                 "3D000" => Some("create the database, or correct its name in the address".to_owned()),
                 "42501" => Some("grant the role what it lacks; `rowtwin check` lists it".to_owned()),

@@ -54,11 +54,18 @@ pub async fn plan(common: &Common, args: PlanArgs) -> anyhow::Result<ExitCode> {
     Listing::of_json(&columns, &plans).print();
     for one in &plans {
         for sample in one["samples"].as_array().into_iter().flatten() {
-            println!("  {} → {}: {}", crate::terminal::plain(&one["table"]), crate::terminal::plain(&one["system"]), crate::terminal::plain(sample));
+            println!(
+                "  {} → {}: {}",
+                crate::terminal::plain(&one["table"]),
+                crate::terminal::plain(&one["system"]),
+                crate::terminal::plain(sample)
+            );
         }
     }
     if plans.iter().any(|one| one["pulls_first"] == true) {
-        println!("\nThe first reading of a system is not complete: rows that turn out to have a record there are linked, not created.");
+        println!(
+            "\nThe first reading of a system is not complete: rows that turn out to have a record there are linked, not created."
+        );
     }
     println!("\nNothing was sent.");
     Ok(ExitCode::SUCCESS)
@@ -121,7 +128,8 @@ async fn plan_binding(engine: &Engine, bound: &Bound, samples: usize) -> anyhow:
     } else {
         calls(count("update") + count("delete"), abilities.read_batch)
     };
-    let finds = if bound.mapping.match_fields.is_empty() { 0 } else { calls(count("create"), abilities.find_batch) };
+    let finds =
+        if bound.mapping.match_fields.is_empty() { 0 } else { calls(count("create"), abilities.find_batch) };
     let total = calls(count("create"), abilities.create_batch)
         + calls(count("update"), abilities.update_batch)
         + calls(count("delete"), abilities.delete_batch)

@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use crate::cli::signals::StopSignal;
-use crate::terminal::say;
 use crate::simulator::credentials::{fxiaoke, kingdee};
 use crate::simulator::{Fault, Kind, Options, Simulator, SimulatorError};
+use crate::terminal::say;
 
 /// Runs a local stand-in of a remote system on 127.0.0.1; its records are in memory
 #[derive(Debug, clap::Args)]

@@ -74,7 +74,13 @@ pub async fn status(common: &Common, args: StatusArgs) -> anyhow::Result<ExitCod
     Listing::of_json(SLOT, &slot).print();
     let troubled: Vec<&Value> = bindings.iter().filter(|one| !one["reason"].is_null()).collect();
     for one in troubled {
-        println!("\n{} → {}.{}: {}", plain(&one["table_name"]), plain(&one["system"]), plain(&one["object"]), plain(&one["reason"]));
+        println!(
+            "\n{} → {}.{}: {}",
+            plain(&one["table_name"]),
+            plain(&one["system"]),
+            plain(&one["object"]),
+            plain(&one["reason"])
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -145,6 +145,7 @@ impl Deliverer {
                             key: looked.key.clone(),
                             verdict: "done",
                             link: Some("unlinked"),
+                            attempt: Some(attempt),
                             ..Settlement::default()
                         }])
                         .await?;

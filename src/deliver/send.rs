@@ -88,7 +88,10 @@ impl Deliverer {
             let Some(id) = one.remote_id() else { continue };
             let shadow = one.link.as_ref().and_then(|link| link.shadow.as_ref());
             let same = match (records.get(id), shadow) {
-                (Some(record), Some(shadow)) => !record.deleted && bound.mapping.same(&record.fields, shadow),
+                // a field whose conflict waits for a person differs until then, and is not sent
+                (Some(record), Some(shadow)) => {
+                    !record.deleted && bound.mapping.same_except(&record.fields, shadow, &one.held)
+                }
                 _ => false,
             };
             if same {

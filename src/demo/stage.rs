@@ -104,10 +104,13 @@ impl Stage {
         let options =
             ClusterOptions { data: DataFolder::Temporary, durable: false, ..ClusterOptions::default() };
         // the server ends with the thread that started it, so that thread must live as long as we do
-        let cluster = Cluster::start(options, &mut |line| eprintln!("{line}")).context("starting the private Postgres")?;
+        let cluster = Cluster::start(options, &mut |line| eprintln!("{line}"))
+            .context("starting the private Postgres")?;
         let simulator = || Options { calls_per_20s: Some(10_000_000), ..Options::default() };
         let crm = Simulator::start(Kind::Fxiaoke, simulator()).await.context("starting the simulated CRM")?;
-        let erp = Simulator::start(Kind::KingdeeK3cloud, simulator()).await.context("starting the simulated ERP")?;
+        let erp = Simulator::start(Kind::KingdeeK3cloud, simulator())
+            .await
+            .context("starting the simulated ERP")?;
         crm.door().insert_many(ACCOUNT, (1..=CUSTOMERS).map(customer));
         let admin = connect(&cluster.url("postgres")).await?;
         admin.batch_execute("create database mirror").await?;
@@ -118,7 +121,13 @@ impl Stage {
         let given = Given { database_url: Some(url), connectors: None, environment: environment(&crm, &erp) };
         let mut engine = Engine::assemble(file, &given).await?;
         engine.init().await?;
-        teller.line(&format!("Postgres {} on port {}, CRM {}, ERP {}", cluster.version(), cluster.port(), crm.base_url(), erp.base_url()));
+        teller.line(&format!(
+            "Postgres {} on port {}, CRM {}, ERP {}",
+            cluster.version(),
+            cluster.port(),
+            crm.base_url(),
+            erp.base_url()
+        ));
         let stop = CancellationToken::new();
         let engine = tokio::spawn(Arc::new(engine).run(stop.clone(), Arc::new(Unwatched)));
         Ok(Self { cluster: Some(cluster), crm, erp, sql, stop, engine })
@@ -145,7 +154,11 @@ impl Stage {
     /// # Errors
     /// What the database says.
     pub async fn rows(&self, sql: &str) -> anyhow::Result<Vec<Value>> {
-        let rows = self.sql.query(&format!("select to_jsonb(x) from ({sql}) x"), &[]).await.with_context(|| sql.to_owned())?;
+        let rows = self
+            .sql
+            .query(&format!("select to_jsonb(x) from ({sql}) x"), &[])
+            .await
+            .with_context(|| sql.to_owned())?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
@@ -250,7 +263,8 @@ fn environment(crm: &Simulator, erp: &Simulator) -> HashMap<String, String> {
 
 /// A customer of the CRM by its place in the list.
 fn customer(place: usize) -> Value {
-    const NAMES: [&str; 8] = ["上海启明", "北京远山", "深圳蓝海", "杭州云栖", "Acme", "Globex", "成都锦里", "Initech"];
+    const NAMES: [&str; 8] =
+        ["上海启明", "北京远山", "深圳蓝海", "杭州云栖", "Acme", "Globex", "成都锦里", "Initech"];
     let name = NAMES.get(place % NAMES.len()).copied().unwrap_or("Acme");
     json!({
         "account_no": format!("C{place:05}"),

@@ -42,7 +42,9 @@ async fn backfill(stage: &Stage, teller: &mut Teller) -> anyhow::Result<usize> {
     let bar = progress(CUSTOMERS, "rows");
     let arrived = stage
         .until(LONG, async |stage| {
-            let rows = stage.number("select count(*) from sales.customer where crm_id is not null and erp_id is not null").await?;
+            let rows = stage
+                .number("select count(*) from sales.customer where crm_id is not null and erp_id is not null")
+                .await?;
             bar.set_position(u64::try_from(rows).unwrap_or(0));
             Ok(rows == i64::try_from(CUSTOMERS)? && stage.erp().count(CUSTOMER) == CUSTOMERS)
         })
@@ -56,9 +58,14 @@ async fn backfill(stage: &Stage, teller: &mut Teller) -> anyhow::Result<usize> {
         stage.erp().call_count()
     ));
     teller.sql("select number, name, phone, crm_id, erp_id from sales.customer order by id limit 3");
-    let rows = stage.rows("select number, name, phone, crm_id, erp_id from sales.customer order by id limit 3").await?;
+    let rows = stage
+        .rows("select number, name, phone, crm_id, erp_id from sales.customer order by id limit 3")
+        .await?;
     print(teller, &["number", "name", "phone", "crm_id", "erp_id"], &rows);
-    teller.verify(&format!("all {CUSTOMERS} customers are on all three sides"), arrived && all_equal(stage).await?);
+    teller.verify(
+        &format!("all {CUSTOMERS} customers are on all three sides"),
+        arrived && all_equal(stage).await?,
+    );
     let echoes = writes(&stage.crm());
     teller.verify("nothing was written back to the CRM, where it came from", echoes == 0);
     Ok(echoes)
@@ -135,7 +142,8 @@ async fn lost_answer(stage: &Stage, teller: &mut Teller) -> anyhow::Result<()> {
     teller.step("A create whose answer is lost makes no second record").await;
     teller.person("the CRM will save the next new customer and then the line breaks before it answers");
     stage.crm().add_fault("lost-answer@create".parse().map_err(|error| anyhow::anyhow!("{error}"))?);
-    let sql = "insert into sales.customer (number, name, phone) values ('C90001', 'Lost & Found', '13600000001')";
+    let sql =
+        "insert into sales.customer (number, name, phone) values ('C90001', 'Lost & Found', '13600000001')";
     teller.sql(sql);
     stage.run(sql).await?;
     let arrived = stage
@@ -147,7 +155,12 @@ async fn lost_answer(stage: &Stage, teller: &mut Teller) -> anyhow::Result<()> {
         })
         .await?;
     stage.at_rest().await?;
-    let count = stage.crm().records(ACCOUNT).iter().filter(|record| record.get("account_no").is_some_and(|number| number == "C90001")).count();
+    let count = stage
+        .crm()
+        .records(ACCOUNT)
+        .iter()
+        .filter(|record| record.get("account_no").is_some_and(|number| number == "C90001"))
+        .count();
     let sql = "select side, effect, reason from rowtwin.journal where key = (select id::text from sales.customer where number = 'C90001') and system = 'crm' order by id";
     let journal = stage.rows(sql).await?;
     print(teller, &["side", "effect", "reason"], &journal);
@@ -168,14 +181,20 @@ async fn bad_phone(stage: &Stage, teller: &mut Teller) -> anyhow::Result<()> {
     teller.sql(sql);
     print(teller, &["table_name", "system", "key", "field", "reason"], &stage.rows(sql).await?);
     teller.verify("the row is rejected with field and reason", rejected);
-    let untouched = sides(stage, "C00011").await?.crm.is_some_and(|crm| crm.get("tel").is_some_and(|tel| tel == "13800000011"));
+    let untouched = sides(stage, "C00011")
+        .await?
+        .crm
+        .is_some_and(|crm| crm.get("tel").is_some_and(|tel| tel == "13800000011"));
     teller.verify("the CRM keeps the good number", untouched);
     let sql = "update sales.customer set phone = '13800001111' where number = 'C00011'";
     teller.sql(sql);
     stage.run(sql).await?;
     let arrived = wait_for(stage, "C00011", "tel", "FTEL", &json!("13800001111")).await?;
     teller.verify("the mended number is on both sides", arrived);
-    teller.verify("nothing is rejected any more", stage.number("select count(*) from rowtwin.rejected").await? == 0);
+    teller.verify(
+        "nothing is rejected any more",
+        stage.number("select count(*) from rowtwin.rejected").await? == 0,
+    );
     Ok(())
 }
 
@@ -190,13 +209,16 @@ async fn outage(stage: &Stage, teller: &mut Teller) -> anyhow::Result<()> {
     stage.run("create table if not exists public.noise (t text); insert into public.noise select repeat('x', 500) from generate_series(1, 20000)").await?;
     let noticed = stage
         .until(PATIENCE, async |stage| {
-            let down = stage.number("select count(*) from rowtwin.systems where down_since is not null").await?;
+            let down =
+                stage.number("select count(*) from rowtwin.systems where down_since is not null").await?;
             let waiting = stage.number("select count(*) from rowtwin.outbox where system = 'crm'").await?;
             Ok(down == 1 && waiting == 300)
         })
         .await?;
     let drained = stage
-        .until(PATIENCE, async |stage| Ok(stage.number("select lag_bytes from rowtwin.slot").await? < 1_000_000))
+        .until(PATIENCE, async |stage| {
+            Ok(stage.number("select lag_bytes from rowtwin.slot").await? < 1_000_000)
+        })
         .await?;
     let erp_goes_on = stage
         .until(PATIENCE, async |stage| {
@@ -235,9 +257,14 @@ async fn many_rows(stage: &Stage, teller: &mut Teller) -> anyhow::Result<()> {
         .until(LONG, async |stage| {
             let captured = stage.number("select coalesce(sum(changes), 0)::bigint from rowtwin.slot").await?;
             let waiting = stage.number("select count(*) from rowtwin.outbox where system = 'erp'").await?;
-            bar.set_position(u64::try_from(CUSTOMERS).unwrap_or(0).saturating_sub(u64::try_from(waiting).unwrap_or(0)));
+            bar.set_position(
+                u64::try_from(CUSTOMERS).unwrap_or(0).saturating_sub(u64::try_from(waiting).unwrap_or(0)),
+            );
             let last = match &last_id {
-                Some(id) => stage.erp().record(CUSTOMER, id).is_some_and(|one| one.get("F_RT_Credit").is_some_and(|credit| !credit.is_null())),
+                Some(id) => stage
+                    .erp()
+                    .record(CUSTOMER, id)
+                    .is_some_and(|one| one.get("F_RT_Credit").is_some_and(|credit| !credit.is_null())),
                 None => false,
             };
             Ok(captured > 0 && waiting == 0 && last)
@@ -264,7 +291,9 @@ async fn ending(stage: &Stage, teller: &mut Teller, echoes: usize) -> anyhow::Re
     stage.crm().forget_calls();
     stage.erp().forget_calls();
     // two more polls: at rest nothing may be written any more
-    let polls = stage.number("select (select extract(epoch from max(last_poll_at)) * 1000 from rowtwin.status)::bigint").await?;
+    let polls = stage
+        .number("select (select extract(epoch from max(last_poll_at)) * 1000 from rowtwin.status)::bigint")
+        .await?;
     stage
         .until(PATIENCE, async |stage| {
             let now = stage.number("select (select extract(epoch from min(last_poll_at)) * 1000 from rowtwin.status)::bigint").await?;
@@ -272,7 +301,8 @@ async fn ending(stage: &Stage, teller: &mut Teller, echoes: usize) -> anyhow::Re
         })
         .await?;
     let echoes = echoes + writes(&stage.crm()) + writes(&stage.erp());
-    let duplicates = duplicates(&stage.crm().records(ACCOUNT), "account_no") + duplicates(&stage.erp().records(CUSTOMER), "FNumber");
+    let duplicates = duplicates(&stage.crm().records(ACCOUNT), "account_no")
+        + duplicates(&stage.erp().records(CUSTOMER), "FNumber");
     let lost = differences(stage).await?;
     let totals = stage
         .rows("select sum(changes)::bigint as changes, sum(calls)::bigint as calls, sum(calls_saved)::bigint as saved from rowtwin.usage")
@@ -284,7 +314,10 @@ async fn ending(stage: &Stage, teller: &mut Teller, echoes: usize) -> anyhow::Re
     });
     teller.table(
         &["changes", "calls", "calls saved", "echoes", "duplicates", "lost"],
-        &[["changes", "calls", "calls_saved", "echoes", "duplicates", "lost"].iter().map(|name| counts[*name].clone()).collect()],
+        &[["changes", "calls", "calls_saved", "echoes", "duplicates", "lost"]
+            .iter()
+            .map(|name| counts[*name].clone())
+            .collect()],
     );
     teller.verify("everything came to rest", rest);
     teller.verify("no echoes, no duplicates, nothing lost", echoes == 0 && duplicates == 0 && lost == 0);
@@ -293,7 +326,9 @@ async fn ending(stage: &Stage, teller: &mut Teller, echoes: usize) -> anyhow::Re
 
 fn progress(length: usize, unit: &str) -> indicatif::ProgressBar {
     let bar = indicatif::ProgressBar::new(u64::try_from(length).unwrap_or(0));
-    if let Ok(style) = indicatif::ProgressStyle::with_template(&format!("   [{{bar:40}}] {{pos}}/{{len}} {unit}")) {
+    if let Ok(style) =
+        indicatif::ProgressStyle::with_template(&format!("   [{{bar:40}}] {{pos}}/{{len}} {unit}"))
+    {
         bar.set_style(style);
     }
     bar
@@ -304,7 +339,11 @@ async fn pause(stage: &Stage, teller: &Teller, system: &str) -> anyhow::Result<(
     teller.sql(&format!("{sql};   -- so that both edits meet"));
     stage.run(&sql).await?;
     // a call that was under way when the pause began ends first
-    stage.until(PATIENCE, async |stage| Ok(stage.number("select count(*) from rowtwin_private.call").await? == 0)).await?;
+    stage
+        .until(PATIENCE, async |stage| {
+            Ok(stage.number("select count(*) from rowtwin_private.call").await? == 0)
+        })
+        .await?;
     Ok(())
 }
 
@@ -315,7 +354,8 @@ async fn resume(stage: &Stage, teller: &Teller, system: &str) -> anyhow::Result<
 }
 
 fn edit(door: &Door, object: &str, by: &str, number: &str, fields: &Value) {
-    let record = door.records(object).into_iter().find(|record| record.get(by).is_some_and(|value| value == number));
+    let record =
+        door.records(object).into_iter().find(|record| record.get(by).is_some_and(|value| value == number));
     if let Some(id) = record.and_then(|record| id_of(&record)) {
         door.edit(object, &id, fields.clone());
     }
@@ -327,7 +367,11 @@ fn id_of(record: &Record) -> Option<String> {
 }
 
 async fn sides(stage: &Stage, number: &str) -> anyhow::Result<Sides> {
-    let row = stage.rows(&format!("select * from sales.customer where number = '{number}'")).await?.into_iter().next();
+    let row = stage
+        .rows(&format!("select * from sales.customer where number = '{number}'"))
+        .await?
+        .into_iter()
+        .next();
     let by_id = |door: &Door, object: &str, id: &str| door.record(object, id);
     let id = |name: &str| row.as_ref().and_then(|row| row[name].as_str().map(str::to_owned));
     Ok(Sides {
@@ -351,7 +395,11 @@ async fn show(stage: &Stage, teller: &Teller, number: &str) -> anyhow::Result<()
     let sides = sides(stage, number).await?;
     let from = |side: &str, record: Option<&Record>, fields: [&str; 4]| {
         let mut line = vec![Value::from(side)];
-        line.extend(fields.iter().map(|field| record.and_then(|record| record.get(*field)).cloned().unwrap_or(Value::Null)));
+        line.extend(
+            fields
+                .iter()
+                .map(|field| record.and_then(|record| record.get(*field)).cloned().unwrap_or(Value::Null)),
+        );
         line
     };
     let row = sides.row.as_ref().and_then(Value::as_object);
@@ -379,7 +427,8 @@ fn writes(door: &Door) -> usize {
 }
 
 fn duplicates(records: &[Record], field: &str) -> usize {
-    let mut numbers: Vec<String> = records.iter().filter_map(|record| record.get(field)?.as_str().map(str::to_owned)).collect();
+    let mut numbers: Vec<String> =
+        records.iter().filter_map(|record| record.get(field)?.as_str().map(str::to_owned)).collect();
     let all = numbers.len();
     numbers.sort();
     numbers.dedup();
@@ -417,11 +466,14 @@ async fn differences(stage: &Stage) -> anyhow::Result<usize> {
 }
 
 async fn credits_equal(stage: &Stage) -> anyhow::Result<bool> {
-    let rows = stage.rows(&format!("select erp_id, credit from sales.customer where id <= {CUSTOMERS}")).await?;
+    let rows =
+        stage.rows(&format!("select erp_id, credit from sales.customer where id <= {CUSTOMERS}")).await?;
     let records = stage.erp().records(CUSTOMER);
     let credits: std::collections::HashMap<String, f64> = records
         .iter()
-        .filter_map(|record| Some((id_of(record)?, record.get("F_RT_Credit")?.to_string().trim_matches('"').parse().ok()?)))
+        .filter_map(|record| {
+            Some((id_of(record)?, record.get("F_RT_Credit")?.to_string().trim_matches('"').parse().ok()?))
+        })
         .collect();
     Ok(rows.iter().all(|row| {
         let id = row["erp_id"].as_str().unwrap_or_default();

@@ -229,13 +229,11 @@ pub fn database_url(file: &RowtwinFile, given: &Given) -> Result<String, EngineE
 /// Fetches what a setting points to.
 fn resolve(place: &str, setting: &Setting, given: &Given) -> Result<String, String> {
     match setting {
-        Setting::Env { env } => given
-            .environment
-            .get(env)
-            .cloned()
-            .map_or_else(|| std::env::var(env), Ok).map_err(|_| {
-            format!("{place}: the environment variable {env} is not set; export it before starting")
-        }),
+        Setting::Env { env } => {
+            given.environment.get(env).cloned().map_or_else(|| std::env::var(env), Ok).map_err(|_| {
+                format!("{place}: the environment variable {env} is not set; export it before starting")
+            })
+        }
         Setting::File { file } => std::fs::read_to_string(file)
             .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
             .map_err(|error| format!("{place}: the file {file} cannot be read ({error})")),

@@ -10,7 +10,9 @@ use crate::pull::{Puller, Turned};
 use crate::remote::gate::Priority;
 use crate::store::StoreError;
 use crate::store::inbox::{note_records, reject_record};
-use crate::store::walk::{SHORT_OVERLAP_MS, PullState, Walk, WalkKind, finish_walk, mark_seen, note_missing, save_walk};
+use crate::store::walk::{
+    PullState, SHORT_OVERLAP_MS, Walk, WalkKind, finish_walk, mark_seen, note_missing, save_walk,
+};
 
 impl Puller {
     /// Fetches and applies the next page of the walk that is under way or due; `None` when none is.
@@ -48,6 +50,8 @@ impl Puller {
             Err(outcome) => return self.not_listed(&outcome).await.map(Some),
         };
 
+        // a create that began while the list was under way may have made a record that is in it
+        let listed_at = self.store.clock().await?;
         let count = page.records.len();
         walk.seen += u64::try_from(count).unwrap_or(0);
         walk.began_ms = walk.began_ms.or(page.remote_clock_ms);
@@ -69,7 +73,7 @@ impl Puller {
             let unknown = mark_seen(&transaction, bound.id, &ids, walk.number).await?;
             note_records(&transaction, bound.id, &unknown, "found by a sweep", Duration::ZERO).await?;
         } else {
-            let batch = Batch { bound, records: page.records, read_at, first_seen: read_at };
+            let batch = Batch { bound, records: page.records, read_at, first_seen: listed_at };
             batch.apply(&mut transaction).await?;
             for (why, record) in &page.unreadable {
                 let name = unreadable_name(record);
@@ -82,8 +86,15 @@ impl Puller {
                 let began = UNIX_EPOCH + Duration::from_millis(u64::try_from(walk.started_ms).unwrap_or(0));
                 note_missing(&transaction, bound.id, walk.number, began).await?;
             }
-            finish_walk(&transaction, bound.id, &walk, bound.poll_every, bound.sweep_every, self.overlap_every())
-                .await?;
+            finish_walk(
+                &transaction,
+                bound.id,
+                &walk,
+                bound.poll_every,
+                bound.sweep_every,
+                self.overlap_every(),
+            )
+            .await?;
         }
         transaction.commit().await?;
         Ok(Some(Turned { seen: count, rest: None }))

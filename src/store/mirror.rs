@@ -390,6 +390,7 @@ pub async fn mark_links(client: &impl GenericClient, binding: i32) -> Result<u64
 /// # Errors
 /// When the statement fails.
 pub async fn all_keys(client: &impl GenericClient, table: &Table) -> Result<Vec<String>, StoreError> {
-    let rows = client.query(&format!("select {} from {} t", table.key_texts("t"), table.sql_name()), &[]).await?;
+    let rows =
+        client.query(&format!("select {} from {} t", table.key_texts("t"), table.sql_name()), &[]).await?;
     Ok(rows.iter().map(|row| encode_key(&row.get::<_, Vec<String>>(0))).collect())
 }
