@@ -78,7 +78,7 @@ impl Gate for SharedGate {
                 millis: note.millis,
                 wait: note.retry_after,
                 used: note.usage.map(|(used, _)| used),
-                reason: None,
+                reason: note.misconfigured,
             };
             if let Err(error) = self.store.finish_call(&ended).await {
                 // the call's deadline frees its place; only the books lack it

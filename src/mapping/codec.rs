@@ -20,6 +20,8 @@ pub enum ColumnKind {
     /// `timestamptz`: an instant.
     Instant,
     Boolean,
+    /// `character(n)`: blanks at the end stand for nothing, and Postgres fills them up again.
+    Padded,
     Other,
 }
 
@@ -31,6 +33,7 @@ impl ColumnKind {
             "boolean" => Self::Boolean,
             name if name.starts_with("timestamp") && name.ends_with("with time zone") => Self::Instant,
             name if name.starts_with("timestamp") => Self::Timestamp,
+            name if name.starts_with("character(") => Self::Padded,
             _ => Self::Other,
         }
     }
@@ -205,7 +208,7 @@ fn column_text(moment: &Zoned, kind: ColumnKind) -> Value {
     match kind {
         ColumnKind::Date => Value::from(moment.date().to_string()),
         ColumnKind::Timestamp => Value::from(moment.datetime().to_string()),
-        ColumnKind::Instant | ColumnKind::Boolean | ColumnKind::Other => {
+        ColumnKind::Instant | ColumnKind::Boolean | ColumnKind::Padded | ColumnKind::Other => {
             Value::from(moment.timestamp().to_string())
         }
     }
