@@ -31,3 +31,16 @@ as $$
 $$;
 comment on function rowtwin_private.reject_record(integer, text, text) is
   'Keeps a record that could not be applied, with its reason. It is read again when the remote changes it, or by rowtwin.retry.';
+
+create or replace function rowtwin_private.park_records(p_binding integer, p_ids text[]) returns void
+language sql volatile
+set search_path = pg_catalog
+as $$
+  insert into rowtwin_private.inbox as i (binding_id, remote_id, why, state, reason)
+  select p_binding, id, 'doubt', 'rejected',
+         'a create whose answer was lost may have made this record; select rowtwin.resolve_doubt(…) tells (see rowtwin.doubtful)'
+  from unnest(p_ids) id order by id
+  on conflict (binding_id, remote_id) do update set why = 'doubt', state = 'rejected', reason = excluded.reason
+$$;
+comment on function rowtwin_private.park_records(integer, text[]) is
+  'Keeps records that may be what a create in doubt has made. rowtwin.resolve_doubt sets them free.';

@@ -35,6 +35,8 @@ begin
     if s.used_reported_at >= date_trunc('day', v_now) then
       v_used := greatest(v_used, s.used_reported);
     end if;
+    -- what is under way is not booked yet
+    v_used := v_used + (select count(*) from rowtwin_private.call c where c.system = p_system and c.deadline > v_now);
     if v_used >= s.per_day * (case when p_backfill then 1 - s.reserve else 1 end) then
       reason := 'budget';
       wait_ms := ceil(extract(epoch from date_trunc('day', v_now) + interval '1 day' - v_now) * 1000);

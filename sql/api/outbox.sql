@@ -131,6 +131,7 @@ declare
   v_key text;
   v_other text;
   v_ok boolean;
+  v_ours boolean;
 begin
   for r in
     select * from jsonb_to_recordset(p_results) as x (
@@ -139,6 +140,8 @@ begin
     order by key
   loop
     v_ok := true;
+    select exists (select 1 from rowtwin_private.outbox o
+                   where o.binding_id = p_binding and o.key = r.key and o.lease = p_lease) into v_ours;
     -- the row's primary key may have changed while the call was under way: its link has moved on then
     v_key := r.key;
     if r.attempt is not null then
@@ -151,9 +154,22 @@ begin
     end if;
     v_key := coalesce(v_key, r.key);
     if r.link = 'linked' then
+      -- a kept link stands for no twins any more and gives way
+      delete from rowtwin_private.link l
+      where l.binding_id = p_binding and l.remote_id = r.remote_id and l.key <> v_key and l.state = 'kept';
       select l.key into v_other from rowtwin_private.link l
       where l.binding_id = p_binding and l.remote_id = r.remote_id and l.key <> v_key;
-      if found then
+      if not v_ours and exists (select 1 from rowtwin_private.link l
+                                where l.binding_id = p_binding and l.key = v_key and l.state = 'linked'
+                                  and l.remote_id <> r.remote_id) then
+        -- another turn took the key over and linked another record: people must see both
+        v_ok := false;
+        perform rowtwin_private.note_records(
+          p_binding,
+          (select array[r.remote_id, l.remote_id] from rowtwin_private.link l
+           where l.binding_id = p_binding and l.key = v_key),
+          'settled late');
+      elsif v_other is not null then
         v_ok := false;
         r.verdict := 'rejected';
         r.field := null;
@@ -169,9 +185,17 @@ begin
           version = coalesce(excluded.version, l.version), remote_ms = coalesce(excluded.remote_ms, l.remote_ms),
           reference = coalesce(excluded.reference, l.reference), attempt = null, attempted_at = null, intent = null,
           revision = l.revision + 1, settled_at = v_now;
+        if not v_ours then
+          -- another turn may have sent something newer before or after this: the row and the record are compared
+          perform rowtwin_private.note_records(p_binding, array[r.remote_id], 'settled late');
+          perform rowtwin_private.mark_later(p_binding, array[v_key]);
+        end if;
       end if;
     elsif r.link = 'unlinked' then
-      delete from rowtwin_private.link l where l.binding_id = p_binding and l.key = v_key;
+      -- a create that was refused is forgotten, but not one that another turn took over meanwhile
+      delete from rowtwin_private.link l
+      where l.binding_id = p_binding and l.key = v_key
+        and (r.attempt is null or (v_ours and l.state = 'creating' and l.attempt = r.attempt));
     elsif r.link = 'kept' then
       update rowtwin_private.link l set state = 'kept', attempt = null, revision = l.revision + 1, settled_at = v_now
       where l.binding_id = p_binding and l.key = v_key;
@@ -212,7 +236,7 @@ begin
 end
 $$;
 comment on function rowtwin_private.settle(integer, uuid, jsonb) is
-  'Ends a delivery, one transaction for the batch: moves the links and their shadows, journals the effects, and removes, reschedules or parks the outbox entries that the lease still holds. A link is recorded even if the lease was lost, since the record exists.';
+  'Ends a delivery, one transaction for the batch: moves the links and their shadows, journals the effects, and removes, reschedules or parks the outbox entries that the lease still holds. A link is recorded even if the lease was lost, since the record exists; row and record are then compared again.';
 
 create or replace function rowtwin_private.all_visible(p_xids bigint[]) returns boolean
 language sql volatile

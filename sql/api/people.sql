@@ -101,6 +101,9 @@ begin
   end if;
   update rowtwin_private.outbox set state = 'ready', reason = null, attempts = 0, not_before = '-infinity'
   where binding_id = v_binding and key = p_key;
+  -- records that waited for this answer are read now; those that wait for another doubt are parked again
+  update rowtwin_private.inbox set state = 'ready', reason = null, not_before = '-infinity'
+  where binding_id = v_binding and why = 'doubt';
   return case when p_remote_id is null then 'the record does not exist: it is created again'
               else format('row %s is the twin of record %s', p_key, p_remote_id) end;
 end $$;

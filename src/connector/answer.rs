@@ -163,7 +163,8 @@ fn by_rule(rule: &Rule, input: &Value, effect: Effect, waited: Option<Duration>)
             let status = input.get("status").map(as_text).unwrap_or_default();
             format!("the answer (status {status}) means {}", rule.outcome.word())
         }),
-        after: told(&rule.after).and_then(|value| seconds(&value)).or(waited),
+        // what the remote itself asks for is better than what its manuals say
+        after: waited.or_else(|| told(&rule.after).and_then(|value| seconds(&value))),
         field: told(&rule.field).map(|value| as_text(&value)),
         id: told(&rule.id).map(|value| as_text(&value)),
     };

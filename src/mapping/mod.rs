@@ -297,7 +297,13 @@ impl Mapping {
 
     /// Whether two records agree on all mapped fields.
     pub fn same(&self, left: &Record, right: &Record) -> bool {
-        diff(left, right, self.field_names(), self.blank_is_null).is_empty()
+        self.same_except(left, right, &BTreeSet::new())
+    }
+
+    /// Whether two records agree on all mapped fields but these.
+    pub fn same_except(&self, left: &Record, right: &Record, except: &BTreeSet<String>) -> bool {
+        let fields = self.field_names().filter(|name| !except.contains(*name));
+        diff(left, right, fields, self.blank_is_null).is_empty()
     }
 }
 

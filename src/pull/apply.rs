@@ -14,7 +14,9 @@ use crate::pull::plan::{RowPlan, plan_new_row, plan_row};
 use crate::pull::{gone, newest_of_each};
 use crate::store::StoreError;
 use crate::store::error::Class;
-use crate::store::inbox::{JournalLine, note_records, reject_record, save_conflicts, write_journal};
+use crate::store::inbox::{
+    JournalLine, clear_rejected, note_records, park_records, reject_record, save_conflicts, write_journal,
+};
 use crate::store::link::{
     Doubt, Link, LinkState, LinkUpdate, changed_at, doubts, keys_in_flight, links_by_key, lock_links,
     remove_links, save_links,
@@ -31,7 +33,8 @@ pub struct Batch<'a> {
     pub records: Vec<RemoteRecord>,
     /// The mirror database's clock just before the read: a link settled later makes the record stale.
     pub read_at: SystemTime,
-    /// When the oldest of these ids was first heard of: creates begun later cannot have made these records.
+    /// When these records surely existed: the list's end, or when the oldest of these ids was first heard of. Creates
+    /// begun later cannot have made them.
     pub first_seen: SystemTime,
 }
 
@@ -39,6 +42,7 @@ pub struct Batch<'a> {
 #[derive(Default)]
 struct Work {
     defer: BTreeSet<String>,
+    park: Vec<String>,
     updates: Vec<(String, Row)>,
     inserts: Vec<(RemoteRecord, Row)>,
     links: Vec<LinkUpdate>,
@@ -101,6 +105,8 @@ impl Context<'_> {
     ) -> Result<(), StoreError> {
         let bound = self.bound;
         let ids: Vec<String> = records.iter().map(|record| record.id.clone()).collect();
+        // what could not be applied before may have been mended in the remote; if not, it comes back with its reason
+        clear_rejected(transaction, bound.id, &ids).await?;
         // links first, then the outbox: a delivery that begins after this sees our change (see begin_send)
         let mut links = lock_links(transaction, bound.id, &ids).await?;
         let matched = self.match_rows(transaction, records, &mut links).await?;
@@ -122,6 +128,8 @@ impl Context<'_> {
             let Some(link) = links.get(&record.id) else {
                 if matched.deferred.contains(&record.id) {
                     work.defer.insert(record.id.clone());
+                } else if matched.parked.contains(&record.id) {
+                    work.park.push(record.id.clone());
                 } else {
                     self.plan_insert(record, &mut work);
                 }
@@ -166,7 +174,14 @@ impl Context<'_> {
         // a record that one of our own creates may have made waits until that create is settled
         let doubts = doubts(transaction, bound.id).await?;
         for record in &unlinked {
-            if doubts.iter().any(|doubt| self.may_have_made(doubt, record)) {
+            let mut makers = doubts.iter().filter(|doubt| self.may_have_made(doubt, record)).peekable();
+            if makers.peek().is_none() {
+                continue;
+            }
+            // what only a person can tell is not read again and again meanwhile
+            if makers.all(|doubt| doubt.parked) {
+                matched.parked.insert(record.id.clone());
+            } else {
                 matched.deferred.insert(record.id.clone());
             }
         }
@@ -195,7 +210,7 @@ impl Context<'_> {
         let mut taken = BTreeSet::new();
         let mut found = Vec::new();
         for record in unlinked {
-            if matched.deferred.contains(&record.id) {
+            if matched.deferred.contains(&record.id) || matched.parked.contains(&record.id) {
                 continue;
             }
             let twins: Vec<&String> = encoded
@@ -378,6 +393,7 @@ impl Context<'_> {
         for (id, reason) in &work.rejects {
             reject_record(transaction, bound.id, id, reason).await?;
         }
+        park_records(transaction, bound.id, &work.park).await?;
         let deferred: Vec<String> = work.defer.into_iter().collect();
         note_records(transaction, bound.id, &deferred, "busy when it was read", DEFERRED).await?;
         gone::apply_gone(transaction, bound, &work.gone).await
@@ -386,5 +402,8 @@ impl Context<'_> {
 
 #[derive(Default)]
 struct Matched {
+    /// Read again soon.
     deferred: BTreeSet<String>,
+    /// Waits with a create in doubt for a person.
+    parked: BTreeSet<String>,
 }

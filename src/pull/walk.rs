@@ -50,6 +50,8 @@ impl Puller {
             Err(outcome) => return self.not_listed(&outcome).await.map(Some),
         };
 
+        // a create that began while the list was under way may have made a record that is in it
+        let listed_at = self.store.clock().await?;
         let count = page.records.len();
         walk.seen += u64::try_from(count).unwrap_or(0);
         walk.began_ms = walk.began_ms.or(page.remote_clock_ms);
@@ -71,7 +73,7 @@ impl Puller {
             let unknown = mark_seen(&transaction, bound.id, &ids, walk.number).await?;
             note_records(&transaction, bound.id, &unknown, "found by a sweep", Duration::ZERO).await?;
         } else {
-            let batch = Batch { bound, records: page.records, read_at, first_seen: read_at };
+            let batch = Batch { bound, records: page.records, read_at, first_seen: listed_at };
             batch.apply(&mut transaction).await?;
             for (why, record) in &page.unreadable {
                 let name = unreadable_name(record);

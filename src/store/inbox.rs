@@ -87,6 +87,21 @@ pub async fn reject_record(
     Ok(())
 }
 
+/// Keeps records that may be what a create in doubt has made, until a person resolves the doubt.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn park_records(
+    client: &impl GenericClient,
+    binding: i32,
+    ids: &[String],
+) -> Result<(), StoreError> {
+    if !ids.is_empty() {
+        client.execute("select rowtwin_private.park_records($1, $2)", &[&binding, &ids]).await?;
+    }
+    Ok(())
+}
+
 /// Takes ids out of the inbox: they are about to be applied in this transaction.
 ///
 /// # Errors
@@ -99,6 +114,25 @@ pub async fn clear_records(
     client
         .execute(
             "delete from rowtwin_private.inbox where binding_id = $1 and remote_id = any ($2)",
+            &[&binding, &ids],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Takes those of these ids out of the inbox that could not be applied before: they are tried again in this transaction.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn clear_rejected(
+    client: &impl GenericClient,
+    binding: i32,
+    ids: &[String],
+) -> Result<(), StoreError> {
+    client
+        .execute(
+            "delete from rowtwin_private.inbox
+             where binding_id = $1 and remote_id = any ($2) and state = 'rejected'",
             &[&binding, &ids],
         )
         .await?;

@@ -13,7 +13,7 @@ use rowtwin::engine::Engine;
 use rowtwin::engine::assemble::Given;
 use rowtwin::pull::Puller;
 use rowtwin::simulator::{Door, Kind, Options, Simulator, credentials};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -63,8 +63,16 @@ pub const CUSTOMER: &str = "
 pub struct Script {
     pub crm: String,
     pub erp: String,
+    /// More keys of the binding, each with a comma before it.
     pub extra_crm: String,
+    pub extra_erp: String,
+    pub crm_match: String,
     pub crm_limits: String,
+    pub erp_limits: String,
+    /// More settings of the CRM, each with a comma before it.
+    pub crm_settings: String,
+    /// The mirror's schema.
+    pub schema: String,
     pub with_crm: bool,
     pub with_erp: bool,
 }
@@ -76,7 +84,12 @@ impl Default for Script {
                 .to_owned(),
             erp: "{name: FName, number: FNumber, phone: FTEL, address: FADDRESS}".to_owned(),
             extra_crm: String::new(),
+            extra_erp: String::new(),
+            crm_match: "[account_no]".to_owned(),
             crm_limits: "{per_second: 1000, in_flight: 4}".to_owned(),
+            erp_limits: "{per_second: 1000, in_flight: 4}".to_owned(),
+            crm_settings: String::new(),
+            schema: CUSTOMER.to_owned(),
             with_crm: true,
             with_erp: true,
         }
@@ -89,6 +102,30 @@ pub struct Scene {
     pub crm: Simulator,
     pub erp: Simulator,
     pub engine: Engine,
+    /// The configuration, for a second engine on the same database.
+    pub text: String,
+}
+
+impl Drop for Scene {
+    /// Gives the database's slots back: a cluster has a limited number, and each retains WAL.
+    fn drop(&mut self) {
+        let url = self.url.clone();
+        let work = async move {
+            let sql = "select pg_terminate_backend(active_pid) from pg_replication_slots where database = current_database() and active;
+                       select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = current_database() and not active";
+            if let Ok((client, connection)) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await {
+                tokio::spawn(connection);
+                // one that is being let go right now is left to the cluster's end
+                let _ = client.batch_execute(sql).await;
+            }
+        };
+        let dropped = std::thread::spawn(move || {
+            if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                runtime.block_on(work);
+            }
+        });
+        let _ = dropped.join();
+    }
 }
 
 pub const CRM: &str = "AccountObj";
@@ -100,7 +137,8 @@ impl Scene {
     }
 
     pub async fn with(script: Script) -> Self {
-        Self::at(database().await, CUSTOMER, script).await
+        let schema = script.schema.clone();
+        Self::at(database().await, &schema, script).await
     }
 
     /// A scene in a database of the test's own choice, with tables of its own.
@@ -112,7 +150,7 @@ impl Scene {
         let text = Self::text(&script, &crm, &erp);
         let engine = assemble(&url, &text).await;
         let sql = connect(&url).await;
-        Self { url, sql, crm, erp, engine }
+        Self { url, sql, crm, erp, engine, text }
     }
 
     pub fn text(script: &Script, crm: &Simulator, erp: &Simulator) -> String {
@@ -120,24 +158,26 @@ impl Scene {
         let mut bindings = String::new();
         if script.with_crm {
             bindings += &format!(
-                "      - {{system: crm, object: AccountObj, match: [account_no], id_column: crm_id, poll: 1d, sweep: 1d, doubt_window: 2s{}, fields: {}}}\n",
-                script.extra_crm, script.crm
+                "      - {{system: crm, object: AccountObj, match: {}, id_column: crm_id, poll: 1d, sweep: 1d, doubt_window: 2s{}, fields: {}}}\n",
+                script.crm_match, script.extra_crm, script.crm
             );
         }
         if script.with_erp {
             bindings += &format!(
-                "      - {{system: erp, object: BD_Customer, match: [FNumber], id_column: erp_id, poll: 1d, sweep: 1d, doubt_window: 2s, fields: {}}}\n",
-                script.erp
+                "      - {{system: erp, object: BD_Customer, match: [FNumber], id_column: erp_id, poll: 1d, sweep: 1d, doubt_window: 2s{}, fields: {}}}\n",
+                script.extra_erp, script.erp
             );
         }
         format!(
-            "systems:\n  crm:\n    connector: fxiaoke\n    limits: {}\n    settings: {{base_url: '{}', app_id: {}, app_secret: {{file: '{}'}}, permanent_code: {{file: '{}'}}, user_id: '{}'}}\n  erp:\n    connector: kingdee-k3cloud\n    limits: {{per_second: 1000, in_flight: 4}}\n    settings: {{base_url: '{}', account_id: {}, user: {}, app_id: {}, app_secret: {{file: '{}'}}}}\ntables:\n  sales.customer:\n    bindings:\n{bindings}",
+            "systems:\n  crm:\n    connector: fxiaoke\n    limits: {}\n    settings: {{base_url: '{}', app_id: {}, app_secret: {{file: '{}'}}, permanent_code: {{file: '{}'}}, user_id: '{}'{}}}\n  erp:\n    connector: kingdee-k3cloud\n    limits: {}\n    settings: {{base_url: '{}', account_id: {}, user: {}, app_id: {}, app_secret: {{file: '{}'}}}}\ntables:\n  sales.customer:\n    bindings:\n{bindings}",
             script.crm_limits,
             crm.base_url(),
             f::APP_ID,
             secret(f::APP_SECRET),
             secret(f::PERMANENT_CODE),
             f::USER_ID,
+            script.crm_settings,
+            script.erp_limits,
             erp.base_url(),
             k::ACCT_ID,
             k::USER,
@@ -159,8 +199,12 @@ impl Scene {
         let began = Instant::now();
         loop {
             let worked = self.round().await;
-            if !worked && self.is_quiet().await {
-                return;
+            if !worked {
+                if self.is_quiet().await {
+                    return;
+                }
+                // something waits for its time: the processor is left to the other tests
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
             assert!(
                 began.elapsed() < Duration::from_secs(60),
@@ -199,12 +243,27 @@ impl Scene {
         catch_up(&engine.store, &engine.slot, &engine.publication, engine.watched()).await.unwrap()
     }
 
-    pub async fn deliver(&self, bound: &Arc<rowtwin::bound::Bound>) -> usize {
-        let deliverer = Deliverer {
+    /// The binding of a system.
+    pub fn bound(&self, system: &str) -> Arc<rowtwin::bound::Bound> {
+        Arc::clone(self.engine.bounds.iter().find(|bound| bound.system == system).unwrap())
+    }
+
+    pub fn deliverer(&self, bound: &Arc<rowtwin::bound::Bound>) -> Deliverer {
+        Deliverer {
             store: self.engine.store.clone(),
             bound: Arc::clone(bound),
             stop: CancellationToken::new(),
-        };
+        }
+    }
+
+    /// Captures, then delivers to one system what is ready, and pulls nothing.
+    pub async fn push(&self, system: &str) -> usize {
+        self.capture().await;
+        self.deliver(&self.bound(system)).await
+    }
+
+    pub async fn deliver(&self, bound: &Arc<rowtwin::bound::Bound>) -> usize {
+        let deliverer = self.deliverer(bound);
         let mut looked = 0;
         loop {
             let turned = deliverer.turn().await.unwrap();
@@ -286,6 +345,20 @@ impl Scene {
     }
 }
 
+/// A fault as it is written: `lost-answer@create`.
+pub fn fault(text: &str) -> rowtwin::simulator::Fault {
+    text.parse().unwrap()
+}
+
+/// Waits for something outside the database.
+pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < Duration::from_secs(30), "never: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// Loads a configuration and prepares its database.
 pub async fn assemble(url: &str, text: &str) -> Engine {
     let mut file = config::parse("rowtwin.yaml", text).unwrap_or_else(|error| panic!("{error}\n{text}")).0;
@@ -297,20 +370,17 @@ pub async fn assemble(url: &str, text: &str) -> Engine {
     engine
 }
 
-/// The fields of a JSON object.
-pub fn fields(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(map) => map,
-        other => panic!("not an object: {other}"),
-    }
-}
-
 /// Puts a secret where the configuration may point to.
 pub fn secret(value: &str) -> String {
     use sha2::{Digest, Sha256};
     static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| tempfile::tempdir().unwrap());
     let path = folder.path().join(hex::encode(Sha256::digest(value)));
-    std::fs::write(&path, value).unwrap();
+    // other tests read the same file: it is never seen half written
+    if !path.exists() {
+        let draft = folder.path().join(Uuid::new_v4().to_string());
+        std::fs::write(&draft, value).unwrap();
+        std::fs::rename(&draft, &path).unwrap();
+    }
     path.display().to_string()
 }
