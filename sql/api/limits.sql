@@ -12,6 +12,7 @@ declare
   v_now timestamptz := rowtwin_private.clock();
   v_used bigint;
   v_until timestamptz;
+  v_day timestamptz;
 begin
   select * into s from rowtwin_private.system where name = p_system for update;
   if not found then
@@ -30,16 +31,17 @@ begin
     return;
   end if;
   if s.per_day is not null then
+    v_day := date_trunc('day', v_now at time zone s.day_zone) at time zone s.day_zone;
     select coalesce(sum(u.calls), 0) into v_used from rowtwin_private.usage u
-    where u.system = p_system and u.hour >= date_trunc('day', v_now);
-    if s.used_reported_at >= date_trunc('day', v_now) then
+    where u.system = p_system and u.hour >= v_day;
+    if s.used_reported_at >= v_day then
       v_used := greatest(v_used, s.used_reported);
     end if;
     -- what is under way is not booked yet
     v_used := v_used + (select count(*) from rowtwin_private.call c where c.system = p_system and c.deadline > v_now);
     if v_used >= s.per_day * (case when p_backfill then 1 - s.reserve else 1 end) then
       reason := 'budget';
-      wait_ms := ceil(extract(epoch from date_trunc('day', v_now) + interval '1 day' - v_now) * 1000);
+      wait_ms := ceil(extract(epoch from v_day + interval '1 day' - v_now) * 1000);
       return;
     end if;
   end if;

@@ -16,6 +16,7 @@ create table rowtwin_private.system (
   in_flight       integer check (in_flight > 0),
   per_day         bigint check (per_day > 0),
   reserve         double precision not null default 0.2 check (reserve >= 0 and reserve < 1),
+  day_zone        text not null default 'UTC',
   used_reported   bigint,
   used_reported_at timestamptz,
   changed_at      timestamptz not null default now(),
@@ -28,6 +29,7 @@ comment on column rowtwin_private.system.failures is 'Calls in a row that failed
 comment on column rowtwin_private.system.down_since is 'Since when the system does not answer. While it is down a single probe goes out from time to time.';
 comment on column rowtwin_private.system.next_call_at is 'When the next call fits into per_second (generic cell rate).';
 comment on column rowtwin_private.system.reserve is 'Share of per_day that backfills must leave for people''s edits.';
+comment on column rowtwin_private.system.day_zone is 'The time zone in which the system counts its days, and so ours.';
 comment on column rowtwin_private.system.used_reported is 'Calls of today as the system itself reports them; believed when it is more than we counted.';
 
 create unlogged table rowtwin_private.call (

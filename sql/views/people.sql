@@ -117,8 +117,8 @@ comment on view rowtwin.slot is 'The replication slot: whether somebody streams 
 create or replace view rowtwin.lag as
 select b.table_name, b.system, b.object,
        (select count(*) from rowtwin_private.outbox o where o.binding_id = b.id and o.state in ('ready', 'sending')) as to_remote,
-       (select extract(epoch from rowtwin_private.clock() - min(o.since))::bigint from rowtwin_private.outbox o where o.binding_id = b.id and o.state in ('ready', 'sending')) as oldest_seconds,
-       extract(epoch from rowtwin_private.clock() - b.last_poll_at)::bigint as poll_age_seconds
+       (select extract(epoch from clock_timestamp() - min(o.since))::bigint from rowtwin_private.outbox o where o.binding_id = b.id and o.state in ('ready', 'sending')) as oldest_seconds,
+       extract(epoch from clock_timestamp() - b.last_poll_at)::bigint as poll_age_seconds
 from rowtwin_private.binding b where b.active;
 comment on view rowtwin.lag is 'How far each side is behind: rows waiting for a remote, and how old the last complete poll is, in seconds.';
 

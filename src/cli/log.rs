@@ -1,5 +1,7 @@
 //! Log lines: to stderr, as text or JSON, filtered by ROWTWIN_LOG.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 
 /// How log lines are written.
@@ -13,7 +15,7 @@ pub enum Form {
 pub fn start(form: Form) {
     let filter = EnvFilter::try_from_env("ROWTWIN_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).with_ansi(std::io::stderr().is_terminal());
     let result = match form {
         Form::Text => builder.try_init(),
         Form::Json => builder.json().flatten_event(true).try_init(),

@@ -7,7 +7,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Common;
-use crate::engine::run::Unwatched;
+use crate::engine::observe::Observer;
+use crate::serve::serve;
 
 #[derive(clap::Args)]
 pub struct RunArgs {
@@ -34,7 +35,20 @@ pub async fn run(common: &Common, args: RunArgs) -> anyhow::Result<ExitCode> {
         engine.bounds.len(),
         engine.systems.len()
     );
-    Arc::new(engine).run(stop, Arc::new(Unwatched)).await?;
+    let (observer, health) = Observer::new(engine.metrics.clone());
+    let observer = Arc::new(observer);
+    if let Some(port) = engine.file.serve.port {
+        let serving = serve(port, engine.metrics.clone(), health, stop.clone()).await?;
+        eprintln!("metrics and health on http://{}/metrics and /health", serving.address);
+    }
+    let watching = tokio::spawn({
+        let (observer, store, stop) = (Arc::clone(&observer), engine.store.clone(), stop.clone());
+        async move { observer.observe(store, stop).await }
+    });
+    let result = Arc::new(engine).run(stop.clone(), observer).await;
+    stop.cancel();
+    watching.await?;
+    result?;
     eprintln!("stopped");
     Ok(ExitCode::SUCCESS)
 }

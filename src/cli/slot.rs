@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use crate::cli::Common;
-use crate::cli::status::read;
 use crate::terminal::Listing;
 
 #[derive(clap::Args)]
@@ -32,7 +31,7 @@ pub async fn slot(common: &Common, args: SlotArgs) -> anyhow::Result<ExitCode> {
     let mut engine = common.assemble().await?;
     match args.action {
         Action::Status { json } => {
-            let rows = read(&engine.store, "select * from rowtwin.slot").await?;
+            let rows = engine.store.view("select * from rowtwin.slot").await?;
             if json {
                 println!("{}", serde_json::Value::Array(rows));
             } else {

@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use crate::cli::Common;
 use crate::engine::assemble::{database_url, open_pool};
-use crate::store::{Store, StoreError};
 use crate::terminal::{Listing, plain, say};
 
 #[derive(clap::Args)]
@@ -60,9 +59,9 @@ pub async fn status(common: &Common, args: StatusArgs) -> anyhow::Result<ExitCod
         None => database_url(&common.load()?, &common.given())?,
     };
     let (store, _) = open_pool(&url)?;
-    let bindings = read(&store, "select * from rowtwin.status").await?;
-    let systems = read(&store, "select * from rowtwin.systems").await?;
-    let slot = read(&store, "select * from rowtwin.slot").await?;
+    let bindings = store.view("select * from rowtwin.status").await?;
+    let systems = store.view("select * from rowtwin.systems").await?;
+    let slot = store.view("select * from rowtwin.slot").await?;
     if args.json {
         println!("{}", json!({ "bindings": bindings, "systems": systems, "slot": slot }));
         return Ok(ExitCode::SUCCESS);
@@ -83,11 +82,4 @@ pub async fn status(common: &Common, args: StatusArgs) -> anyhow::Result<ExitCod
         );
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Reads a view as JSON objects.
-pub async fn read(store: &Store, sql: &str) -> Result<Vec<Value>, StoreError> {
-    let client = store.client().await?;
-    let rows = client.query(&format!("select to_jsonb(x) from ({sql}) x"), &[]).await?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
 }

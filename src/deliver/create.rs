@@ -7,7 +7,7 @@ use crate::connector::client::NewRecord;
 use crate::deliver::look::Looked;
 use crate::deliver::send::{halve, splits};
 use crate::deliver::settle::{Settler, not_done};
-use crate::deliver::{Deliverer, LEASE};
+use crate::deliver::{Deliverer, LEASE, bounded};
 use crate::model::diff::project;
 use crate::model::outcome::Outcome;
 use crate::model::record::{Record, RemoteRecord, same_value};
@@ -182,7 +182,7 @@ impl Deliverer {
                 .iter()
                 .map(|one| NewRecord { attempt: one.attempt, fields: one.record.clone() })
                 .collect();
-            let answer = bound.client.create(&bound.object, &items, Priority::Edit).await;
+            let answer = bounded(items.len(), bound.client.create(&bound.object, &items, Priority::Edit)).await;
             if splits(&answer, batch.len()) {
                 halve(&mut batches, batch);
                 continue;

@@ -23,11 +23,24 @@ use crate::bound::Bound;
 use crate::deliver::decide::Decision;
 use crate::deliver::look::Looked;
 use crate::deliver::settle::Settler;
+use crate::model::outcome::{BatchAnswer, Outcome};
 use crate::store::outbox::Settlement;
 use crate::store::{Store, StoreError};
 
 /// How long a key stays claimed without a sign of life. Longer than any call may take.
 pub const LEASE: Duration = Duration::from_secs(120);
+
+/// How long a writing call may take in all, waiting at the gate and a second sign-in included. Less than the lease:
+/// when the lease is over, nobody of ours is still sending.
+const CALL_LIMIT: Duration = Duration::from_secs(100);
+
+/// Makes a writing call within [`CALL_LIMIT`]; what takes longer has an unknown outcome.
+async fn bounded(items: usize, call: impl Future<Output = BatchAnswer>) -> BatchAnswer {
+    tokio::time::timeout(CALL_LIMIT, call).await.unwrap_or_else(|_| {
+        let reason = format!("no answer within {} s", CALL_LIMIT.as_secs());
+        BatchAnswer { outcomes: vec![Outcome::Unknown { reason }; items], whole: true }
+    })
+}
 
 /// What a turn did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -7,7 +7,7 @@ use futures_util::stream::{StreamExt, iter};
 use crate::connector::client::{Change, Removal};
 use crate::deliver::look::Looked;
 use crate::deliver::settle::{Settler, not_done};
-use crate::deliver::{Deliverer, LEASE};
+use crate::deliver::{Deliverer, LEASE, bounded};
 use crate::model::binding::OverwriteCheck;
 use crate::model::diff::project;
 use crate::model::outcome::{BatchAnswer, Outcome};
@@ -164,7 +164,7 @@ impl Deliverer {
                     })
                 })
                 .collect();
-            let answer = bound.client.update(&bound.object, &items, Priority::Edit).await;
+            let answer = bounded(items.len(), bound.client.update(&bound.object, &items, Priority::Edit)).await;
             if splits(&answer, batch.len()) {
                 halve(&mut batches, batch);
                 continue;
@@ -242,7 +242,7 @@ impl Deliverer {
                     Some(Removal { id: link.remote_id.clone()?, version: link.version.clone() })
                 })
                 .collect();
-            let answer = bound.client.delete(&bound.object, &items, deactivate, Priority::Edit).await;
+            let answer = bounded(items.len(), bound.client.delete(&bound.object, &items, deactivate, Priority::Edit)).await;
             if splits(&answer, batch.len()) {
                 halve(&mut batches, batch);
                 continue;

@@ -15,6 +15,7 @@ use crate::connector::{Client, Connector, SettingValue, Settings};
 use crate::engine::gate::SharedGate;
 use crate::engine::{DEFAULT_NAME, Engine, EngineError};
 use crate::mapping::Mapping;
+use crate::metrics::Metrics;
 use crate::postgres::{ConnectOptions, connect_options};
 use crate::remote::http::HttpTransport;
 use crate::store::binding::{BindingSpec, SystemSpec};
@@ -73,12 +74,13 @@ impl Engine {
     pub async fn assemble(file: RowtwinFile, given: &Given) -> Result<Self, EngineError> {
         let url = database_url(&file, given)?;
         let (store, options) = open_pool(&url)?;
+        let metrics = Metrics::new();
         let mut findings = Vec::new();
         let mut clients = HashMap::new();
         let mut systems = Vec::new();
         let mut in_flight = HashMap::new();
         for (name, system) in &file.systems {
-            match open_system(name, system, &store, given) {
+            match open_system(name, system, &store, given, &metrics) {
                 Ok((client, spec)) => {
                     in_flight.insert(name.clone(), spec.in_flight.unwrap_or(IN_FLIGHT));
                     clients.insert(name.clone(), client);
@@ -180,6 +182,7 @@ impl Engine {
             publication: file.database.publication.clone().unwrap_or_else(|| DEFAULT_NAME.to_owned()),
             journal_days: file.database.journal_days.and_then(|days| i32::try_from(days).ok()).unwrap_or(30),
             store,
+            metrics,
             options,
             file,
             clients,
@@ -246,6 +249,7 @@ fn open_system(
     system: &SystemFile,
     store: &Store,
     given: &Given,
+    metrics: &Metrics,
 ) -> Result<(Arc<Client>, SystemSpec), EngineError> {
     let connector = Arc::new(Connector::load(&system.connector, given.connectors.as_deref())?);
     let mut findings = Vec::new();
@@ -268,13 +272,14 @@ fn open_system(
     }
     let limits = connector.limits(name, &settings)?;
     let transport = Arc::new(HttpTransport::new(connector.http_options())?);
-    let gate = Arc::new(SharedGate { store: store.clone(), system: name.to_owned() });
+    let gate = Arc::new(SharedGate { store: store.clone(), system: name.to_owned(), metrics: metrics.clone() });
     let spec = SystemSpec {
         name: name.to_owned(),
         connector: connector.name.clone(),
         per_second: system.limits.per_second.or(limits.per_second),
         in_flight: system.limits.in_flight.or_else(|| limits.in_flight.and_then(|n| u32::try_from(n).ok())),
         per_day: system.limits.per_day.or(limits.per_day),
+        day_zone: limits.daily_reset.clone(),
         reserve: system.limits.reserve.as_deref().and_then(|text| parse_share(text).ok()).unwrap_or(0.2),
     };
     let client = Client::new(name, connector, settings, transport, gate)?;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use tracing::warn;
 
+use crate::metrics::Metrics;
 use crate::model::outcome::Outcome;
 use crate::remote::gate::{CallNote, Gate, Pass, Priority};
 use crate::store::Store;
@@ -19,6 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct SharedGate {
     pub store: Store,
     pub system: String,
+    pub metrics: Metrics,
 }
 
 impl SharedGate {
@@ -68,7 +70,13 @@ impl Gate for SharedGate {
 
     fn leave<'a>(&'a self, pass: Pass, note: CallNote) -> BoxFuture<'a, ()> {
         Box::pin(async move {
+            let took = Duration::from_millis(note.millis);
+            self.metrics.called(&self.system, note.operation, note.outcome, took);
             let write = matches!(note.operation, "create" | "update" | "delete" | "deactivate");
+            if write {
+                let records = u64::try_from(note.records).unwrap_or(0);
+                self.metrics.written(&self.system, &note.object, note.outcome, records);
+            }
             let ended = EndedCall {
                 id: pass.0,
                 system: self.system.clone(),

@@ -3,6 +3,7 @@
 pub mod assemble;
 pub mod error;
 mod gate;
+pub mod observe;
 pub mod prepare;
 pub mod run;
 
@@ -15,6 +16,7 @@ use crate::bound::Bound;
 use crate::capture::marks::Watched;
 use crate::config::RowtwinFile;
 use crate::connector::Client;
+use crate::metrics::Metrics;
 use crate::postgres::ConnectOptions;
 use crate::store::Store;
 use crate::store::binding::{BindingSpec, SystemSpec};
@@ -31,6 +33,8 @@ pub struct Engine {
     pub slot: String,
     pub publication: String,
     pub journal_days: i32,
+    /// Shared by all gates; `serve` shows it.
+    pub metrics: Metrics,
     pub clients: HashMap<String, Arc<Client>>,
     pub systems: Vec<SystemSpec>,
     pub specs: Vec<BindingSpec>,

@@ -30,10 +30,12 @@ const STAND_BY: Duration = Duration::from_secs(1);
 pub trait Watch: Send + Sync {
     /// Capture started or stopped streaming.
     fn capture(&self, _streaming: bool) {}
-    /// A turn delivered this many keys.
-    fn delivered(&self, _binding: &str, _keys: usize) {}
-    /// A turn saw this many records.
-    fn pulled(&self, _binding: &str, _records: usize) {}
+    /// Another process captures.
+    fn standing_by(&self) {}
+    /// Capture waits for a person.
+    fn capture_stopped(&self, _reason: &str) {}
+    /// A turn read this many records.
+    fn pulled(&self, _system: &str, _object: &str, _records: usize) {}
 }
 
 /// Nobody watches.
@@ -54,19 +56,11 @@ impl Engine {
         let wake: HashMap<i32, Arc<Notify>> =
             self.bounds.iter().map(|bound| (bound.id, Arc::new(Notify::new()))).collect();
         let mut workers = JoinSet::new();
-        for bound in &self.bounds {
-            let wake = wake.get(&bound.id).cloned().unwrap_or_default();
-            if bound.pushes {
-                let deliverer =
-                    Deliverer { store: self.store.clone(), bound: Arc::clone(bound), stop: stop.clone() };
-                workers.spawn(deliver_loop(deliverer, Arc::clone(&wake), stop.clone(), Arc::clone(&watch)));
-            }
-            let puller =
-                Puller { store: self.store.clone(), bound: Arc::clone(bound), lease: Uuid::new_v4() };
-            workers.spawn(pull_loop(puller, wake, stop.clone(), Arc::clone(&watch)));
-        }
-        workers.spawn(upkeep_loop(Arc::clone(&self), stop.clone()));
+        // nothing goes to a system before it is known to be the one it was: not one row to another tenant
+        let mut confirmed = HashMap::new();
         for (name, client) in &self.clients {
+            let token = CancellationToken::new();
+            confirmed.insert(name.clone(), token.clone());
             let (name, client, engine, stop) =
                 (name.clone(), Arc::clone(client), Arc::clone(&self), stop.clone());
             workers.spawn(async move {
@@ -74,9 +68,26 @@ impl Engine {
                     () = stop.cancelled() => {}
                     () = confirm_identity(&engine, &name, &client) => {}
                 }
+                token.cancel();
             });
         }
-        let result = self.capture_loop(wake, &stop, watch).await;
+        for bound in &self.bounds {
+            let known = confirmed.get(&bound.system).cloned().unwrap_or_default();
+            let wake = wake.get(&bound.id).cloned().unwrap_or_default();
+            if bound.pushes {
+                let deliverer =
+                    Deliverer { store: self.store.clone(), bound: Arc::clone(bound), stop: stop.clone() };
+                workers.spawn(deliver_loop(deliverer, Arc::clone(&wake), stop.clone(), known.clone()));
+            }
+            let puller =
+                Puller { store: self.store.clone(), bound: Arc::clone(bound), lease: Uuid::new_v4() };
+            workers.spawn(pull_loop(puller, wake, stop.clone(), known, Arc::clone(&watch)));
+        }
+        workers.spawn(upkeep_loop(Arc::clone(&self), stop.clone()));
+        let result = self.capture_loop(wake, &stop, Arc::clone(&watch)).await;
+        if let Err(error) = &result {
+            watch.capture_stopped(&error.to_string());
+        }
         stop.cancel();
         while workers.join_next().await.is_some() {}
         info!("stopped");
@@ -89,6 +100,7 @@ impl Engine {
         stop: &CancellationToken,
         watch: Arc<dyn Watch>,
     ) -> Result<(), EngineError> {
+        let told = Arc::clone(&watch);
         let capturer = Capturer {
             store: self.store.clone(),
             options: self.options.clone(),
@@ -96,7 +108,7 @@ impl Engine {
             publication: self.publication.clone(),
             watched: self.watched(),
             wake,
-            on_state: Box::new(move |streaming| watch.capture(streaming)),
+            on_state: Box::new(move |streaming| told.capture(streaming)),
         };
         let mut waits = waits();
         loop {
@@ -111,6 +123,7 @@ impl Engine {
             let wait = match &failure {
                 CaptureError::Stream(error) if error.fault() == Fault::SlotInUse => {
                     info!(slot = %self.slot, "another process captures; standing by");
+                    watch.standing_by();
                     STAND_BY
                 }
                 CaptureError::Stream(error) if error.class() == ErrorClass::Operator => {
@@ -144,16 +157,14 @@ async fn deliver_loop(
     deliverer: Deliverer,
     wake: Arc<Notify>,
     stop: CancellationToken,
-    watch: Arc<dyn Watch>,
+    known: CancellationToken,
 ) {
+    known.cancelled().await;
     let mut waits = waits();
     while !stop.is_cancelled() {
         let rest = match deliverer.turn().await {
             Ok(turned) => {
                 waits = self::waits();
-                if turned.looked > 0 {
-                    watch.delivered(&deliverer.bound.name, turned.looked);
-                }
                 match turned.rest {
                     Some(rest) => rest,
                     None => continue,
@@ -172,14 +183,16 @@ async fn deliver_loop(
     }
 }
 
-async fn pull_loop(puller: Puller, wake: Arc<Notify>, stop: CancellationToken, watch: Arc<dyn Watch>) {
+async fn pull_loop(puller: Puller, wake: Arc<Notify>, stop: CancellationToken, known: CancellationToken,
+    watch: Arc<dyn Watch>) {
+    known.cancelled().await;
     let mut waits = waits();
     while !stop.is_cancelled() {
         let rest = match puller.turn().await {
             Ok(turned) => {
                 waits = self::waits();
                 if turned.seen > 0 {
-                    watch.pulled(&puller.bound.name, turned.seen);
+                    watch.pulled(&puller.bound.system, &puller.bound.object, turned.seen);
                     wake.notify_one();
                 }
                 match turned.rest {

@@ -69,6 +69,8 @@ impl Puller {
         }
         if bound.pushes && !state.first_pushed {
             let client = self.store.client().await?;
+            // the links first: a row that was deleted while nobody watched has nothing but its link
+            crate::store::mirror::mark_links(&client, bound.id).await?;
             crate::store::mirror::mark_table(&client, &bound.table, bound.id).await?;
             self.store.first_push_marked(bound.id).await?;
             return Ok(Turned::default());

@@ -30,6 +30,15 @@ impl Store {
         Self { pool }
     }
 
+    /// Reads a query as JSON objects.
+    ///
+    /// # Errors
+    /// When the statement fails.
+    pub async fn view(&self, sql: &str) -> Result<Vec<serde_json::Value>, StoreError> {
+        let rows = self.client().await?.query(&format!("select to_jsonb(x) from ({sql}) x"), &[]).await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
     /// A connection for one piece of work.
     ///
     /// # Errors

@@ -240,7 +240,19 @@ impl Scene {
 
     pub async fn capture(&self) -> usize {
         let engine = &self.engine;
-        catch_up(&engine.store, &engine.slot, &engine.publication, engine.watched()).await.unwrap()
+        let began = Instant::now();
+        loop {
+            let caught = catch_up(&engine.store, &engine.slot, &engine.publication, engine.watched()).await;
+            match caught {
+                Ok(marks) => return marks,
+                // a stream that was just dropped holds the slot until its server process has noticed
+                Err(error) if error.to_string().contains("is active for PID") => {
+                    assert!(began.elapsed() < Duration::from_secs(20), "{error}");
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
     }
 
     /// The binding of a system.
