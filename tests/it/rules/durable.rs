@@ -176,6 +176,7 @@ async fn r01_a_commit_that_nobody_can_see_yet_is_neither_looked_at_nor_confirmed
     until("both rows are marked", async || marks(&scene).await == 4).await;
     stop.cancel();
     capturing.await.unwrap().unwrap();
+    slot_is_free(&scene).await;
     scene.settle().await;
     assert_eq!(scene.crm().count(CRM), 2);
     assert!(scene.crm().records(CRM).iter().any(|record| record.get("tel") == Some(&json!("13800000001"))));

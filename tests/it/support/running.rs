@@ -11,7 +11,7 @@ use rowtwin::engine::{Engine, EngineError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Scene, Script};
+use super::{Scene, Script, connect};
 
 /// How long a condition may take to come true on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -28,6 +28,8 @@ pub async fn until(what: &str, check: impl AsyncFn() -> bool) {
 /// An engine whose loops run.
 pub struct Running {
     pub stop: CancellationToken,
+    url: String,
+    slot: String,
     task: JoinHandle<Result<(), EngineError>>,
 }
 
@@ -36,15 +38,23 @@ impl Running {
     pub async fn start(scene: &Scene) -> Self {
         let stop = CancellationToken::new();
         let engine = Arc::new(scene.another_engine().await);
+        let (url, slot) = (scene.url.clone(), engine.slot.clone());
         let task = tokio::spawn(engine.run(stop.clone(), Arc::new(Unwatched)));
-        Self { stop, task }
+        Self { stop, url, slot, task }
     }
 
-    /// A clean stop, as SIGTERM asks for.
+    /// A clean stop, as SIGTERM asks for. The server has let go of the slot then, too.
     pub async fn stop(self) {
+        let sql = connect(&self.url).await;
+        let reader = async || -> Option<i32> {
+            let sql_text = "select active_pid from pg_replication_slots where slot_name = $1";
+            sql.query_one(sql_text, &[&self.slot]).await.unwrap().get(0)
+        };
+        let before = reader().await;
         self.stop.cancel();
         let ended = tokio::time::timeout(PATIENCE, self.task).await.expect("a stop in time");
         ended.unwrap().unwrap_or_else(|error| panic!("{error}"));
+        until("the server lets go of the slot", async || before.is_none() || reader().await != before).await;
     }
 }
 
