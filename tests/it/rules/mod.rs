@@ -2,6 +2,7 @@
 
 mod both_ways;
 mod conflicts;
+mod convergence;
 mod deletes;
 mod doubt;
 mod echo;
