@@ -128,6 +128,7 @@ as $$
 declare
   r record;
   v_now timestamptz := rowtwin_private.clock();
+  v_key text;
   v_other text;
   v_ok boolean;
   v_ours boolean;
@@ -141,21 +142,32 @@ begin
     v_ok := true;
     select exists (select 1 from rowtwin_private.outbox o
                    where o.binding_id = p_binding and o.key = r.key and o.lease = p_lease) into v_ours;
+    -- the row's primary key may have changed while the call was under way: its link has moved on then
+    v_key := r.key;
+    if r.attempt is not null then
+      select l.key into v_key from rowtwin_private.link l
+      where l.binding_id = p_binding and l.state = 'creating' and l.attempt = r.attempt;
+    elsif r.effect = 'update' and not exists (
+      select 1 from rowtwin_private.link l where l.binding_id = p_binding and l.key = r.key)
+    then
+      select l.key into v_key from rowtwin_private.link l where l.binding_id = p_binding and l.remote_id = r.remote_id;
+    end if;
+    v_key := coalesce(v_key, r.key);
     if r.link = 'linked' then
       -- a kept link stands for no twins any more and gives way
       delete from rowtwin_private.link l
-      where l.binding_id = p_binding and l.remote_id = r.remote_id and l.key <> r.key and l.state = 'kept';
+      where l.binding_id = p_binding and l.remote_id = r.remote_id and l.key <> v_key and l.state = 'kept';
       select l.key into v_other from rowtwin_private.link l
-      where l.binding_id = p_binding and l.remote_id = r.remote_id and l.key <> r.key;
+      where l.binding_id = p_binding and l.remote_id = r.remote_id and l.key <> v_key;
       if not v_ours and exists (select 1 from rowtwin_private.link l
-                                where l.binding_id = p_binding and l.key = r.key and l.state = 'linked'
+                                where l.binding_id = p_binding and l.key = v_key and l.state = 'linked'
                                   and l.remote_id <> r.remote_id) then
         -- another turn took the key over and linked another record: people must see both
         v_ok := false;
         perform rowtwin_private.note_records(
           p_binding,
           (select array[r.remote_id, l.remote_id] from rowtwin_private.link l
-           where l.binding_id = p_binding and l.key = r.key),
+           where l.binding_id = p_binding and l.key = v_key),
           'settled late');
       elsif v_other is not null then
         v_ok := false;
@@ -163,11 +175,11 @@ begin
         r.field := null;
         r.reason := format('record %s is already the twin of row %s', r.remote_id, v_other);
         r.effect := 'reject';
-        delete from rowtwin_private.link l where l.binding_id = p_binding and l.key = r.key and l.state = 'creating';
+        delete from rowtwin_private.link l where l.binding_id = p_binding and l.key = v_key and l.state = 'creating';
       else
         insert into rowtwin_private.link as l
           (binding_id, key, state, remote_id, shadow, version, remote_ms, reference, settled_at)
-        values (p_binding, r.key, 'linked', r.remote_id, r.shadow, r.version, r.remote_ms, r.reference, v_now)
+        values (p_binding, v_key, 'linked', r.remote_id, r.shadow, r.version, r.remote_ms, r.reference, v_now)
         on conflict (binding_id, key) do update set
           state = 'linked', remote_id = excluded.remote_id, shadow = excluded.shadow,
           version = coalesce(excluded.version, l.version), remote_ms = coalesce(excluded.remote_ms, l.remote_ms),
@@ -176,17 +188,17 @@ begin
         if not v_ours then
           -- another turn may have sent something newer before or after this: the row and the record are compared
           perform rowtwin_private.note_records(p_binding, array[r.remote_id], 'settled late');
-          perform rowtwin_private.mark_later(p_binding, array[r.key]);
+          perform rowtwin_private.mark_later(p_binding, array[v_key]);
         end if;
       end if;
     elsif r.link = 'unlinked' then
       -- a create that was refused is forgotten, but not one that another turn took over meanwhile
       delete from rowtwin_private.link l
-      where l.binding_id = p_binding and l.key = r.key
+      where l.binding_id = p_binding and l.key = v_key
         and (r.attempt is null or (v_ours and l.state = 'creating' and l.attempt = r.attempt));
     elsif r.link = 'kept' then
       update rowtwin_private.link l set state = 'kept', attempt = null, revision = l.revision + 1, settled_at = v_now
-      where l.binding_id = p_binding and l.key = r.key;
+      where l.binding_id = p_binding and l.key = v_key;
     end if;
 
     if r.verdict = 'done' then

@@ -67,6 +67,18 @@ as $$
 $$;
 comment on function rowtwin.discard(text, text, text) is 'Gives a rejected change up. The row keeps its value and goes again with its next edit or the next resync.';
 
+create or replace function rowtwin.approve(p_table text, p_system text default null) returns bigint
+language sql volatile security definer set search_path = pg_catalog
+as $$
+  with approved as (
+    update rowtwin_private.outbox o
+    set state = 'ready', reason = null, field = null, attempts = 0, not_before = '-infinity', generation = o.generation + 1
+    where o.binding_id in (select rowtwin_private.binding_ids(p_table, p_system)) and o.state = 'held'
+    returning 1)
+  select count(*) from approved
+$$;
+comment on function rowtwin.approve(text, text) is 'Lets held changes of a table go. Each row is looked at again as it is now: one that came back meanwhile is compared, not deleted. Returns how many.';
+
 create or replace function rowtwin.resolve_doubt(p_table text, p_key text, p_system text, p_remote_id text) returns text
 language plpgsql volatile security definer set search_path = pg_catalog
 as $$

@@ -57,6 +57,12 @@ create or replace view rowtwin.rejected as
 select table_name, system, object, key, field, reason, attempts, since, changed_at from rowtwin.outbox where state = 'rejected';
 comment on view rowtwin.rejected is 'Rows that a system, or a check before it, refused. Edit the row and it goes again by itself; or rowtwin.retry, rowtwin.discard.';
 
+create or replace view rowtwin.approvals as
+select table_name, system, object, reason, count(*) as rows, min(since) as since
+from rowtwin.outbox where state = 'held'
+group by table_name, system, object, reason;
+comment on view rowtwin.approvals is 'Changes that wait for somebody to approve them, with the reason. rowtwin.approve(table) lets them go.';
+
 create or replace view rowtwin.doubtful as
 select o.table_name, o.system, o.object, o.key, l.attempt, l.attempted_at, o.reason, o.attempts
 from rowtwin.outbox o

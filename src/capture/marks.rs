@@ -319,3 +319,7 @@ fn from_unix_us(us: i64) -> SystemTime {
     let magnitude = Duration::from_micros(us.unsigned_abs());
     if us >= 0 { SystemTime::UNIX_EPOCH + magnitude } else { SystemTime::UNIX_EPOCH - magnitude }
 }
+
+#[cfg(test)]
+#[path = "marks_tests.rs"]
+mod tests;

@@ -90,8 +90,10 @@ impl Capturer {
                     let message = decoder.decode(&payload)?;
                     collector.take(&message)?;
                     let truncated = matches!(message, Message::Commit { .. }) && collector.truncated();
-                    if collector.waiting() >= BATCH || truncated {
-                        self.flush(stream, &mut collector, stop).await?;
+                    if (collector.waiting() >= BATCH || truncated)
+                        && !self.flush(stream, &mut collector, stop).await?
+                    {
+                        return Ok(());
                     }
                 }
                 Ok(Ok(Frame::Keepalive { wal_end, reply_requested, .. })) => {
@@ -103,8 +105,8 @@ impl Capturer {
                 }
                 Ok(Err(error)) => return Err(error.into()),
                 Err(_) => {
-                    if collector.waiting() > 0 {
-                        self.flush(stream, &mut collector, stop).await?;
+                    if collector.waiting() > 0 && !self.flush(stream, &mut collector, stop).await? {
+                        return Ok(());
                     }
                 }
             }
@@ -113,20 +115,22 @@ impl Capturer {
                 spoke = Instant::now();
             }
         }
-        self.flush(stream, &mut collector, stop).await
+        self.flush(stream, &mut collector, stop).await?;
+        Ok(())
     }
 
-    /// Writes what is ready, then confirms.
+    /// Writes what is ready, then confirms. False when it was stopped before it could: the collector has given its
+    /// marks away then and must not confirm anything any more.
     async fn flush(
         &self,
         stream: &mut ReplicationStream,
         collector: &mut Collector,
         stop: &CancellationToken,
-    ) -> Result<(), CaptureError> {
+    ) -> Result<bool, CaptureError> {
         let batch = collector.drain();
         if !batch.is_empty() && !self.until_visible(stream, &batch, stop).await? {
             // stopped while a commit waits for a standby: nothing was confirmed, so it comes again
-            return Ok(());
+            return Ok(false);
         }
         for binding in &batch.truncated {
             let held = self.store.hold_truncated(*binding).await?;
@@ -142,7 +146,7 @@ impl Capturer {
             }
         }
         stream.confirm(batch.confirm, false).await?;
-        Ok(())
+        Ok(true)
     }
 
     /// The stream delivers a commit as soon as it is in the WAL, which may be before others can see it. A key that is

@@ -196,21 +196,7 @@ impl Caller {
                     priority,
                 };
                 let built = self.build(step, input, false).await.map_err(misconfigured)?;
-                let answer = self.pass_and_send(&call, step, built, None).await;
-                answer
-                    .map_err(|outcome| match outcome {
-                        Outcome::SignInAgain { reason }
-                        | Outcome::Reject { reason, .. }
-                        | Outcome::Gone { reason }
-                        | Outcome::Conflict { reason }
-                        | Outcome::Exists { reason, .. } => Outcome::Misconfigured {
-                            reason: format!(
-                                "the sign-in was refused: {reason}; check its settings and secrets"
-                            ),
-                        },
-                        other => other,
-                    })?
-                    .input
+                self.pass_and_send(&call, step, built, None, refused_sign_in).await?.input
             }
         };
         let (sign_in, kind) = (sign_in.clone(), sign_in.kind);
@@ -261,20 +247,14 @@ impl Caller {
                 request::sign(&mut request, sign_in, &self.secret_inputs(), seconds)
                     .map_err(misconfigured)?;
             }
-            let answer = self.pass_and_send(call, step, (request, input), Some(&token)).await;
+            let answer =
+                self.pass_and_send(call, step, (request, input), Some(&token), |outcome| outcome).await;
             match (answer, signed) {
                 (Err(Outcome::SignInAgain { .. }), Some(signed)) if !replayed => {
                     replayed = true;
                     self.forget(signed.number).await;
                 }
-                (Err(Outcome::SignInAgain { reason }), _) => {
-                    return Err(Outcome::Misconfigured {
-                        reason: format!(
-                            "the sign-in is not accepted even when it is new: {reason}; check the settings and secrets"
-                        ),
-                    });
-                }
-                (answer, _) => return answer,
+                (answer, _) => return answer.map_err(refused_again),
             }
         }
     }
@@ -285,6 +265,7 @@ impl Caller {
         step: &Step,
         (request, input): (HttpRequest, Value),
         token: Option<&Value>,
+        meant: fn(Outcome) -> Outcome,
     ) -> Result<Answer, Outcome> {
         let operation = call.operation;
         let pass = self.gate.enter(operation.word(), call.priority).await?;
@@ -298,7 +279,9 @@ impl Caller {
             Ok(response) => self.judge(operation, step, input, response).await,
             Err(error) => (Err(self.of_failure(operation, &error)), None),
         };
-        let result = result.map_err(|outcome| self.scrubbed(outcome, token));
+        // the gate must learn what the answer means here: a refused sign-in holds the system, or it would be tried
+        // again with every row until the account is locked
+        let result = result.map_err(|outcome| meant(self.scrubbed(outcome, token)));
         let note = CallNote {
             operation: operation.word(),
             object: call.object.clone(),
@@ -311,6 +294,10 @@ impl Caller {
                 _ => None,
             },
             usage,
+            misconfigured: match &result {
+                Err(Outcome::Misconfigured { reason }) => Some(reason.clone()),
+                _ => None,
+            },
         };
         self.gate.leave(pass, note).await;
         result.map(|input| Answer { input, remote_clock_ms: clock })
@@ -377,5 +364,31 @@ impl Caller {
             Outcome::Misconfigured { reason } => Outcome::Misconfigured { reason: scrub(reason) },
             Outcome::Unknown { reason } => Outcome::Unknown { reason: scrub(reason) },
         }
+    }
+}
+
+/// What a failed sign-in means, whatever the answer was called.
+fn refused_sign_in(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::SignInAgain { reason }
+        | Outcome::Reject { reason, .. }
+        | Outcome::Gone { reason }
+        | Outcome::Conflict { reason }
+        | Outcome::Exists { reason, .. } => Outcome::Misconfigured {
+            reason: format!("the sign-in was refused: {reason}; check its settings and secrets"),
+        },
+        other => other,
+    }
+}
+
+/// What it means that a new sign-in is not taken either.
+fn refused_again(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::SignInAgain { reason } => Outcome::Misconfigured {
+            reason: format!(
+                "the sign-in is not accepted even when it is new: {reason}; check the settings and secrets"
+            ),
+        },
+        other => other,
     }
 }

@@ -214,16 +214,22 @@ impl Deliverer {
             ..Settlement::default()
         };
         Ok(match outcome {
-            Outcome::Ok { id: Some(id), version, record } => Settlement {
-                verdict: "done",
-                link: Some("linked"),
-                remote_id: Some(id),
-                version,
-                shadow: Some(settler.shadow_after(None, &one.record, record.as_ref())),
-                effect: Some("create"),
-                after: Some(one.record.clone()),
-                ..base
-            },
+            Outcome::Ok { id: Some(id), version, record } => {
+                let known = settler.known_after(None, &one.record, version, record.as_ref());
+                if known.surprising {
+                    read_again.push(id.clone());
+                }
+                Settlement {
+                    verdict: "done",
+                    link: Some("linked"),
+                    remote_id: Some(id),
+                    version: known.version,
+                    shadow: Some(known.shadow),
+                    effect: Some("create"),
+                    after: Some(one.record.clone()),
+                    ..base
+                }
+            }
             // the intent stays: the next look finds out
             Outcome::Ok { id: None, .. } => Settlement {
                 verdict: "again",

@@ -120,6 +120,11 @@ pub fn decide(looked: &Looked, bound: &Bound) -> Decision {
                     (LinkState::Kept, _) => Decision::Settle(AtOnce::Nothing),
                     (LinkState::Creating, _) => Decision::Doubt,
                     (LinkState::Linked, None) => Decision::Reread("first comparison"),
+                    (LinkState::Linked, Some(shadow))
+                        if bound.mapping.outgrown(shadow) && bound.abilities.can_read =>
+                    {
+                        Decision::Reread("first comparison of a new field")
+                    }
                     (LinkState::Linked, Some(shadow)) => {
                         let changes = bound.mapping.push_diff(&encoded, shadow, &looked.held);
                         if !changes.is_empty() {

@@ -97,15 +97,15 @@ impl Deliverer {
         match twins.as_slice() {
             [twin] => {
                 // the base is what was sent: what the remote or a person made of it since comes in as a change
-                let base = settler.shadow_after(None, &intent, None);
+                let known = settler.known_after(None, &intent, twin.version.clone(), Some(&twin.fields));
                 settler
                     .settle(vec![Settlement {
                         key: looked.key.clone(),
                         verdict: "done",
                         link: Some("linked"),
                         remote_id: Some(twin.id.clone()),
-                        version: twin.version.clone(),
-                        shadow: Some(base),
+                        version: known.version,
+                        shadow: Some(known.shadow),
                         attempt: Some(attempt),
                         effect: Some("create"),
                         after: Some(intent),

@@ -66,11 +66,14 @@ impl Deliverer {
         keys: &[&Looked],
     ) -> Result<Result<BTreeSet<String>, Outcome>, StoreError> {
         let bound = &self.bound;
-        let all = || keys.iter().map(|one| one.key.clone()).collect();
-        let checked_by_remote = bound.abilities.checks_version;
-        if checked_by_remote || bound.overwrite_check == OverwriteCheck::None || !bound.abilities.can_read {
-            return Ok(Ok(all()));
+        if bound.overwrite_check == OverwriteCheck::None || !bound.abilities.can_read {
+            return Ok(Ok(keys.iter().map(|one| one.key.clone()).collect()));
         }
+        // the remote can only check a version that we know: after a create often nothing tells it
+        let checked_by_remote = |one: &&&Looked| {
+            bound.abilities.checks_version && one.link.as_ref().is_some_and(|link| link.version.is_some())
+        };
+        let (checked, keys): (Vec<&Looked>, Vec<&Looked>) = keys.iter().partition(checked_by_remote);
         let ids: Vec<String> = keys.iter().filter_map(|one| one.remote_id().map(str::to_owned)).collect();
         let mut records = HashMap::new();
         for chunk in ids.chunks(bound.abilities.read_batch.max(1)) {
@@ -79,7 +82,8 @@ impl Deliverer {
                 Err(outcome) => return Ok(Err(outcome)),
             }
         }
-        let (mut good, mut moved) = (BTreeSet::new(), Vec::new());
+        let mut good: BTreeSet<String> = checked.into_iter().map(|one| one.key.clone()).collect();
+        let mut moved = Vec::new();
         for one in keys {
             let Some(id) = one.remote_id() else { continue };
             let shadow = one.link.as_ref().and_then(|link| link.shadow.as_ref());
@@ -93,7 +97,7 @@ impl Deliverer {
             if same {
                 good.insert(one.key.clone());
             } else {
-                moved.push(((*one).clone(), id.to_owned()));
+                moved.push((one.clone(), id.to_owned()));
             }
         }
         if !moved.is_empty() {
@@ -172,13 +176,17 @@ impl Deliverer {
                 let shadow = link.and_then(|link| link.shadow.as_ref());
                 match outcome {
                     Outcome::Ok { version, record, .. } => {
+                        let known = settler.known_after(shadow, changes, version, record.as_ref());
+                        if known.surprising {
+                            read_again.extend(one.remote_id().map(str::to_owned));
+                        }
                         settlements.push(Settlement {
                             key: one.key.clone(),
                             verdict: "done",
                             link: Some("linked"),
                             remote_id: one.remote_id().map(str::to_owned),
-                            version,
-                            shadow: Some(settler.shadow_after(shadow, changes, record.as_ref())),
+                            version: known.version,
+                            shadow: Some(known.shadow),
                             effect: Some("update"),
                             before: shadow.map(|shadow| project(shadow, changes.keys().map(String::as_str))),
                             after: Some(changes.clone()),

@@ -1,6 +1,5 @@
 //! Settle: the end of a delivery, in one transaction.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -8,7 +7,7 @@ use uuid::Uuid;
 
 use crate::bound::Bound;
 use crate::deliver::look::Looked;
-use crate::model::diff::{overlay, project};
+use crate::model::diff::{diff, overlay, project};
 use crate::model::outcome::Outcome;
 use crate::model::record::Record;
 use crate::model::retry;
@@ -117,24 +116,35 @@ impl Settler<'_> {
         note_records(&client, self.bound.id, ids, why, Duration::ZERO).await
     }
 
-    /// The shadow after a write: the record in the answer where there is one, else what was sent, over what was known.
-    pub fn shadow_after(&self, before: Option<&Record>, sent: &Record, answer: Option<&Record>) -> Record {
-        let known = overlay(before.unwrap_or(&Record::new()), sent);
-        let known = match answer {
-            Some(answer) => {
-                let told: HashMap<&String, &Value> = answer.iter().collect();
-                let mut merged = known;
-                for field in self.bound.mapping.field_names() {
-                    if let Some((name, value)) = told.get_key_value(&field.to_owned()) {
-                        merged.insert((*name).clone(), (*value).clone());
-                    }
-                }
-                merged
-            }
-            None => known,
-        };
-        project(&known, self.bound.mapping.field_names())
+    /// What is known of a record after a write: the shadow, and the version that it stands for.
+    ///
+    /// The shadow is what was known with what was sent laid over it. Where the answer says more or something else
+    /// (a default, a trimmed text, an edit that somebody made just before or after ours), neither the row nor the
+    /// shadow may pass over it: the record is to be read again and merged like any other change of it. Its version
+    /// is not ours either, or the next write would be let through as if we had seen that edit.
+    pub fn known_after(
+        &self,
+        before: Option<&Record>,
+        sent: &Record,
+        version: Option<String>,
+        answer: Option<&Record>,
+    ) -> Known {
+        let mapping = &self.bound.mapping;
+        let shadow = project(&overlay(before.unwrap_or(&Record::new()), sent), mapping.field_names());
+        let surprising = answer.is_some_and(|answer| {
+            let told = mapping.field_names().filter(|field| answer.contains_key(*field));
+            !diff(answer, &shadow, told, mapping.blank_is_null).is_empty()
+        });
+        Known { shadow, version: version.filter(|_| !surprising), surprising }
     }
+}
+
+/// See [`Settler::known_after`].
+pub struct Known {
+    pub shadow: Record,
+    pub version: Option<String>,
+    /// The record holds something that neither side of ours knows: it must be read again.
+    pub surprising: bool,
 }
 
 /// The settlement of a key that was not done, whatever was tried.

@@ -8,7 +8,7 @@ use tracing::warn;
 use crate::model::outcome::Outcome;
 use crate::remote::gate::{CallNote, Gate, Pass, Priority};
 use crate::store::Store;
-use crate::store::limits::{EndedCall, Leave};
+use crate::store::limits::{EndedCall, LOOK_AGAIN, Leave};
 
 /// How long a call may take before its place counts as free again.
 const CALL_TIMEOUT: Duration = Duration::from_secs(90);
@@ -40,7 +40,11 @@ impl SharedGate {
                     }
                     let after = Some(ask_again.min(Duration::from_secs(300)));
                     return Err(match reason.as_str() {
-                        "down" => Outcome::Retry { after, reason: format!("{} is down", self.system) },
+                        // no row waits for longer than the system does: nothing is claimed while it is down
+                        "down" => Outcome::Retry {
+                            after: Some(ask_again.min(LOOK_AGAIN)),
+                            reason: format!("{} is down", self.system),
+                        },
                         "budget" => Outcome::Throttled {
                             after,
                             reason: format!("the calls of today for {} are used up", self.system),
@@ -74,7 +78,7 @@ impl Gate for SharedGate {
                 millis: note.millis,
                 wait: note.retry_after,
                 used: note.usage.map(|(used, _)| used),
-                reason: None,
+                reason: note.misconfigured,
             };
             if let Err(error) = self.store.finish_call(&ended).await {
                 // the call's deadline frees its place; only the books lack it

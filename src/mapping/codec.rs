@@ -9,6 +9,7 @@ use jiff::{Timestamp, Zoned};
 use serde_json::{Number, Value};
 
 use crate::config::file::{Codec, CodecName};
+use crate::model::record::truth;
 
 /// What a column holds, as far as a codec must know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,9 @@ pub enum ColumnKind {
     Timestamp,
     /// `timestamptz`: an instant.
     Instant,
+    Boolean,
+    /// `character(n)`: blanks at the end stand for nothing, and Postgres fills them up again.
+    Padded,
     Other,
 }
 
@@ -26,8 +30,10 @@ impl ColumnKind {
     pub fn of(type_name: &str) -> Self {
         match type_name {
             "date" => Self::Date,
+            "boolean" => Self::Boolean,
             name if name.starts_with("timestamp") && name.ends_with("with time zone") => Self::Instant,
             name if name.starts_with("timestamp") => Self::Timestamp,
+            name if name.starts_with("character(") => Self::Padded,
             _ => Self::Other,
         }
     }
@@ -131,6 +137,7 @@ impl Conversion {
             return Ok(Value::Null);
         }
         match self {
+            Self::Same if kind == ColumnKind::Boolean => Ok(boolean(value)),
             Self::Same | Self::DecimalString => Ok(value.clone()),
             Self::Text => Ok(Value::from(plain_text(value))),
             Self::ListOfOne => match value {
@@ -178,6 +185,14 @@ impl Conversion {
     }
 }
 
+/// The 1 or 0 of a system whose database has no booleans as one; anything else is left for Postgres to judge.
+fn boolean(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => truth(number).map_or_else(|| value.clone(), Value::Bool),
+        other => other.clone(),
+    }
+}
+
 fn names(pairs: &[(String, Value)]) -> String {
     pairs.iter().map(|(column, _)| column.as_str()).collect::<Vec<_>>().join(", ")
 }
@@ -193,7 +208,9 @@ fn column_text(moment: &Zoned, kind: ColumnKind) -> Value {
     match kind {
         ColumnKind::Date => Value::from(moment.date().to_string()),
         ColumnKind::Timestamp => Value::from(moment.datetime().to_string()),
-        ColumnKind::Instant | ColumnKind::Other => Value::from(moment.timestamp().to_string()),
+        ColumnKind::Instant | ColumnKind::Boolean | ColumnKind::Padded | ColumnKind::Other => {
+            Value::from(moment.timestamp().to_string())
+        }
     }
 }
 
@@ -267,6 +284,18 @@ mod tests {
         let ms = day.encode(&json!("2026-03-01")).unwrap();
         assert_eq!(day.decode(&ms, ColumnKind::Date), Ok(json!("2026-03-01")));
         assert_eq!(ms, json!(1_772_294_400_000_i64));
+    }
+
+    #[test]
+    fn a_boolean_column_takes_one_and_zero_for_what_they_mean() {
+        let column = |value| Conversion::Same.decode(&value, ColumnKind::Boolean);
+        for (field, expected) in
+            [(json!(1), json!(true)), (json!(0), json!(false)), (json!(true), json!(true))]
+        {
+            assert_eq!(column(field), Ok(expected));
+        }
+        assert_eq!(column(json!(2)), Ok(json!(2)), "Postgres says what is wrong with it");
+        assert_eq!(Conversion::Same.decode(&json!(1), ColumnKind::Other), Ok(json!(1)));
     }
 
     #[test]

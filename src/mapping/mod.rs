@@ -143,10 +143,19 @@ impl Mapping {
                     .map_err(|error| field.error(error.to_string()))?
                     .unwrap_or(Value::Null),
                 None if field.pull.is_some() => Value::Null,
-                None => field
-                    .conversion
-                    .encode(row.get(&field.column).unwrap_or(&Value::Null))
-                    .map_err(|reason| field.error(reason))?,
+                None => {
+                    let value = row.get(&field.column).unwrap_or(&Value::Null);
+                    let bare = match (field.kind, value) {
+                        (ColumnKind::Padded, Value::String(text)) => {
+                            Some(Value::from(text.trim_end_matches(' ')))
+                        }
+                        _ => None,
+                    };
+                    field
+                        .conversion
+                        .encode(bare.as_ref().unwrap_or(value))
+                        .map_err(|reason| field.error(reason))?
+                }
             };
             record.insert(field.field.clone(), value);
         }
@@ -218,9 +227,34 @@ impl Mapping {
     }
 
     /// Three-way merge, with fields that flow one way only taken that way.
-    pub fn merge(&self, row: &Record, record: &Record, shadow: &Record, stamps: Stamps) -> Merged {
-        let merged = merge(row, record, shadow, &self.groups, stamps, self.blank_is_null);
+    ///
+    /// A shadow names every field that was mapped when it was made. One that it does not name has been mapped since:
+    /// there is no base to compare with, so `prefer` decides it like a first meeting.
+    pub fn merge(
+        &self,
+        row: &Record,
+        record: &Record,
+        shadow: &Record,
+        prefer: Prefer,
+        stamps: Stamps,
+    ) -> Merged {
+        let (known, new): (Vec<Group>, Vec<Group>) = self
+            .groups
+            .iter()
+            .cloned()
+            .partition(|group| group.fields.iter().all(|field| shadow.contains_key(field)));
+        let mut merged = merge(row, record, shadow, &known, stamps, self.blank_is_null);
+        if !new.is_empty() {
+            let first = first_meeting(row, record, &new, prefer, stamps, self.blank_is_null);
+            merged.take.extend(first.take);
+            merged.give.extend(first.give);
+        }
         self.one_way(merged, row, record, Some(shadow))
+    }
+
+    /// Whether a shadow was made before the latest field was mapped.
+    pub fn outgrown(&self, shadow: &Record) -> bool {
+        self.fields.iter().any(|field| !shadow.contains_key(&field.field))
     }
 
     /// The first meeting of a row and a record: see [`first_meeting`].

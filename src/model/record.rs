@@ -28,6 +28,7 @@ pub struct RemoteRecord {
 /// null and an absent field are the same; where `blank_is_null` is set (most systems store an empty text as
 /// nothing) so is the empty text. A number and a text that spells the same number are the same too: many systems
 /// answer a number that was sent with its text, and without this the two sides would rewrite each other for ever.
+/// For the same reason a boolean is the same as the 1 or 0 that systems without booleans in their database answer.
 pub fn same_value(left: Option<&Value>, right: Option<&Value>, blank_is_null: bool) -> bool {
     let left = present(left, blank_is_null);
     let right = present(right, blank_is_null);
@@ -55,6 +56,9 @@ fn same_present(left: &Value, right: &Value, blank_is_null: bool) -> bool {
         (Value::Number(number), Value::String(text)) | (Value::String(text), Value::Number(number)) => {
             canonical_number(text).is_some_and(|text| Some(text) == canonical_number(&number.to_string()))
         }
+        (Value::Bool(flag), Value::Number(number)) | (Value::Number(number), Value::Bool(flag)) => {
+            truth(number) == Some(*flag)
+        }
         (Value::Array(left), Value::Array(right)) => {
             left.len() == right.len()
                 && left.iter().zip(right).all(|(l, r)| same_value(Some(l), Some(r), blank_is_null))
@@ -64,6 +68,18 @@ fn same_present(left: &Value, right: &Value, blank_is_null: bool) -> bool {
             .chain(right.keys().filter(|name| !left.contains_key(*name)))
             .all(|name| same_value(left.get(name), right.get(name), blank_is_null)),
         _ => left == right,
+    }
+}
+
+/// The boolean that a 1 or a 0 stands for.
+pub fn truth(number: &serde_json::Number) -> Option<bool> {
+    let number = canonical_number(&number.to_string());
+    if number == canonical_number("1") {
+        Some(true)
+    } else if number == canonical_number("0") {
+        Some(false)
+    } else {
+        None
     }
 }
 
@@ -127,6 +143,15 @@ mod tests {
         assert!(!same_value(None, Some(&json!(0)), true));
         assert!(same_value(Some(&json!("9.50")), Some(&json!(9.5)), true));
         assert!(!same_value(Some(&json!("x1")), Some(&json!(1)), true));
+    }
+
+    #[test]
+    fn a_boolean_is_the_one_or_zero_that_stands_for_it() {
+        assert!(same(json!(true), json!(1)) && same(json!(0), json!(false)));
+        assert!(
+            !same(json!(true), json!(0)) && !same(json!(true), json!(2)) && !same(json!(false), Value::Null)
+        );
+        assert!(!same(json!(true), json!("true")));
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub fn plan_row(
     let stamps = Stamps { row_ms: row_changed_at.and_then(ms), record_ms: record.modified_ms };
     let merged = match &link.shadow {
         Some(base) => {
-            let merged = mapping.merge(&encoded, &record.fields, base, stamps);
+            let merged = mapping.merge(&encoded, &record.fields, base, bound.prefer, stamps);
             // a held field keeps its base, so that both sides still differ from it when a person decides
             for conflict in merged.conflicts.iter().filter(|conflict| conflict.winner == Side::Held) {
                 shadow.insert(
@@ -62,8 +62,9 @@ pub fn plan_row(
     {
         columns.insert(column.clone(), Value::from(record.id.as_str()));
     }
-    let link_moves = link.shadow.as_ref().is_none_or(|base| !mapping.same(base, &shadow))
-        || (record.version.is_some() && link.version != record.version);
+    let link_moves =
+        link.shadow.as_ref().is_none_or(|base| mapping.outgrown(base) || !mapping.same(base, &shadow))
+            || (record.version.is_some() && link.version != record.version);
     let taken = merged.take.iter().map(String::as_str);
     Ok(RowPlan {
         columns,

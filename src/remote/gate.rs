@@ -34,6 +34,8 @@ pub struct CallNote {
     pub retry_after: Option<Duration>,
     /// Calls used and allowed in the remote's own count, where its answer tells.
     pub usage: Option<(u64, u64)>,
+    /// Why a person has to change something, where that is the outcome.
+    pub misconfigured: Option<String>,
 }
 
 /// Leave to make one call; given back with [`Gate::leave`]. The number is the gate's own.

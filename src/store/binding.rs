@@ -66,10 +66,18 @@ impl Store {
                 )
                 .await?;
         }
-        transaction.execute("update rowtwin_private.binding set active = false where active", &[]).await?;
+        let named: Vec<String> = bindings
+            .iter()
+            .map(|binding| format!("{} - {}.{}", binding.table, binding.system, binding.object))
+            .collect();
+        transaction
+            .execute(
+                "update rowtwin_private.binding set active = false where active and name <> all ($1)",
+                &[&named],
+            )
+            .await?;
         let mut ids = Vec::with_capacity(bindings.len());
-        for binding in bindings {
-            let name = format!("{} - {}.{}", binding.table, binding.system, binding.object);
+        for (binding, name) in bindings.iter().zip(&named) {
             let row = transaction
                 .query_one(
                     "insert into rowtwin_private.binding as b
@@ -78,12 +86,14 @@ impl Store {
                      on conflict (table_name, system, object) do update set
                        active = true, mapping = excluded.mapping, pushes = excluded.pushes, pulls = excluded.pulls,
                        settle_after = excluded.settle_after,
-                       first_push_at = case when b.mapping -> 'fields' = excluded.mapping -> 'fields' then b.first_push_at end,
+                       -- what was not watched for a while is compared again, and so is what is mapped otherwise
+                       first_push_at = case when b.active and b.pushes and b.mapping -> 'fields' = excluded.mapping -> 'fields' then b.first_push_at end,
                        backfilled_at = case when b.mapping -> 'fields' = excluded.mapping -> 'fields' then b.backfilled_at end,
-                       walk = case when b.mapping -> 'fields' = excluded.mapping -> 'fields' then b.walk end
+                       walk = case when b.mapping -> 'fields' = excluded.mapping -> 'fields' then b.walk end,
+                       next_poll_at = case when b.active and b.mapping -> 'fields' = excluded.mapping -> 'fields' then b.next_poll_at else '-infinity' end
                      returning id",
                     &[
-                        &name,
+                        name,
                         &binding.table,
                         &binding.system,
                         &binding.object,

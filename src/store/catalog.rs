@@ -196,8 +196,9 @@ impl Store {
         let mut wanted: Vec<String> =
             tables.iter().map(|table| format!("{}.{}", table.schema, table.name)).collect();
         wanted.sort();
+        let columns_fit = facts.version_num < 150_000 || self.publishes_keys(publication, tables).await?;
         match self.publication_tables(publication).await? {
-            Some(present) if present == wanted => Ok(None),
+            Some(present) if present == wanted && columns_fit => Ok(None),
             Some(_) => {
                 if list.is_empty() {
                     return Ok(None);
@@ -223,6 +224,30 @@ impl Store {
                 Ok(Some(format!("publication {publication} made for {}", wanted.join(", "))))
             }
         }
+    }
+
+    /// Whether the publication's column lists are the primary keys as they are now. One that lacks a key column makes
+    /// the table's updates fail. From Postgres 15 on only.
+    async fn publishes_keys(&self, publication: &str, tables: &[Table]) -> Result<bool, StoreError> {
+        let rows = self
+            .client()
+            .await?
+            .query(
+                "select schemaname::text, tablename::text, attnames::text[] from pg_publication_tables where pubname = $1",
+                &[&publication],
+            )
+            .await?;
+        Ok(rows.iter().all(|row| {
+            let (schema, name, mut columns): (String, String, Vec<String>) =
+                (row.get(0), row.get(1), row.get(2));
+            let Some(table) = tables.iter().find(|table| table.schema == schema && table.name == name) else {
+                return true;
+            };
+            let mut key: Vec<String> = table.key.iter().map(|column| column.name.clone()).collect();
+            columns.sort();
+            key.sort();
+            table.identity_full || columns == key
+        }))
     }
 
     /// The slot, if there is one of this name.

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::store::{Store, StoreError};
 
+/// Longest time between two looks at a system that must be left alone: a probe may bring it back any moment.
+pub const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// The answer to asking for leave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Leave {
@@ -86,7 +89,7 @@ impl Store {
         Ok(())
     }
 
-    /// How long a system must be left alone; `None` when calls may go out now.
+    /// How long a system must be left alone, at most [`LOOK_AGAIN`]; `None` when calls may go out now.
     ///
     /// # Errors
     /// When the statement fails.
@@ -103,6 +106,8 @@ impl Store {
             )
             .await?;
         let wait: Option<f64> = row.and_then(|row| row.get(0));
-        Ok(wait.filter(|wait| *wait > 0.0).map(|wait| Duration::from_secs_f64(wait.min(60.0))))
+        Ok(wait
+            .filter(|wait| *wait > 0.0)
+            .map(|wait| Duration::from_secs_f64(wait.min(LOOK_AGAIN.as_secs_f64()))))
     }
 }

@@ -142,7 +142,7 @@ impl Store {
             .await?
             .execute(
                 "insert into rowtwin_private.outbox as o (binding_id, key, state, reason)
-                 select l.binding_id, l.key, 'held', 'the table was truncated: this record would be deleted; select rowtwin.approve(table) sends the deletes'
+                 select l.binding_id, l.key, 'held', 'the table was truncated: this record would be deleted; select rowtwin.approve(…) with the name of the table sends the deletes'
                  from rowtwin_private.link l where l.binding_id = $1 and l.state = 'linked'
                  order by l.key
                  on conflict (binding_id, key) do update

@@ -1,5 +1,7 @@
 //! A scene: a database of its own, a simulated CRM and ERP, and the engine, driven turn by turn.
 
+pub mod running;
+
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -135,8 +137,13 @@ impl Scene {
     }
 
     pub async fn with(script: Script) -> Self {
-        let url = database().await;
-        execute(&url, &script.schema).await;
+        let schema = script.schema.clone();
+        Self::at(database().await, &schema, script).await
+    }
+
+    /// A scene in a database of the test's own choice, with tables of its own.
+    pub async fn at(url: String, tables: &str, script: Script) -> Self {
+        execute(&url, tables).await;
         let options = || Options { calls_per_20s: Some(1_000_000), ..Options::default() };
         let crm = Simulator::start(Kind::Fxiaoke, options()).await.unwrap();
         let erp = Simulator::start(Kind::KingdeeK3cloud, options()).await.unwrap();
