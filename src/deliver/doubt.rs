@@ -74,7 +74,7 @@ impl Deliverer {
         };
         let found = match bound
             .client
-            .find(&bound.object, &bound.record_fields(), &[by.clone()], Priority::Edit)
+            .find(&bound.object, &bound.record_fields(), std::slice::from_ref(&by), Priority::Edit)
             .await
         {
             Ok(found) => found,

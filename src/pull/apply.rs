@@ -287,7 +287,8 @@ impl Context<'_> {
         let edited =
             link.shadow.as_ref().is_some_and(|shadow| !self.bound.mapping.same(shadow, &record.fields));
         if edited {
-            // an edit wins over a delete: the record gets a new row
+            // an edit wins over a delete: the record, read again without its link, gets a row of its own, or the one
+            // that another system's edit has made meanwhile
             work.unlink.push(link.key.clone());
             work.journal.push(JournalLine {
                 key: Some(link.key.clone()),
@@ -298,7 +299,7 @@ impl Context<'_> {
                 after: None,
                 reason: Some("the row was deleted and the record edited: the edit wins".to_owned()),
             });
-            self.plan_insert(record, work);
+            work.defer.insert(record.id.clone());
         }
     }
 

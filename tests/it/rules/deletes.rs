@@ -74,8 +74,10 @@ async fn r17_policy_deactivate_leaves_the_record_deactivated() {
     scene.run("delete from sales.customer").await;
     scene.settle().await;
     assert_eq!(scene.erp().records(ERP)[0]["FForbidStatus"], json!("B"));
+    let id = scene.erp().records(ERP)[0]["FCUSTID"].to_string();
+    scene.erp().edit(ERP, &id, json!({"FADDRESS": "Road 9"}));
     scene.poll().await;
-    assert!(rows(&scene).await.is_empty(), "its change does not bring the row back");
+    assert!(rows(&scene).await.is_empty(), "its changes do not bring the row back");
     assert_eq!(
         scene.row("select effect from rowtwin.journal order by at desc limit 1").await,
         json!({"effect": "deactivate"})

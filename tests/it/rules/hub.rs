@@ -68,3 +68,26 @@ async fn r07_records_that_exist_on_both_sides_are_matched_and_not_doubled() {
     let acme = scene.erp().records(ERP).into_iter().find(|one| one["FNumber"] == json!("C1")).unwrap();
     assert_eq!(acme["FTEL"], json!("13800000001"), "what one system knew fills the other");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r07_both_systems_edit_the_same_field_and_all_end_equal() {
+    let scene = Scene::start().await;
+    scene.run("insert into sales.customer (name, number) values ('Acme', 'C1')").await;
+    scene.settle().await;
+    let crm = scene.crm().records(CRM)[0]["_id"].as_str().unwrap().to_owned();
+    let erp = scene.erp().records(ERP)[0]["FCUSTID"].to_string();
+    scene.crm().edit(CRM, &crm, json!({"tel": "13900000001"}));
+    scene.erp().edit(ERP, &erp, json!({"FTEL": "13900000002"}));
+    scene.poll().await;
+    scene.poll().await;
+    let phone = scene.row("select phone from sales.customer").await["phone"].clone();
+    assert_eq!(scene.crm().records(CRM)[0]["tel"], phone);
+    assert_eq!(scene.erp().records(ERP)[0]["FTEL"], phone);
+    assert!([json!("13900000001"), json!("13900000002")].contains(&phone));
+    let values = scene.row("select row_value, record_value from rowtwin.conflicts").await;
+    assert!(values["row_value"] != values["record_value"], "the value that lost is kept: {values}");
+    scene.crm().forget_calls();
+    scene.erp().forget_calls();
+    scene.poll().await;
+    assert!(Scene::writes(&scene.crm()).is_empty() && Scene::writes(&scene.erp()).is_empty());
+}

@@ -6,6 +6,7 @@ mod changed_configuration;
 mod clean_stop;
 mod columns;
 mod conflicts;
+mod convergence;
 mod deletes;
 mod doubt;
 mod durable;
