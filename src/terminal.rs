@@ -1,5 +1,6 @@
 //! What commands print: lines, and tables that are drawn on a terminal and plain in a pipe.
 
+use crate::model::record::member;
 use std::fmt::{self, Display};
 use std::io::{self, IsTerminal, Write};
 
@@ -104,7 +105,7 @@ impl Listing {
         let titles: Vec<&str> = columns.iter().map(|(_, title)| *title).collect();
         let mut listing = Self::of(Look::of_stdout(), &titles);
         for row in rows {
-            listing.row(columns.iter().map(|(name, _)| plain(&row[*name])));
+            listing.row(columns.iter().map(|(name, _)| plain(member(row, name))));
         }
         listing
     }

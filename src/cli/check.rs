@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::bound::Bound;
 use crate::cli::Common;
 use crate::engine::Engine;
+use crate::model::record::member;
 use crate::store::catalog::Column;
 use crate::terminal::Listing;
 
@@ -55,7 +56,7 @@ pub async fn check(common: &Common, args: CheckArgs) -> anyhow::Result<ExitCode>
         rows_can_be_made(bound, &columns, &mut findings);
         fields(bound, &mut findings).await;
     }
-    let wrong = findings.0.iter().filter(|finding| finding["result"] == "wrong").count();
+    let wrong = findings.0.iter().filter(|finding| member(finding, "result") == "wrong").count();
     if args.json {
         println!("{}", json!({"ok": wrong == 0, "findings": findings.0}));
     } else {

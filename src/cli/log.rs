@@ -14,8 +14,11 @@ pub enum Form {
 /// Starts logging; `ROWTWIN_LOG` filters as in `rowtwin=debug` (default: warnings, and life events of rowtwin).
 pub fn start(form: Form) {
     let filter = EnvFilter::try_from_env("ROWTWIN_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).with_ansi(std::io::stderr().is_terminal());
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal());
     let result = match form {
         Form::Text => builder.try_init(),
         Form::Json => builder.json().flatten_event(true).try_init(),

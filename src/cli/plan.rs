@@ -12,6 +12,7 @@ use crate::deliver::decide::{Decision, decide};
 use crate::deliver::look::look;
 use crate::engine::Engine;
 use crate::model::binding::OverwriteCheck;
+use crate::model::record::member;
 use crate::store::mirror::all_keys;
 use crate::store::outbox::Claimed;
 use crate::terminal::Listing;
@@ -53,16 +54,16 @@ pub async fn plan(common: &Common, args: PlanArgs) -> anyhow::Result<ExitCode> {
     ];
     Listing::of_json(&columns, &plans).print();
     for one in &plans {
-        for sample in one["samples"].as_array().into_iter().flatten() {
+        for sample in member(one, "samples").as_array().into_iter().flatten() {
             println!(
                 "  {} → {}: {}",
-                crate::terminal::plain(&one["table"]),
-                crate::terminal::plain(&one["system"]),
+                crate::terminal::plain(member(one, "table")),
+                crate::terminal::plain(member(one, "system")),
                 crate::terminal::plain(sample)
             );
         }
     }
-    if plans.iter().any(|one| one["pulls_first"] == true) {
+    if plans.iter().any(|one| member(one, "pulls_first") == true) {
         println!(
             "\nThe first reading of a system is not complete: rows that turn out to have a record there are linked, not created."
         );

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::cli::Common;
 use crate::engine::assemble::{database_url, open_pool};
+use crate::model::record::member;
 use crate::terminal::{Listing, plain, say};
 
 #[derive(clap::Args)]
@@ -71,14 +72,14 @@ pub async fn status(common: &Common, args: StatusArgs) -> anyhow::Result<ExitCod
     Listing::of_json(SYSTEMS, &systems).print();
     say("");
     Listing::of_json(SLOT, &slot).print();
-    let troubled: Vec<&Value> = bindings.iter().filter(|one| !one["reason"].is_null()).collect();
+    let troubled: Vec<&Value> = bindings.iter().filter(|one| !member(one, "reason").is_null()).collect();
     for one in troubled {
         println!(
             "\n{} → {}.{}: {}",
-            plain(&one["table_name"]),
-            plain(&one["system"]),
-            plain(&one["object"]),
-            plain(&one["reason"])
+            plain(member(one, "table_name")),
+            plain(member(one, "system")),
+            plain(member(one, "object")),
+            plain(member(one, "reason"))
         );
     }
     Ok(ExitCode::SUCCESS)

@@ -182,7 +182,8 @@ impl Deliverer {
                 .iter()
                 .map(|one| NewRecord { attempt: one.attempt, fields: one.record.clone() })
                 .collect();
-            let answer = bounded(items.len(), bound.client.create(&bound.object, &items, Priority::Edit)).await;
+            let answer =
+                bounded(items.len(), bound.client.create(&bound.object, &items, Priority::Edit)).await;
             if splits(&answer, batch.len()) {
                 halve(&mut batches, batch);
                 continue;

@@ -164,7 +164,8 @@ impl Deliverer {
                     })
                 })
                 .collect();
-            let answer = bounded(items.len(), bound.client.update(&bound.object, &items, Priority::Edit)).await;
+            let answer =
+                bounded(items.len(), bound.client.update(&bound.object, &items, Priority::Edit)).await;
             if splits(&answer, batch.len()) {
                 halve(&mut batches, batch);
                 continue;
@@ -242,7 +243,9 @@ impl Deliverer {
                     Some(Removal { id: link.remote_id.clone()?, version: link.version.clone() })
                 })
                 .collect();
-            let answer = bounded(items.len(), bound.client.delete(&bound.object, &items, deactivate, Priority::Edit)).await;
+            let answer =
+                bounded(items.len(), bound.client.delete(&bound.object, &items, deactivate, Priority::Edit))
+                    .await;
             if splits(&answer, batch.len()) {
                 halve(&mut batches, batch);
                 continue;

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::demo::stage::Stage;
 use crate::demo::tell::Teller;
+use crate::model::record::member;
 
 /// What a demo found out.
 pub struct Told {
@@ -47,7 +48,7 @@ pub async fn tell(check: bool) -> anyhow::Result<Told> {
             "seconds": began.elapsed().as_secs_f64(),
         }),
     };
-    let good = summary["ok"] == true;
+    let good = member(&summary, "ok") == &serde_json::Value::Bool(true);
     if !good {
         teller.line(&stage.states().await);
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::demo::stage::{ACCOUNT, CUSTOMER, CUSTOMERS, Stage};
 use crate::demo::tell::Teller;
-use crate::model::record::Record;
+use crate::model::record::{Record, member};
 use crate::simulator::Door;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -133,7 +133,9 @@ async fn same_field(stage: &Stage, teller: &mut Teller) -> anyhow::Result<()> {
     let conflicts = stage.rows(sql).await?;
     print(teller, &["field", "was", "row_value", "record_value", "winner", "policy"], &conflicts);
     teller.verify("the later edit is on all three sides", arrived);
-    let kept = conflicts.iter().any(|one| one["record_value"] == "1 Old Street" && one["winner"] == "row");
+    let kept = conflicts
+        .iter()
+        .any(|one| member(one, "record_value") == "1 Old Street" && member(one, "winner") == "row");
     teller.verify("the value that lost stands in rowtwin.conflicts", kept);
     Ok(())
 }
@@ -252,7 +254,8 @@ async fn many_rows(stage: &Stage, teller: &mut Teller) -> anyhow::Result<()> {
     let began = Instant::now();
     stage.run(&sql).await?;
     let bar = progress(CUSTOMERS, "rows");
-    let last_id = sides(stage, "C10000").await?.row.and_then(|row| row["erp_id"].as_str().map(str::to_owned));
+    let last_id =
+        sides(stage, "C10000").await?.row.and_then(|row| member(&row, "erp_id").as_str().map(str::to_owned));
     let arrived = stage
         .until(LONG, async |stage| {
             let captured = stage.number("select coalesce(sum(changes), 0)::bigint from rowtwin.slot").await?;
@@ -316,7 +319,7 @@ async fn ending(stage: &Stage, teller: &mut Teller, echoes: usize) -> anyhow::Re
         &["changes", "calls", "calls saved", "echoes", "duplicates", "lost"],
         &[["changes", "calls", "calls_saved", "echoes", "duplicates", "lost"]
             .iter()
-            .map(|name| counts[*name].clone())
+            .map(|name| member(&counts, name).clone())
             .collect()],
     );
     teller.verify("everything came to rest", rest);
@@ -416,7 +419,7 @@ async fn show(stage: &Stage, teller: &Teller, number: &str) -> anyhow::Result<()
 
 fn print(teller: &Teller, columns: &[&str], rows: &[Value]) {
     let lines: Vec<Vec<Value>> =
-        rows.iter().map(|row| columns.iter().map(|column| row[*column].clone()).collect()).collect();
+        rows.iter().map(|row| columns.iter().map(|column| member(row, column).clone()).collect()).collect();
     teller.table(columns, &lines);
 }
 
@@ -476,8 +479,8 @@ async fn credits_equal(stage: &Stage) -> anyhow::Result<bool> {
         })
         .collect();
     Ok(rows.iter().all(|row| {
-        let id = row["erp_id"].as_str().unwrap_or_default();
-        let wanted: Option<f64> = row["credit"].to_string().parse().ok();
+        let id = member(row, "erp_id").as_str().unwrap_or_default();
+        let wanted: Option<f64> = member(row, "credit").to_string().parse().ok();
         wanted.is_some() && credits.get(id).copied() == wanted
     }))
 }

@@ -272,12 +272,13 @@ fn open_system(
     }
     let limits = connector.limits(name, &settings)?;
     let transport = Arc::new(HttpTransport::new(connector.http_options())?);
-    let gate = Arc::new(SharedGate { store: store.clone(), system: name.to_owned(), metrics: metrics.clone() });
+    let gate =
+        Arc::new(SharedGate { store: store.clone(), system: name.to_owned(), metrics: metrics.clone() });
     let spec = SystemSpec {
         name: name.to_owned(),
         connector: connector.name.clone(),
         per_second: system.limits.per_second.or(limits.per_second),
-        in_flight: system.limits.in_flight.or_else(|| limits.in_flight.and_then(|n| u32::try_from(n).ok())),
+        in_flight: system.limits.in_flight.or(limits.in_flight),
         per_day: system.limits.per_day.or(limits.per_day),
         day_zone: limits.daily_reset.clone(),
         reserve: system.limits.reserve.as_deref().and_then(|text| parse_share(text).ok()).unwrap_or(0.2),

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::run::Watch;
 use crate::metrics::Metrics;
+use crate::model::record::member;
 use crate::serve::{Capture, Health, SystemHealth};
 use crate::store::{Store, StoreError};
 
@@ -51,10 +52,10 @@ impl Observer {
         let count = |value: &Value| value.as_u64().unwrap_or(0);
         let mut present = BTreeSet::new();
         for one in store.view("select b.*, extract(epoch from clock_timestamp() - waiting_since)::bigint as oldest from rowtwin.status b").await? {
-            let text = |name: &str| one[name].as_str().unwrap_or_default().to_owned();
+            let text = |name: &str| member(&one, name).as_str().unwrap_or_default().to_owned();
             let binding = format!("{} - {}.{}", text("table_name"), text("system"), text("object"));
-            self.metrics.set_outbox(&binding, count(&one["waiting"]), one["oldest"].as_u64().map(Duration::from_secs));
-            self.metrics.set_inbox(&binding, count(&one["to_read"]));
+            self.metrics.set_outbox(&binding, count(member(&one, "waiting")), member(&one, "oldest").as_u64().map(Duration::from_secs));
+            self.metrics.set_inbox(&binding, count(member(&one, "to_read")));
             present.insert(binding);
         }
         for gone in known.difference(&present) {
@@ -62,8 +63,8 @@ impl Observer {
         }
         *known = present;
         for slot in store.view("select * from rowtwin.slot").await? {
-            self.metrics.set_slot(count(&slot["retained_bytes"]), count(&slot["lag_bytes"]));
-            let total = count(&slot["changes"]);
+            self.metrics.set_slot(count(member(&slot, "retained_bytes")), count(member(&slot, "lag_bytes")));
+            let total = count(member(&slot, "changes"));
             if *changes > 0 {
                 self.metrics.captured(total.saturating_sub(*changes));
             }
@@ -71,12 +72,16 @@ impl Observer {
         }
         let mut systems = BTreeMap::new();
         for system in store.view("select * from rowtwin.systems").await? {
-            let name = system["name"].as_str().unwrap_or_default().to_owned();
-            let down: Option<Timestamp> = system["down_since"].as_str().and_then(|since| since.parse().ok());
-            let health = match (system["state"].as_str(), down) {
+            let name = member(&system, "name").as_str().unwrap_or_default().to_owned();
+            let down: Option<Timestamp> =
+                member(&system, "down_since").as_str().and_then(|since| since.parse().ok());
+            let health = match (member(&system, "state").as_str(), down) {
                 (Some("paused"), _) => SystemHealth::Paused,
                 (Some("held"), _) => SystemHealth::Held {
-                    reason: system["held_reason"].as_str().unwrap_or("no reason is known").to_owned(),
+                    reason: member(&system, "held_reason")
+                        .as_str()
+                        .unwrap_or("no reason is known")
+                        .to_owned(),
                 },
                 (_, Some(since)) => SystemHealth::Down { since },
                 _ => SystemHealth::Up,

@@ -24,6 +24,15 @@ impl Engine {
         let mut done = Vec::new();
         self.store.migrate().await?;
         done.push("schemas rowtwin and rowtwin_private are up to date".to_owned());
+        let roles = self
+            .store
+            .view("select rolname from pg_roles where rolname in ('rowtwin_reader', 'rowtwin_operator')")
+            .await?;
+        done.push(if roles.len() == 2 {
+            "roles rowtwin_reader (views) and rowtwin_operator (functions) are there to be granted".to_owned()
+        } else {
+            format!("roles rowtwin_reader and rowtwin_operator were not made, since {} may not create roles; grant single views and functions instead", facts.user)
+        });
         match self.store.publish(&self.publication, &self.tables).await? {
             Some(what) => done.push(what),
             None => done.push(format!("publication {} holds the bound tables", self.publication)),

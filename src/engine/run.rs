@@ -183,8 +183,13 @@ async fn deliver_loop(
     }
 }
 
-async fn pull_loop(puller: Puller, wake: Arc<Notify>, stop: CancellationToken, known: CancellationToken,
-    watch: Arc<dyn Watch>) {
+async fn pull_loop(
+    puller: Puller,
+    wake: Arc<Notify>,
+    stop: CancellationToken,
+    known: CancellationToken,
+    watch: Arc<dyn Watch>,
+) {
     known.cancelled().await;
     let mut waits = waits();
     while !stop.is_cancelled() {

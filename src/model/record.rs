@@ -22,6 +22,11 @@ pub struct RemoteRecord {
     pub fields: Record,
 }
 
+/// A member of a JSON object; null where there is none, or where the value is no object.
+pub fn member<'a>(value: &'a Value, name: &str) -> &'a Value {
+    value.get(name).unwrap_or(&Value::Null)
+}
+
 /// Whether two field values mean the same.
 ///
 /// Numbers are compared by value whatever their spelling (`1.50`, `1.5`, `15e-1`), to any number of digits. A

@@ -41,9 +41,7 @@ async fn r20_all_findings_of_a_configuration_come_at_once() {
 ";
     let text = text.replacen("app_id:", "user: {env: ROWTWIN_TEST_UNSET}, app_id:", 1);
     let message = refusal(&scene.url, &text).await;
-    for part in ["ROWTWIN_TEST_UNSET is not set"] {
-        assert!(message.contains(part), "{part}: {message}");
-    }
+    assert!(message.contains("ROWTWIN_TEST_UNSET is not set"), "{message}");
     let text = text.replace("user: {env: ROWTWIN_TEST_UNSET}, ", "");
     let message = refusal(&scene.url, &text).await;
     for part in [
