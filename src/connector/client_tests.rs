@@ -1,3 +1,5 @@
+//! The client against a scripted transport.
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
 use std::time::Duration;

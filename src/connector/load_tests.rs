@@ -1,3 +1,5 @@
+//! Loading manifests: every mistake at once, each with its place.
+
 use super::*;
 
 #[test]

@@ -144,6 +144,11 @@ impl Context<'_> {
                 continue;
             }
             let Some(row) = rows.get(&link.key) else {
+                // without a mark capture has not come to what happened: a delete, or another primary key
+                if !changed.contains_key(&link.key) {
+                    work.defer.insert(record.id.clone());
+                    continue;
+                }
                 self.plan_without_row(record, link, &mut work);
                 continue;
             };

@@ -12,7 +12,7 @@ use crate::model::merge::{FieldConflict, Policy, Side};
 use crate::store::StoreError;
 use crate::store::error::Class;
 use crate::store::inbox::{JournalLine, note_records, reject_record, save_conflicts, write_journal};
-use crate::store::link::{Link, LinkState, keep_links, keys_in_flight, lock_links, remove_links};
+use crate::store::link::{Link, LinkState, changed_at, keep_links, keys_in_flight, lock_links, remove_links};
 use crate::store::mirror::{delete_rows, emit_tag, existing_keys, read_rows};
 use crate::store::outbox::mark_later;
 
@@ -71,7 +71,8 @@ async fn one_gone(
         reason: reason.map(str::to_owned),
     };
     let Some(row) = rows.get(&link.key) else {
-        if existing_keys(transaction, &bound.table, keys).await?.is_empty() {
+        let marked = !changed_at(transaction, bound.id, keys).await?.is_empty();
+        if marked && existing_keys(transaction, &bound.table, keys).await?.is_empty() {
             // both halves are gone
             remove_links(transaction, bound.id, keys).await?;
             return write_journal(transaction, bound.id, &[line("link", "unlink", None)]).await;

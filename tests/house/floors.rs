@@ -7,7 +7,7 @@ use crate::files::Kept;
 /// From the ground up.
 const FLOORS: [&[&str]; 9] = [
     &["model", "error", "metrics"],
-    &["config", "postgres", "cluster", "store", "remote"],
+    &["config", "postgres", "cluster", "store", "remote", "terminal"],
     &["connector"],
     &["mapping"],
     &["bound"],

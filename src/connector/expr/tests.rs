@@ -1,3 +1,5 @@
+//! Expressions: values, errors with their place, and programs that must be stopped.
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
