@@ -177,23 +177,30 @@ fn report(error: &anyhow::Error) -> ExitCode {
 
 fn hint(error: &anyhow::Error) -> Option<String> {
     use crate::capture::worker::CaptureError;
+    if let Some(store) = error.downcast_ref::<StoreError>() {
+        return store_hint(store);
+    }
     match error.downcast_ref::<EngineError>()? {
         EngineError::Capture(CaptureError::Stream(stream)) => Some(stream.hint()),
-        EngineError::Store(StoreError::Connect(_)) => Some(
-            "check that the database runs, and the address in database.url or ROWTWIN_DATABASE_URL"
-                .to_owned(),
-        ),
-        EngineError::Store(StoreError::Statement(statement)) => {
-            statement.as_db_error().and_then(|db| match db.code().code() {
-                "28P01" => Some(
-                    "the password is wrong; correct it in database.url or ROWTWIN_DATABASE_URL".to_owned(),
-                ),
-                "28000" => Some("the role may not sign in from here; look at pg_hba.conf".to_owned()),
-                "3D000" => Some("create the database, or correct its name in the address".to_owned()),
-                "42501" => Some("grant the role what it lacks; `rowtwin check` lists it".to_owned()),
-                _ => None,
-            })
-        }
+        EngineError::Store(store) | EngineError::Capture(CaptureError::Store(store)) => store_hint(store),
         _ => None,
     }
+}
+
+fn store_hint(error: &StoreError) -> Option<String> {
+    let cure = match error {
+        StoreError::Connect(_) => {
+            "check that the database runs, and the address in database.url or ROWTWIN_DATABASE_URL"
+        }
+        StoreError::Statement(statement) => match statement.as_db_error()?.code().code() {
+            "28P01" => "the password is wrong; correct it in database.url or ROWTWIN_DATABASE_URL",
+            "28000" => "the role may not sign in from here; look at pg_hba.conf",
+            "3D000" => "create the database, or correct its name in the address",
+            "3F000" | "42P01" => "the database is not prepared; run `rowtwin init`",
+            "42501" => "grant the role what it lacks; `rowtwin check` lists it",
+            _ => return None,
+        },
+        _ => return None,
+    };
+    Some(cure.to_owned())
 }

@@ -64,22 +64,27 @@ impl Deliverer {
         &self,
         settler: &Settler<'_>,
         keys: &[&Looked],
-    ) -> Result<Result<BTreeSet<String>, Outcome>, StoreError> {
+    ) -> Result<BTreeSet<String>, StoreError> {
         let bound = &self.bound;
         if bound.overwrite_check == OverwriteCheck::None || !bound.abilities.can_read {
-            return Ok(Ok(keys.iter().map(|one| one.key.clone()).collect()));
+            return Ok(keys.iter().map(|one| one.key.clone()).collect());
         }
         // the remote can only check a version that we know: after a create often nothing tells it
         let checked_by_remote = |one: &&&Looked| {
             bound.abilities.checks_version && one.link.as_ref().is_some_and(|link| link.version.is_some())
         };
+        let all = keys;
         let (checked, keys): (Vec<&Looked>, Vec<&Looked>) = keys.iter().partition(checked_by_remote);
         let ids: Vec<String> = keys.iter().filter_map(|one| one.remote_id().map(str::to_owned)).collect();
         let mut records = HashMap::new();
         for chunk in ids.chunks(bound.abilities.read_batch.max(1)) {
             match bound.client.read(&bound.object, &bound.record_fields(), chunk, Priority::Edit).await {
                 Ok(read) => records.extend(read.into_iter().map(|record| (record.id.clone(), record))),
-                Err(outcome) => return Ok(Err(outcome)),
+                Err(outcome) => {
+                    let outcome = repeatable(outcome);
+                    settler.settle(all.iter().map(|one| not_done(one, &outcome)).collect()).await?;
+                    return Ok(BTreeSet::new());
+                }
             }
         }
         let mut good: BTreeSet<String> = checked.into_iter().map(|one| one.key.clone()).collect();
@@ -114,7 +119,7 @@ impl Deliverer {
             let ids: Vec<String> = moved.into_iter().map(|(_, id)| id).collect();
             settler.read_again(&ids, "changed in the remote").await?;
         }
-        Ok(Ok(good))
+        Ok(good)
     }
 
     async fn update_batch(
@@ -126,14 +131,7 @@ impl Deliverer {
         if self.given_back(settler, &looked).await? {
             return Ok(());
         }
-        let good = match self.unchanged(settler, &looked).await? {
-            Ok(good) => good,
-            Err(outcome) => {
-                let settlements =
-                    looked.iter().map(|one| not_done(one, &repeatable(outcome.clone()))).collect();
-                return settler.settle(settlements).await;
-            }
-        };
+        let good = self.unchanged(settler, &looked).await?;
         let chunk: Vec<(Looked, Record)> =
             chunk.into_iter().filter(|(one, _)| good.contains(&one.key)).collect();
         self.send_updates(settler, chunk).await
@@ -222,14 +220,7 @@ impl Deliverer {
             return Ok(());
         }
         // a record that somebody edited is read first: by default the edit wins over the delete
-        let good = match self.unchanged(settler, &looked).await? {
-            Ok(good) => good,
-            Err(outcome) => {
-                let settlements =
-                    looked.iter().map(|one| not_done(one, &repeatable(outcome.clone()))).collect();
-                return settler.settle(settlements).await;
-            }
-        };
+        let good = self.unchanged(settler, &looked).await?;
         let mut batches =
             vec![chunk.into_iter().filter(|(one, _)| good.contains(&one.key)).collect::<Vec<_>>()];
         while let Some(batch) = batches.pop() {

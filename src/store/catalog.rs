@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::store::mirror::{KeyColumn, Table};
+use crate::store::mirror::{KeyColumn, Table, quote};
 use crate::store::{Store, StoreError};
 
 /// A column of a mirror table.
@@ -325,9 +325,4 @@ impl Store {
             .await?;
         Ok(())
     }
-}
-
-/// Quotes an identifier.
-pub fn quote(identifier: &str) -> String {
-    format!("\"{}\"", identifier.replace('"', "\"\""))
 }

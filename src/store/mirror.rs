@@ -11,7 +11,6 @@ use tokio_postgres::types::{Json, ToSql};
 
 use crate::model::key::{decode_key, encode_key};
 use crate::store::StoreError;
-use crate::store::catalog::quote;
 
 /// A row as JSON: column → value.
 pub type Row = Map<String, Value>;
@@ -21,6 +20,11 @@ pub type Row = Map<String, Value>;
 pub struct KeyColumn {
     pub name: String,
     pub type_name: String,
+}
+
+/// Quotes an identifier.
+pub fn quote(identifier: &str) -> String {
+    format!("\"{}\"", identifier.replace('"', "\"\""))
 }
 
 /// A mirror table, as far as its rows are read and written.
@@ -54,19 +58,33 @@ impl Table {
     fn join_keys(&self, join: &str) -> String {
         let arrays: Vec<String> = (1..=self.key.len()).map(|place| format!("${place}::text[]")).collect();
         let names: Vec<String> = (0..self.key.len()).map(|place| format!("k{place}")).collect();
-        let on: Vec<String> = self
-            .key
-            .iter()
-            .enumerate()
-            .map(|(place, column)| format!("t.{} = k.k{place}::{}", quote(&column.name), column.type_name))
-            .collect();
         format!(
             "unnest({}) k ({}) {join} {} t on {}",
             arrays.join(", "),
             names.join(", "),
             self.sql_name(),
-            on.join(" and ")
+            self.on_key()
         )
+    }
+
+    /// `t.a = k.k0::type and …`
+    fn on_key(&self) -> String {
+        let pairs: Vec<String> = self
+            .key
+            .iter()
+            .enumerate()
+            .map(|(place, column)| format!("t.{} = k.k{place}::{}", quote(&column.name), column.type_name))
+            .collect();
+        pairs.join(" and ")
+    }
+
+    /// The key of a row of `t` in the form of [`encode_key`].
+    fn key_text(&self) -> String {
+        if self.key.len() == 1 {
+            format!("({})[1]", self.key_texts("t"))
+        } else {
+            format!("to_json({})::text", self.key_texts("t"))
+        }
     }
 
     fn key_texts(&self, alias: &str) -> String {
@@ -165,11 +183,7 @@ pub async fn unlinked_matches(
     }
     let on: Vec<String> =
         match_columns.iter().map(|column| format!("t.{0} = m.{0}", quote(column))).collect();
-    let key_text = if table.key.len() == 1 {
-        format!("({})[1]", table.key_texts("t"))
-    } else {
-        format!("to_json({})::text", table.key_texts("t"))
-    };
+    let key_text = table.key_text();
     let sql = format!(
         "select distinct on (1) {}, {} from jsonb_populate_recordset(null::{}, $1) m join {} t on {}
          where not exists (select 1 from rowtwin_private.link l where l.binding_id = $2 and l.key = {key_text})",
@@ -266,12 +280,6 @@ pub async fn update_rows(
         let rows: Vec<&Row> = batch.iter().map(|(_, row)| *row).collect();
         let arrays = table.key_arrays(&keys);
         let sets: Vec<String> = names.iter().map(|name| format!("{0} = r.{0}", quote(name))).collect();
-        let on: Vec<String> = table
-            .key
-            .iter()
-            .enumerate()
-            .map(|(place, column)| format!("t.{} = k.k{place}::{}", quote(&column.name), column.type_name))
-            .collect();
         let key_arrays: Vec<String> =
             (2..2 + table.key.len()).map(|place| format!("${place}::text[]")).collect();
         let key_names: Vec<String> = (0..table.key.len()).map(|place| format!("k{place}")).collect();
@@ -283,7 +291,7 @@ pub async fn update_rows(
             key_arrays.join(", "),
             key_names.join(", "),
             sets.join(", "),
-            on.join(" and "),
+            table.on_key(),
             table.key_texts("t"),
             Table::row_json("t", columns),
         );
@@ -304,12 +312,6 @@ pub async fn delete_rows(
     table: &Table,
     keys: &[String],
 ) -> Result<Vec<String>, StoreError> {
-    let on: Vec<String> = table
-        .key
-        .iter()
-        .enumerate()
-        .map(|(place, column)| format!("t.{} = k.k{place}::{}", quote(&column.name), column.type_name))
-        .collect();
     let key_arrays: Vec<String> = (1..=table.key.len()).map(|place| format!("${place}::text[]")).collect();
     let key_names: Vec<String> = (0..table.key.len()).map(|place| format!("k{place}")).collect();
     let sql = format!(
@@ -317,7 +319,7 @@ pub async fn delete_rows(
         table.sql_name(),
         key_arrays.join(", "),
         key_names.join(", "),
-        on.join(" and "),
+        table.on_key(),
         table.key_texts("t")
     );
     let arrays = table.key_arrays(keys);
@@ -332,11 +334,7 @@ pub async fn delete_rows(
 /// # Errors
 /// When the statement fails.
 pub async fn mark_table(client: &impl GenericClient, table: &Table, binding: i32) -> Result<u64, StoreError> {
-    let key_text = if table.key.len() == 1 {
-        format!("({})[1]", table.key_texts("t"))
-    } else {
-        format!("to_json({})::text", table.key_texts("t"))
-    };
+    let key_text = table.key_text();
     let sql = format!(
         "insert into rowtwin_private.outbox as o (binding_id, key, changed_at)
          select $1, {key_text}, rowtwin_private.clock() from {} t order by 2

@@ -107,7 +107,11 @@ async fn r08_a_changed_primary_key_that_capture_has_not_seen_is_no_delete() {
     let puller = scene.puller(&scene.engine.bounds[0]);
     while puller.turn().await.unwrap().rest.is_none() {}
     puller.release().await.unwrap();
-    assert_eq!(scene.number("select count(*) from sales.customer").await, 2, "the old key's record got a row");
+    assert_eq!(
+        scene.number("select count(*) from sales.customer").await,
+        2,
+        "the old key's record got a row"
+    );
     scene.settle().await;
     let row = scene.row("select id, address from sales.customer where number = 'C1'").await;
     assert_eq!(row, json!({"id": 700, "address": "Elsewhere"}));
