@@ -41,7 +41,9 @@ select s.name, s.connector, s.state, s.held_reason, s.identity, s.down_since,
 from rowtwin_private.system s
 left join lateral (
   select sum(x.calls) as calls, sum(x.writes) as writes, sum(x.changes) as changes, sum(x.errors) as errors
-  from rowtwin_private.usage x where x.system = s.name and x.hour >= date_trunc('day', now())) u on true
+  from rowtwin_private.usage x
+  where x.system = s.name
+    and x.hour >= date_trunc('day', clock_timestamp() at time zone s.day_zone) at time zone s.day_zone) u on true
 order by s.name;
 comment on view rowtwin.systems is 'One line per remote system: whether it answers, its limits, and what it cost today.';
 
