@@ -103,6 +103,9 @@ begin
       probe_at = case when failures >= 2 then
         v_now + make_interval(secs => coalesce(p_wait_ms / 1000.0, 0.2 + random() * least(60, 0.5 * 2 ^ least(failures - 2, 10)))) end
     where name = p_system;
+  elsif p_outcome = 'looked' then
+    -- somebody else's probe was used up by a look: the next one may go at once
+    update rowtwin_private.system set probe_at = v_now where name = p_system and down_since is not null;
   elsif p_outcome = 'misconfigured' then
     update rowtwin_private.system set state = 'held', held_reason = coalesce(p_reason, 'the system refuses our sign-in or requests'), changed_at = v_now
     where name = p_system and state = 'running';
@@ -113,4 +116,4 @@ begin
 end
 $$;
 comment on function rowtwin_private.finish_call(bigint, text, text, boolean, integer, bigint, bigint, bigint, text) is
-  'Ends a call: books it, and moves the circuit breaker. Three failures in a row take the system down until a probe succeeds; a throttled answer makes everybody wait; a misconfigured one holds the system until a person resumes it.';
+  'Ends a call: books it, and moves the circuit breaker. Three failures in a row take the system down until a probe succeeds; a throttled answer makes everybody wait; a misconfigured one holds the system until a person resumes it, unless it was only a look (looked).';

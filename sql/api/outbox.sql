@@ -195,10 +195,15 @@ begin
       -- a create that was refused is forgotten, but not one that another turn took over meanwhile
       delete from rowtwin_private.link l
       where l.binding_id = p_binding and l.key = v_key
-        and (r.attempt is null or (v_ours and l.state = 'creating' and l.attempt = r.attempt));
+        and case when r.attempt is null then l.remote_id is not distinct from r.remote_id
+                 else v_ours and l.state = 'creating' and l.attempt = r.attempt end;
     elsif r.link = 'kept' then
       update rowtwin_private.link l set state = 'kept', attempt = null, revision = l.revision + 1, settled_at = v_now
-      where l.binding_id = p_binding and l.key = v_key;
+      where l.binding_id = p_binding and l.key = v_key and l.remote_id is not distinct from r.remote_id;
+    end if;
+    if r.link in ('unlinked', 'kept') and r.attempt is null and not v_ours then
+      -- another turn may have found the row there again before the record went: the key is looked at once more
+      perform rowtwin_private.mark_later(p_binding, array[v_key]);
     end if;
 
     if r.verdict = 'done' then

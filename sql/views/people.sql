@@ -36,14 +36,17 @@ select s.name, s.connector, s.state, s.held_reason, s.identity, s.down_since,
        case when s.down_since is not null then s.probe_at end as next_probe_at,
        s.throttled_until, s.per_second, s.in_flight, s.per_day,
        coalesce(u.calls, 0) as calls_today, coalesce(u.changes, 0) as changes_today,
-       greatest(coalesce(u.changes, 0) - coalesce(u.writes, 0), 0) as calls_saved_today,
+       -- what still waits has not saved a call yet
+       greatest(coalesce(u.changes, 0) - coalesce(u.writes, 0) - w.waiting, 0) as calls_saved_today,
        coalesce(u.errors, 0) as errors_today
 from rowtwin_private.system s
 left join lateral (
   select sum(x.calls) as calls, sum(x.writes) as writes, sum(x.changes) as changes, sum(x.errors) as errors
   from rowtwin_private.usage x
-  where x.system = s.name
-    and x.hour >= date_trunc('day', clock_timestamp() at time zone s.day_zone) at time zone s.day_zone) u on true
+  where x.system = s.name and x.hour >= date_trunc('day', now() at time zone s.day_zone) at time zone s.day_zone) u on true
+cross join lateral (
+  select count(*) as waiting from rowtwin_private.outbox x join rowtwin_private.binding b on b.id = x.binding_id
+  where b.system = s.name) w
 order by s.name;
 comment on view rowtwin.systems is 'One line per remote system: whether it answers, its limits, and what it cost today.';
 

@@ -35,7 +35,7 @@ impl Findings {
 }
 
 pub async fn check(common: &Common, args: CheckArgs) -> anyhow::Result<ExitCode> {
-    let engine = common.assemble().await?;
+    let engine = common.look().await?;
     let mut findings = Findings(Vec::new());
     database(&engine, &mut findings).await?;
     for (name, client) in &engine.clients {

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::cli::signals::StopSignal;
+
 #[derive(clap::Args)]
 pub struct DemoArgs {
     /// Without pauses; ends with one JSON line and exit code 0 or 1.
@@ -10,7 +12,15 @@ pub struct DemoArgs {
 }
 
 pub async fn demo(args: DemoArgs) -> anyhow::Result<ExitCode> {
-    let told = crate::demo::tell(args.check).await?;
+    let mut stop = StopSignal::listen()?;
+    let told = tokio::select! {
+        told = crate::demo::tell(args.check) => told?,
+        // the stage goes with the story: server, simulators and the folder of the data
+        () = stop.asked() => {
+            println!("\nstopped; nothing stays");
+            return Ok(ExitCode::from(130));
+        }
+    };
     if args.check {
         println!("{}", told.summary);
     } else if told.good {

@@ -11,9 +11,11 @@ pub enum Form {
     Json,
 }
 
-/// Starts logging; `ROWTWIN_LOG` filters as in `rowtwin=debug` (default: warnings, and life events of rowtwin).
-pub fn start(form: Form) {
-    let filter = EnvFilter::try_from_env("ROWTWIN_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+/// Starts logging; `ROWTWIN_LOG` filters as in `rowtwin=debug`. Else warnings are told, and where the engine `runs`
+/// also when capture starts, stands by and stops.
+pub fn start(form: Form, runs: bool) {
+    let usual = if runs { "warn,rowtwin=info" } else { "warn" };
+    let filter = EnvFilter::try_from_env("ROWTWIN_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -88,7 +88,7 @@ enum Command {
 /// Runs the command line.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    log::start(arguments.common.log);
+    log::start(arguments.common.log, matches!(arguments.command, Command::Run(_)));
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -140,6 +140,12 @@ impl Common {
     /// The engine, assembled but not registered.
     async fn assemble(&self) -> anyhow::Result<Engine> {
         Ok(Engine::assemble(self.load()?, &self.given()).await?)
+    }
+
+    /// The same for a command that only looks, and must not hold a system that others run.
+    async fn look(&self) -> anyhow::Result<Engine> {
+        let given = Given { only_looks: true, ..self.given() };
+        Ok(Engine::assemble(self.load()?, &given).await?)
     }
 
     /// The engine on a prepared database, with the bindings registered.

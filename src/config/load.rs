@@ -79,7 +79,19 @@ pub fn parse(file: &str, text: &str) -> Result<(RowtwinFile, Located), ConfigErr
             column: location.column().max(1),
         });
         let message = error.to_string();
-        let message = message.lines().next().unwrap_or("this is not YAML").to_owned();
+        let message = message.lines().next().unwrap_or("this is not YAML");
+        // the parser adds its place, which stands before the message already, and a cure for programmers
+        let message = message
+            .split_once(": ")
+            .filter(|(head, _)| head.starts_with("error"))
+            .map_or(message, |(_, rest)| rest);
+        let message = message
+            .strip_prefix(&format!("line {} column {}: ", place.line, place.column))
+            .unwrap_or(message);
+        let message = match message.split_once(", set DuplicateKeyPolicy") {
+            Some((said, _)) => format!("{said}; keep one of the two"),
+            None => message.to_owned(),
+        };
         fail(vec![Finding { place, message }])
     })?;
     let findings = against_schema(&located);

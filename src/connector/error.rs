@@ -15,12 +15,16 @@ pub enum ConnectorError {
 
 /// One mistake in a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{file}:{line}: {message}")]
+#[error("{}: {message}", place(file, *line))]
 pub struct ManifestError {
     pub file: String,
     /// Counted from 1; 0 where it is not known.
     pub line: u64,
     pub message: String,
+}
+
+fn place(file: &str, line: u64) -> String {
+    if line == 0 { file.to_owned() } else { format!("{file}:{line}") }
 }
 
 /// All mistakes found in a manifest.

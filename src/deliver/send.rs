@@ -75,6 +75,7 @@ impl Deliverer {
         };
         let all = keys;
         let (checked, keys): (Vec<&Looked>, Vec<&Looked>) = keys.iter().partition(checked_by_remote);
+        let keys = self.not_waiting(settler, keys).await?;
         let ids: Vec<String> = keys.iter().filter_map(|one| one.remote_id().map(str::to_owned)).collect();
         let mut records = HashMap::new();
         for chunk in ids.chunks(bound.abilities.read_batch.max(1)) {
@@ -120,6 +121,30 @@ impl Deliverer {
             settler.read_again(&ids, "changed in the remote").await?;
         }
         Ok(good)
+    }
+
+    /// Leaves out records that are to be read and merged anyway: looking at them here as well, again and again until
+    /// that has happened, would only cost calls.
+    async fn not_waiting<'a>(
+        &self,
+        settler: &Settler<'_>,
+        keys: Vec<&'a Looked>,
+    ) -> Result<Vec<&'a Looked>, StoreError> {
+        let ids: Vec<String> = keys.iter().filter_map(|one| one.remote_id().map(str::to_owned)).collect();
+        let waiting = self.store.waiting_records(self.bound.id, &ids).await?;
+        let (later, now): (Vec<&Looked>, Vec<&Looked>) =
+            keys.into_iter().partition(|one| one.remote_id().is_some_and(|id| waiting.contains(id)));
+        let later = later
+            .iter()
+            .map(|one| Settlement {
+                key: one.key.clone(),
+                verdict: "again",
+                wait_ms: Some(300),
+                ..Settlement::default()
+            })
+            .collect();
+        settler.settle(later).await?;
+        Ok(now)
     }
 
     async fn update_batch(

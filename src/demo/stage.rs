@@ -118,7 +118,12 @@ impl Stage {
         let sql = connect(&url).await?;
         sql.batch_execute(TABLE).await?;
         let (file, _) = config::parse("the demo's rowtwin.yaml", CONFIGURATION)?;
-        let given = Given { database_url: Some(url), connectors: None, environment: environment(&crm, &erp) };
+        let given = Given {
+            database_url: Some(url),
+            connectors: None,
+            environment: environment(&crm, &erp),
+            ..Given::default()
+        };
         let mut engine = Engine::assemble(file, &given).await?;
         engine.init().await?;
         teller.line(&format!(

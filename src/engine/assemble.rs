@@ -35,6 +35,9 @@ pub struct Given {
     pub connectors: Option<std::path::PathBuf>,
     /// Values for `{env: NAME}` that come before the process's environment.
     pub environment: HashMap<String, String>,
+    /// Only to look: a sign-in that fails with this configuration says nothing about the system that others run with
+    /// theirs, and does not hold it.
+    pub only_looks: bool,
 }
 
 /// A pool for the mirror database.
@@ -272,8 +275,12 @@ fn open_system(
     }
     let limits = connector.limits(name, &settings)?;
     let transport = Arc::new(HttpTransport::new(connector.http_options())?);
-    let gate =
-        Arc::new(SharedGate { store: store.clone(), system: name.to_owned(), metrics: metrics.clone() });
+    let gate = Arc::new(SharedGate {
+        store: store.clone(),
+        system: name.to_owned(),
+        metrics: metrics.clone(),
+        only_looks: given.only_looks,
+    });
     let spec = SystemSpec {
         name: name.to_owned(),
         connector: connector.name.clone(),

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use tracing::warn;
 
 use crate::metrics::Metrics;
-use crate::model::outcome::Outcome;
+use crate::model::outcome::{Outcome, OutcomeKind};
 use crate::remote::gate::{CallNote, Gate, Pass, Priority};
 use crate::store::Store;
 use crate::store::limits::{EndedCall, LOOK_AGAIN, Leave};
@@ -21,6 +21,8 @@ pub struct SharedGate {
     pub store: Store,
     pub system: String,
     pub metrics: Metrics,
+    /// See `Given::only_looks`.
+    pub only_looks: bool,
 }
 
 impl SharedGate {
@@ -51,6 +53,17 @@ impl SharedGate {
                             after,
                             reason: format!("the calls of today for {} are used up", self.system),
                         },
+                        "held" => Outcome::Throttled {
+                            after,
+                            reason: format!(
+                                "{0} is held (rowtwin.systems says why); mend it, then select rowtwin.resume('{0}')",
+                                self.system
+                            ),
+                        },
+                        "paused" => Outcome::Throttled {
+                            after,
+                            reason: format!("{0} is paused until select rowtwin.resume('{0}')", self.system),
+                        },
                         _ => Outcome::Throttled { after, reason: format!("{} is {reason}", self.system) },
                     });
                 }
@@ -80,7 +93,10 @@ impl Gate for SharedGate {
             let ended = EndedCall {
                 id: pass.0,
                 system: self.system.clone(),
-                outcome: note.outcome.word(),
+                outcome: match note.outcome {
+                    OutcomeKind::Misconfigured if self.only_looks => "looked",
+                    kind => kind.word(),
+                },
                 write,
                 records: if write { note.records } else { 0 },
                 millis: note.millis,

@@ -1,5 +1,6 @@
 //! The inbox, the conflicts and the journal of what was applied.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use deadpool_postgres::GenericClient;
@@ -47,6 +48,30 @@ impl Store {
                 since: row.get(3),
             })
             .collect())
+    }
+
+    /// Which of these records wait to be read again.
+    ///
+    /// # Errors
+    /// When the statement fails.
+    pub async fn waiting_records(
+        &self,
+        binding: i32,
+        ids: &[String],
+    ) -> Result<BTreeSet<String>, StoreError> {
+        if ids.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let rows = self
+            .client()
+            .await?
+            .query(
+                "select remote_id from rowtwin_private.inbox
+                 where binding_id = $1 and remote_id = any ($2) and state = 'ready'",
+                &[&binding, &ids],
+            )
+            .await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 }
 

@@ -287,3 +287,27 @@ async fn r08_a_late_refusal_does_not_unlink_what_another_process_has_linked() {
     assert_eq!(scene.number("select count(*) from rowtwin.rejected").await, 0);
     assert_eq!(scene.crm().count(CRM), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r08_a_late_delete_leaves_no_row_without_a_record() {
+    let scene = Scene::with(Script { with_erp: false, ..Script::default() }).await;
+    scene.run(ACME).await;
+    scene.settle().await;
+    scene.run("create table sales.copy as table sales.customer; delete from sales.customer").await;
+    scene.capture().await;
+    // the delete hangs in the network and its lease runs out; meanwhile the row is there again
+    scene.crm().add_fault(fault("slow:1500ms@delete"));
+    let slow = scene.deliverer(&scene.bound("crm"));
+    let turn = tokio::spawn(async move { slow.turn().await });
+    let crm = scene.crm();
+    eventually("the delete is under way", || crm.faults().is_empty()).await;
+    expire_leases(&scene).await;
+    scene.run("insert into sales.customer overriding system value table sales.copy").await;
+    scene.push("crm").await;
+    assert_eq!(scene.number("select count(*) from rowtwin.outbox").await, 0, "nothing differs yet");
+    turn.await.unwrap().unwrap();
+    assert_eq!(scene.crm().count(CRM), 0, "the delete came after all");
+    scene.settle().await;
+    assert_eq!(scene.crm().count(CRM), 1);
+    assert_eq!(scene.number("select count(*) from rowtwin.links where state = 'linked'").await, 1);
+}

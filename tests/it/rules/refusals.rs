@@ -125,3 +125,19 @@ async fn r20_a_system_that_refuses_our_sign_in_is_held_and_nothing_is_lost() {
     until("the row arrives", async || scene.crm().count(CRM) == 1).await;
     running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r20_a_look_with_a_wrong_secret_does_not_hold_the_system_of_others() {
+    let scene = Scene::with(Script { with_erp: false, ..Script::default() }).await;
+    scene.settle().await;
+    let bad = scene.text.replace(&secret(credentials::fxiaoke::APP_SECRET), &secret("wrong-horse"));
+    assert_ne!(scene.text, bad);
+    let file = config::parse("rowtwin.yaml", &bad).unwrap().0;
+    let given = Given { database_url: Some(scene.url.clone()), only_looks: true, ..Given::default() };
+    let engine = Engine::assemble(file, &given).await.unwrap();
+    assert!(engine.clients["crm"].sign_in().await.is_err());
+    assert_eq!(scene.number("select count(*) from rowtwin.systems where state = 'held'").await, 0);
+    scene.run("insert into sales.customer (name, number) values ('Acme', 'C1')").await;
+    scene.settle().await;
+    assert_eq!(scene.crm().count(CRM), 1);
+}
