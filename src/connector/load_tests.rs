@@ -38,7 +38,7 @@ fn every_mistake_is_found_at_once_with_its_line() {
         .replace("version: 1", "version: 2");
     let errors = Connector::compile(&broken, "small.yaml").expect_err("mistakes").to_string();
     for expected in [
-        "small.yaml:0: version 2 of the vocabulary is not known",
+        "small.yaml: version 2 of the vocabulary is not known",
         "small.yaml:6: there is no filter `trimm` here",
         "small.yaml:9: there is no filter of 1 arguments `nope` here",
         "list needs `records`",

@@ -244,17 +244,14 @@ async fn confirm_identity(engine: &Engine, name: &str, client: &crate::connector
     let mut waits = waits();
     loop {
         match client.sign_in().await {
-            Ok(Some(identity)) => {
-                match engine.store.confirm_identity(name, &identity).await {
-                    Ok(true) => return,
-                    Ok(false) => {
-                        error!(system = %name, "the system is held: it signed in to another account than before");
-                        return;
-                    }
-                    Err(failure) => warn!(error = %failure, "the account could not be confirmed"),
+            Ok(Some(identity)) => match engine.store.confirm_identity(name, &identity).await {
+                Ok(true) => return,
+                Ok(false) => {
+                    error!(system = %name, "the system is held: it signed in to another account than before");
+                    return;
                 }
-                tokio::time::sleep(waits.next().unwrap_or(LONGEST_WAIT)).await;
-            }
+                Err(failure) => warn!(error = %failure, "the account could not be confirmed yet"),
+            },
             Ok(None) => return,
             Err(outcome) => warn!(system = %name, reason = outcome.reason(), "signing in failed"),
         }

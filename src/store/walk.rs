@@ -84,9 +84,9 @@ impl Store {
                  where b.id = $1 and s.name = b.system and s.state = 'running' and b.state = 'running' and b.active
                    and (b.lease is null or b.lease = $2 or b.lease_until < rowtwin_private.clock())
                  returning b.since_ms, b.walk, b.backfilled_at is not null, b.first_push_at is not null, b.backfill_seen,
-                   greatest(0, extract(epoch from greatest(b.next_poll_at, rowtwin_private.clock()) - rowtwin_private.clock()))::float8,
+                   extract(epoch from greatest(b.next_poll_at, rowtwin_private.clock()) - rowtwin_private.clock())::float8,
                    case when b.next_sweep_at is not null then
-                     greatest(0, extract(epoch from greatest(b.next_sweep_at, rowtwin_private.clock()) - rowtwin_private.clock())) end::float8,
+                     extract(epoch from greatest(b.next_sweep_at, rowtwin_private.clock()) - rowtwin_private.clock()) end::float8,
                    b.next_overlap_at <= rowtwin_private.clock()",
                 &[&binding, &lease, &lease_for.as_secs_f64()],
             )
