@@ -1,16 +1,16 @@
 -- The outbox: mark, claim, begin to send, settle. The only writers of the tables outbox and link on the way out.
 
 create or replace function rowtwin_private.mark_rows(
-  p_bindings integer[], p_keys text[], p_positions pg_lsn[], p_changed_at timestamptz[], p_actors text[]
+  p_bindings integer[], p_keys text[], p_positions pg_lsn[], p_changed_at timestamptz[], p_actors text[], p_gone boolean[]
 ) returns bigint
 language sql volatile
 set search_path = pg_catalog
 as $$
   with marked as (
-    insert into rowtwin_private.outbox as o (binding_id, key, position, changed_at, since, actor, not_before)
-    select m.binding_id, m.key, m.position, m.changed_at, m.changed_at, m.actor, m.changed_at + b.settle_after
-    from unnest(p_bindings, p_keys, p_positions, p_changed_at, p_actors)
-           as m (binding_id, key, position, changed_at, actor)
+    insert into rowtwin_private.outbox as o (binding_id, key, position, changed_at, since, actor, row_gone, not_before)
+    select m.binding_id, m.key, m.position, m.changed_at, m.changed_at, m.actor, m.gone, m.changed_at + b.settle_after
+    from unnest(p_bindings, p_keys, p_positions, p_changed_at, p_actors, p_gone)
+           as m (binding_id, key, position, changed_at, actor, gone)
     join rowtwin_private.binding b on b.id = m.binding_id
     order by m.binding_id, m.key
     on conflict (binding_id, key) do update set
@@ -18,6 +18,8 @@ as $$
       position   = greatest(o.position, excluded.position),
       changed_at = greatest(o.changed_at, excluded.changed_at),
       actor      = coalesce(excluded.actor, o.actor),
+      -- marks that capture did not make say nothing about the row
+      row_gone   = coalesce(excluded.row_gone, o.row_gone),
       -- an edit may be the mend of what was rejected, so it is looked at again
       state      = case when o.state = 'rejected' then 'ready' else o.state end,
       attempts   = case when o.state = 'rejected' then 0 else o.attempts end,
@@ -27,10 +29,10 @@ as $$
     returning 1)
   select count(*) from marked
 $$;
-comment on function rowtwin_private.mark_rows(integer[], text[], pg_lsn[], timestamptz[], text[]) is
+comment on function rowtwin_private.mark_rows(integer[], text[], pg_lsn[], timestamptz[], text[], boolean[]) is
   'Puts keys into the outbox, or raises the generation of those that are there. Marking twice does no harm. Each (binding, key) may appear once a call.';
 
-create or replace function rowtwin_private.mark_later(p_binding integer, p_keys text[]) returns bigint
+create or replace function rowtwin_private.mark_later(p_binding integer, p_keys text[], p_gone boolean default null) returns bigint
 language sql volatile
 set search_path = pg_catalog
 as $$
@@ -38,10 +40,10 @@ as $$
     array_fill(p_binding, array[cardinality(p_keys)]), p_keys,
     array_fill(pg_current_wal_insert_lsn(), array[cardinality(p_keys)]),
     array_fill(rowtwin_private.clock(), array[cardinality(p_keys)]),
-    array_fill(null::text, array[cardinality(p_keys)]))
+    array_fill(null::text, array[cardinality(p_keys)]), array_fill(p_gone, array[cardinality(p_keys)]))
 $$;
-comment on function rowtwin_private.mark_later(integer, text[]) is
-  'Marks keys of one binding to be looked at although no change of theirs was captured (resync, repair, first comparison).';
+comment on function rowtwin_private.mark_later(integer, text[], boolean) is
+  'Marks keys of one binding to be looked at although no change of theirs was captured (resync, repair, first comparison). p_gone says that their rows are known to be deleted; null leaves what capture said.';
 
 create or replace function rowtwin_private.rescue_outbox() returns bigint
 language sql volatile
@@ -59,7 +61,7 @@ comment on function rowtwin_private.rescue_outbox() is
 
 create or replace function rowtwin_private.claim(
   p_binding integer, p_limit integer, p_lease uuid, p_lease_for interval
-) returns table (key text, generation bigint, changed_at timestamptz, attempts integer, actor text)
+) returns table (key text, generation bigint, changed_at timestamptz, attempts integer, actor text, row_gone boolean)
 language sql volatile
 set search_path = pg_catalog
 as $$
@@ -73,7 +75,7 @@ as $$
   set state = 'sending', lease = p_lease, lease_until = rowtwin_private.clock() + p_lease_for, claimed = o.generation
   from picked
   where o.binding_id = p_binding and o.key = picked.key
-  returning o.key, o.generation, o.changed_at, o.attempts, o.actor
+  returning o.key, o.generation, o.changed_at, o.attempts, o.actor, coalesce(o.row_gone, false)
 $$;
 comment on function rowtwin_private.claim(integer, integer, uuid, interval) is
   'Takes up to p_limit ready keys under a lease. While a key is sending no other turn sends it and no page is applied to it.';

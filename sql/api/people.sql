@@ -62,10 +62,15 @@ as $$
     delete from rowtwin_private.outbox o
     where o.binding_id in (select rowtwin_private.binding_ids(p_table, p_system))
       and o.key = p_key and o.state = 'rejected'
+    returning o.binding_id, o.key, o.row_gone),
+  -- a delete that is given up leaves a record without a row: no twins any more
+  kept as (
+    update rowtwin_private.link l set state = 'kept', revision = l.revision + 1, settled_at = now()
+    from gone g where g.row_gone and l.binding_id = g.binding_id and l.key = g.key and l.state = 'linked'
     returning 1)
   select count(*) from gone
 $$;
-comment on function rowtwin.discard(text, text, text) is 'Gives a rejected change up. The row keeps its value and goes again with its next edit or the next resync.';
+comment on function rowtwin.discard(text, text, text) is 'Gives a rejected change up. The row keeps its value and goes again with its next edit or the next resync; of a rejected delete, the record stays and is nobody''s twin any more.';
 
 create or replace function rowtwin.approve(p_table text, p_system text default null) returns bigint
 language sql volatile security definer set search_path = pg_catalog

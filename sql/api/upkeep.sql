@@ -9,6 +9,8 @@ declare
   v_count integer := 0;
   r record;
 begin
+  -- one at a time: two processes that start together would both make the same partition
+  perform pg_advisory_xact_lock(hashtext('rowtwin_private.keep_journal'));
   for i in 0..2 loop
     v_day := (rowtwin_private.clock() at time zone 'UTC')::date + i;
     v_name := 'journal_' || to_char(v_day, 'YYYYMMDD');

@@ -118,6 +118,7 @@ create table rowtwin_private.outbox (
   changed_at  timestamptz not null default now(),
   since       timestamptz not null default now(),
   actor       text,
+  row_gone    boolean,
   attempts    integer not null default 0 check (attempts >= 0),
   not_before  timestamptz not null default '-infinity',
   lease       uuid,
@@ -135,6 +136,7 @@ comment on table rowtwin_private.outbox is 'Keys of rows that may differ from th
 comment on column rowtwin_private.outbox.generation is 'Raised by every mark. A delivery removes the entry only if the generation is still the one it claimed.';
 comment on column rowtwin_private.outbox.position is 'The WAL position of the last change that marked the key.';
 comment on column rowtwin_private.outbox.since is 'When the oldest change that is still waiting was made.';
+comment on column rowtwin_private.outbox.row_gone is 'Capture saw this row''s own delete. A row that is missing without it was truncated or has another key, and capture has not come to that yet: nothing is deleted in the remote.';
 comment on column rowtwin_private.outbox.lease is 'Which turn of which process is sending it; in at most one at a time.';
 
 create table rowtwin_private.inbox (

@@ -86,7 +86,8 @@ struct Open {
     committed_at: Option<SystemTime>,
     position: Lsn,
     actor: Option<String>,
-    keys: BTreeSet<(i32, String)>,
+    /// Keys, and whether their row is gone after the last change of each.
+    keys: BTreeMap<(i32, String), bool>,
     changes: BTreeMap<i32, i64>,
 }
 
@@ -168,14 +169,14 @@ impl Collector {
                 self.confirm = self.confirm.max(*end_lsn);
             }
             Message::Relation { relation, .. } => self.describe(relation)?,
-            Message::Insert { relation, new, .. } => self.mark(*relation, new)?,
+            Message::Insert { relation, new, .. } => self.mark(*relation, new, false)?,
             Message::Update { relation, old, new, .. } => {
                 if let Some(old) = old {
                     self.moved(*relation, &old.tuple(), new)?;
                 }
-                self.mark(*relation, new)?;
+                self.mark(*relation, new, false)?;
             }
-            Message::Delete { relation, old, .. } => self.mark(*relation, &old.tuple())?,
+            Message::Delete { relation, old, .. } => self.mark(*relation, &old.tuple(), true)?,
             Message::Truncate { relations, .. } => {
                 for relation in relations.iter() {
                     if let Some(described) = self.relations.get(&relation).and_then(Option::as_ref) {
@@ -242,12 +243,12 @@ impl Collector {
         Ok(Some((&described.bindings, encode_key(&texts))))
     }
 
-    fn mark(&mut self, relation: u32, tuple: &Tuple<'_>) -> Result<(), MarkError> {
+    fn mark(&mut self, relation: u32, tuple: &Tuple<'_>, gone: bool) -> Result<(), MarkError> {
         let Some((bindings, key)) = self.key_of(relation, tuple)? else { return Ok(()) };
         let bindings = bindings.to_vec();
         let open = self.open.get_or_insert_default();
         for binding in bindings {
-            open.keys.insert((binding, key.clone()));
+            open.keys.insert((binding, key.clone()), gone);
             *open.changes.entry(binding).or_default() += 1;
         }
         if open.keys.len() >= KEPT_BACK {
@@ -264,7 +265,7 @@ impl Collector {
             let open = self.open.get_or_insert_default();
             for binding in bindings {
                 self.moves.push((binding, old.clone(), new.clone()));
-                open.keys.insert((binding, old.clone()));
+                open.keys.insert((binding, old.clone()), true);
             }
         }
         Ok(())
@@ -277,7 +278,7 @@ impl Collector {
                 // a tag that cannot be read only costs a look
                 if let Ok(tag) = serde_json::from_slice::<Tag>(content) {
                     for key in tag.keys {
-                        if open.keys.remove(&(tag.binding, key))
+                        if open.keys.remove(&(tag.binding, key)).is_some()
                             && let Some(count) = open.changes.get_mut(&tag.binding)
                         {
                             *count -= 1;
@@ -297,13 +298,14 @@ impl Collector {
         if !open.keys.is_empty() {
             self.xids.insert(open.xid);
         }
-        for (binding, key) in std::mem::take(&mut open.keys) {
+        for ((binding, key), gone) in std::mem::take(&mut open.keys) {
             let mark = Mark {
                 binding,
                 key: key.clone(),
                 position: open.position.0,
                 changed_at,
                 actor: open.actor.clone(),
+                gone,
             };
             self.ready.insert((binding, key), mark);
         }

@@ -101,7 +101,13 @@ async fn plan_binding(engine: &Engine, bound: &Bound, samples: usize) -> anyhow:
     for chunk in keys.chunks(CHUNK) {
         let claimed: Vec<Claimed> = chunk
             .iter()
-            .map(|key| Claimed { key: key.clone(), changed_at: SystemTime::now(), attempts: 0, actor: None })
+            .map(|key| Claimed {
+                key: key.clone(),
+                changed_at: SystemTime::now(),
+                attempts: 0,
+                actor: None,
+                row_gone: true,
+            })
             .collect();
         for one in look(&engine.store, bound, &claimed).await? {
             let decision = decide(&one, bound);

@@ -31,6 +31,8 @@ pub enum Decision {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AtOnce {
     Nothing,
+    /// Capture has not come to what happened to the row.
+    Later,
     /// The row is gone and so is what was left of the link.
     Forget,
     /// The row is gone and the record stays, by policy.
@@ -46,6 +48,7 @@ impl Decision {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Settle(AtOnce::Nothing) => "nothing",
+            Self::Settle(AtOnce::Later) => "later",
             Self::Settle(AtOnce::Forget) => "forget",
             Self::Settle(AtOnce::Keep) => "keep",
             Self::Settle(AtOnce::Reject { .. }) => "reject",
@@ -72,6 +75,7 @@ impl AtOnce {
         };
         match self {
             Self::Nothing => base,
+            Self::Later => Settlement { verdict: "again", wait_ms: Some(200), ..base },
             Self::Forget => Settlement { link: looked.link.is_some().then_some("unlinked"), ..base },
             Self::Keep => Settlement {
                 link: Some("kept"),
@@ -98,6 +102,8 @@ pub fn decide(looked: &Looked, bound: &Bound) -> Decision {
         (None, None) => Decision::Settle(AtOnce::Nothing),
         (None, Some(link)) => match link.state {
             LinkState::Kept => Decision::Settle(AtOnce::Forget),
+            // truncated, or another key now: capture comes to it, and then it is held or moved
+            LinkState::Linked if !looked.row_gone => Decision::Settle(AtOnce::Later),
             // the create may have gone through: it must be found before it can be deleted
             LinkState::Creating => Decision::Doubt,
             LinkState::Linked => match bound.to_remote {

@@ -116,9 +116,7 @@ impl Deliverer {
                     .await?;
                 settler.read_again(std::slice::from_ref(&twin.id), "found after a lost answer").await?;
                 // the row may have changed, or gone, since the create
-                let client = self.store.client().await?;
-                crate::store::outbox::mark_later(&client, bound.id, std::slice::from_ref(&looked.key))
-                    .await?;
+                mark_deleted_or_changed(&self.store.client().await?, bound.id, &looked).await?;
                 Ok(None)
             }
             [] => {
@@ -179,4 +177,16 @@ impl Deliverer {
             .map(|encoded| self.bound.mapping.new_record(&encoded));
         Newcomer { record: current.unwrap_or(intent), looked, attempt }
     }
+}
+
+/// Marks a key again whose entry was just settled, with what capture had said of its row.
+async fn mark_deleted_or_changed(
+    client: &deadpool_postgres::Client,
+    binding: i32,
+    looked: &Looked,
+) -> Result<(), StoreError> {
+    let keys = std::slice::from_ref(&looked.key);
+    let gone = looked.row_gone.then_some(true);
+    client.execute("select rowtwin_private.mark_later($1, $2, $3)", &[&binding, &keys, &gone]).await?;
+    Ok(())
 }

@@ -16,6 +16,8 @@ pub struct Looked {
     pub attempts: i32,
     pub changed_at: SystemTime,
     pub actor: Option<String>,
+    /// Capture saw the row's own delete; without it a missing row is no delete.
+    pub row_gone: bool,
     /// `None`: the row is gone.
     pub row: Option<Row>,
     pub link: Option<Link>,
@@ -52,6 +54,7 @@ pub async fn look(store: &Store, bound: &Bound, claimed: &[Claimed]) -> Result<V
             attempts: one.attempts,
             changed_at: one.changed_at,
             actor: one.actor.clone(),
+            row_gone: one.row_gone,
             row: rows.remove(&one.key),
             link: links.remove(&one.key),
             held: held.remove(&one.key).unwrap_or_default(),

@@ -84,7 +84,13 @@ impl Engine {
             workers.spawn(pull_loop(puller, wake, stop.clone(), known, Arc::clone(&watch)));
         }
         workers.spawn(upkeep_loop(Arc::clone(&self), stop.clone()));
-        let result = self.capture_loop(wake, &stop, Arc::clone(&watch)).await;
+        let result = tokio::select! {
+            result = self.capture_loop(wake, &stop, Arc::clone(&watch)) => result,
+            () = broken_down(&mut workers) => Err(EngineError::Database(
+                "a worker broke down, which is a fault of rowtwin's own; the log shows where, and a restart goes on from here"
+                    .to_owned(),
+            )),
+        };
         if let Err(error) = &result {
             watch.capture_stopped(&error.to_string());
         }
@@ -142,6 +148,16 @@ impl Engine {
             }
         }
     }
+}
+
+/// Returns when a worker panicked: its binding would stand still unseen.
+async fn broken_down(workers: &mut JoinSet<()>) {
+    while let Some(ended) = workers.join_next().await {
+        if ended.is_err_and(|error| error.is_panic()) {
+            return;
+        }
+    }
+    std::future::pending().await
 }
 
 fn waits() -> impl Iterator<Item = Duration> {

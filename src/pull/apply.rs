@@ -24,6 +24,10 @@ use crate::store::link::{
 use crate::store::mirror::{emit_tag, existing_keys, insert_rows, read_rows, unlinked_matches, update_rows};
 use crate::store::outbox::mark_later;
 
+/// Why a record waits whose row is not there, and for how long: longer than capture is ever behind when all is well,
+/// since each look costs a call.
+const MISSING: &str = "its row is missing, and capture has not come to why";
+const UNMARKED: Duration = Duration::from_secs(2);
 /// How long a record waits that could not be applied now.
 const DEFERRED: Duration = Duration::from_millis(300);
 
@@ -42,6 +46,8 @@ pub struct Batch<'a> {
 #[derive(Default)]
 struct Work {
     defer: BTreeSet<String>,
+    /// Records whose row is missing without a mark.
+    missing: Vec<String>,
     park: Vec<String>,
     updates: Vec<(String, Row)>,
     inserts: Vec<(RemoteRecord, Row)>,
@@ -146,7 +152,7 @@ impl Context<'_> {
             let Some(row) = rows.get(&link.key) else {
                 // without a mark capture has not come to what happened: a delete, or another primary key
                 if !changed.contains_key(&link.key) {
-                    work.defer.insert(record.id.clone());
+                    work.missing.push(record.id.clone());
                     continue;
                 }
                 self.plan_without_row(record, link, &mut work);
@@ -400,6 +406,7 @@ impl Context<'_> {
             reject_record(transaction, bound.id, id, reason).await?;
         }
         park_records(transaction, bound.id, &work.park).await?;
+        note_records(transaction, bound.id, &work.missing, MISSING, UNMARKED).await?;
         let deferred: Vec<String> = work.defer.into_iter().collect();
         note_records(transaction, bound.id, &deferred, "busy when it was read", DEFERRED).await?;
         gone::apply_gone(transaction, bound, &work.gone).await

@@ -373,10 +373,10 @@ pub async fn emit_tag(client: &impl GenericClient, binding: i32, keys: &[String]
 pub async fn mark_links(client: &impl GenericClient, binding: i32) -> Result<u64, StoreError> {
     let marked = client
         .execute(
-            "insert into rowtwin_private.outbox as o (binding_id, key, changed_at)
-             select binding_id, key, rowtwin_private.clock() from rowtwin_private.link
+            "insert into rowtwin_private.outbox as o (binding_id, key, changed_at, row_gone)
+             select binding_id, key, rowtwin_private.clock(), true from rowtwin_private.link
              where binding_id = $1 and state = 'linked' order by key
-             on conflict (binding_id, key) do update set generation = o.generation + 1",
+             on conflict (binding_id, key) do update set generation = o.generation + 1, row_gone = true",
             &[&binding],
         )
         .await?;

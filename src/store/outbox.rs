@@ -21,6 +21,8 @@ pub struct Mark {
     /// When that transaction committed.
     pub changed_at: SystemTime,
     pub actor: Option<String>,
+    /// The row was deleted by that transaction.
+    pub gone: bool,
 }
 
 /// A key that this turn holds under its lease.
@@ -30,6 +32,8 @@ pub struct Claimed {
     pub changed_at: SystemTime,
     pub attempts: i32,
     pub actor: Option<String>,
+    /// Capture saw the row's own delete.
+    pub row_gone: bool,
 }
 
 /// What is about to be sent for one key.
@@ -99,10 +103,11 @@ impl Store {
             let positions: Vec<PgLsn> = marks.iter().map(|mark| PgLsn::from(mark.position)).collect();
             let times: Vec<SystemTime> = marks.iter().map(|mark| mark.changed_at).collect();
             let actors: Vec<Option<&str>> = marks.iter().map(|mark| mark.actor.as_deref()).collect();
+            let gone: Vec<bool> = marks.iter().map(|mark| mark.gone).collect();
             transaction
                 .execute(
-                    "select rowtwin_private.mark_rows($1, $2, $3, $4, $5)",
-                    &[&bindings, &keys, &positions, &times, &actors],
+                    "select rowtwin_private.mark_rows($1, $2, $3, $4, $5, $6)",
+                    &[&bindings, &keys, &positions, &times, &actors, &gone],
                 )
                 .await?;
         }
@@ -141,12 +146,12 @@ impl Store {
             .client()
             .await?
             .execute(
-                "insert into rowtwin_private.outbox as o (binding_id, key, state, reason)
-                 select l.binding_id, l.key, 'held', 'the table was truncated: this record would be deleted; select rowtwin.approve(…) with the name of the table sends the deletes'
+                "insert into rowtwin_private.outbox as o (binding_id, key, state, row_gone, reason)
+                 select l.binding_id, l.key, 'held', true, 'the table was truncated: this record would be deleted; select rowtwin.approve(…) with the name of the table sends the deletes'
                  from rowtwin_private.link l where l.binding_id = $1 and l.state = 'linked'
                  order by l.key
                  on conflict (binding_id, key) do update
-                 set state = 'held', reason = excluded.reason, lease = null, lease_until = null, claimed = null,
+                 set state = 'held', row_gone = true, reason = excluded.reason, lease = null, lease_until = null, claimed = null,
                      generation = o.generation + 1",
                 &[&binding],
             )
@@ -178,7 +183,7 @@ impl Store {
             .client()
             .await?
             .query(
-                "select key, changed_at, attempts, actor
+                "select key, changed_at, attempts, actor, row_gone
                  from rowtwin_private.claim($1, $2, $3, make_interval(secs => $4))",
                 &[&binding, &limit, &lease, &lease_for.as_secs_f64()],
             )
@@ -190,6 +195,7 @@ impl Store {
                 changed_at: row.get(1),
                 attempts: row.get(2),
                 actor: row.get(3),
+                row_gone: row.get(4),
             })
             .collect())
     }
