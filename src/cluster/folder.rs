@@ -5,6 +5,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -29,7 +30,11 @@ impl Home {
     /// Makes the folder if need be and sees to it that the server's user can work in it.
     pub(super) fn open(folder: &DataFolder, owner: Option<&Owner>) -> Result<Home, ClusterError> {
         let (path, temporary) = match folder {
-            DataFolder::Temporary => (temporary_base(owner).join(random_name()), true),
+            DataFolder::Temporary => {
+                let base = temporary_base(owner);
+                sweep(&base);
+                (base.join(random_name()), true)
+            }
             DataFolder::Kept(path) => {
                 (std::path::absolute(path).map_err(doing(format!("resolve {}", path.display())))?, false)
             }
@@ -215,6 +220,36 @@ fn temporary_base(owner: Option<&Owner>) -> PathBuf {
     if owner.is_none() || open(&usual) { usual } else { PathBuf::from("/tmp") }
 }
 
+const TEMPORARY: &str = "rowtwin-";
+/// A temporary folder younger than this may be in the making.
+const YOUNG: Duration = Duration::from_secs(600);
+/// Folders that one start removes at most: each costs the disk some time.
+const SWEPT: usize = 3;
+
 fn random_name() -> String {
-    format!("rowtwin-{}", uuid::Uuid::new_v4().simple())
+    format!("{TEMPORARY}{}", uuid::Uuid::new_v4().simple())
+}
+
+/// Removes temporary folders that a killed process left: ours by their name, not young, and no server in them.
+///
+/// A server that still runs has its pid file; one that ended with its process has removed it. What cannot be removed
+/// is somebody else's, and stays.
+fn sweep(base: &Path) {
+    let Ok(entries) = fs::read_dir(base) else { return };
+    let mut left = SWEPT;
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let ours = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| {
+            name.strip_prefix(TEMPORARY)
+                .is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        });
+        let log_touched = fs::metadata(path.join("postgres.log")).and_then(|file| file.modified());
+        let old = log_touched.is_ok_and(|touched| touched.elapsed().is_ok_and(|age| age > YOUNG));
+        if ours && old && !path.join("data").join("postmaster.pid").exists() {
+            let _ = fs::remove_dir_all(&path);
+            left -= 1;
+            if left == 0 {
+                return;
+            }
+        }
+    }
 }
