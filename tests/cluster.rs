@@ -131,8 +131,14 @@ fn a_server_ends_with_the_process_that_started_it() {
         assert!(std::time::Instant::now() < deadline, "the server outlives its process");
         std::thread::yield_now();
     }
-    // A clean stop: the next start needs no recovery.
-    let log = std::fs::read_to_string(folder.join("postgres.log")).unwrap();
-    assert!(log.contains("database system is shut down"), "{log}");
+    // A clean stop: the next start needs no recovery. The server says so after it has removed its pid file.
+    loop {
+        let log = std::fs::read_to_string(folder.join("postgres.log")).unwrap();
+        if log.contains("database system is shut down") {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "no clean stop: {log}");
+        std::thread::yield_now();
+    }
     std::fs::remove_dir_all(&folder).unwrap();
 }
