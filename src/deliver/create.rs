@@ -1,11 +1,10 @@
 //! Create: find the row's twin, or make it, never twice (R8).
 
-use futures_util::stream::{StreamExt, iter};
 use uuid::Uuid;
 
 use crate::connector::client::NewRecord;
 use crate::deliver::look::Looked;
-use crate::deliver::send::{halve, splits};
+use crate::deliver::send::{chunks, halve, splits};
 use crate::deliver::settle::{Settler, not_done};
 use crate::deliver::{Deliverer, LEASE, bounded};
 use crate::model::diff::project;
@@ -53,12 +52,7 @@ impl Deliverer {
             .into_iter()
             .partition(|one| fields.iter().all(|field| !same_value(one.record.get(field), None, true)));
         let mut unmatched = rest;
-        let mut chunks = Vec::new();
-        let mut searched = searched.into_iter().peekable();
-        while searched.peek().is_some() {
-            chunks.push(searched.by_ref().take(bound.abilities.find_batch.max(1)).collect::<Vec<_>>());
-        }
-        for chunk in chunks {
+        for chunk in chunks(searched, bound.abilities.find_batch) {
             let by: Vec<Record> =
                 chunk.iter().map(|one| project(&one.record, fields.iter().map(String::as_str))).collect();
             let found =
@@ -130,21 +124,7 @@ impl Deliverer {
         newcomers: Vec<Newcomer>,
     ) -> Result<(), StoreError> {
         let size = self.bound.abilities.create_batch.max(1);
-        let mut chunks = Vec::new();
-        let mut newcomers = newcomers.into_iter().peekable();
-        while newcomers.peek().is_some() {
-            chunks.push(newcomers.by_ref().take(size).collect::<Vec<_>>());
-        }
-        let mut running = iter(chunks)
-            .map(|chunk| self.create_batch(settler, chunk))
-            .buffer_unordered(self.bound.in_flight.max(1));
-        let mut failed = None;
-        while let Some(result) = running.next().await {
-            if let Err(error) = result {
-                failed = Some(error);
-            }
-        }
-        failed.map_or(Ok(()), Err)
+        self.in_chunks(newcomers, size, |chunk| self.create_batch(settler, chunk)).await
     }
 
     async fn create_batch(&self, settler: &Settler<'_>, chunk: Vec<Newcomer>) -> Result<(), StoreError> {

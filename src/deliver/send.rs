@@ -37,18 +37,18 @@ impl Deliverer {
         self.in_chunks(keys, size, |chunk| self.delete_batch(settler, chunk)).await
     }
 
-    /// First protects edits that were not seen yet, in batches of the read's own size; then sends.
-    async fn in_chunks<T, F, W>(&self, keys: Vec<T>, size: usize, work: W) -> Result<(), StoreError>
+    /// Works on keys in chunks of `size`, as many of them at once as the system's calls in flight.
+    pub(super) async fn in_chunks<T, F, W>(
+        &self,
+        keys: Vec<T>,
+        size: usize,
+        work: W,
+    ) -> Result<(), StoreError>
     where
         W: Fn(Vec<T>) -> F,
         F: Future<Output = Result<(), StoreError>>,
     {
-        let mut chunks = Vec::new();
-        let mut keys = keys.into_iter().peekable();
-        while keys.peek().is_some() {
-            chunks.push(keys.by_ref().take(size).collect::<Vec<T>>());
-        }
-        let mut running = iter(chunks).map(work).buffer_unordered(self.bound.in_flight.max(1));
+        let mut running = iter(chunks(keys, size)).map(work).buffer_unordered(self.bound.in_flight.max(1));
         let mut failed = None;
         // every chunk ends before an error is passed on: what was sent must be settled
         while let Some(result) = running.next().await {
@@ -347,6 +347,16 @@ pub(super) fn splits(answer: &BatchAnswer, items: usize) -> bool {
                     | Outcome::Exists { .. }
             )
         })
+}
+
+/// Cuts a list into chunks of `size`, the last one shorter.
+pub(super) fn chunks<T>(list: Vec<T>, size: usize) -> Vec<Vec<T>> {
+    let mut rest = list.into_iter().peekable();
+    let mut chunks = Vec::new();
+    while rest.peek().is_some() {
+        chunks.push(rest.by_ref().take(size.max(1)).collect());
+    }
+    chunks
 }
 
 /// Puts the two halves of a batch on the list.
