@@ -31,6 +31,8 @@ pub struct Link {
     pub shadow: Option<Record>,
     pub version: Option<String>,
     pub remote_ms: Option<i64>,
+    /// The number or code by which other records refer to this one, where that is not its id.
+    pub reference: Option<String>,
     pub attempt: Option<Uuid>,
     pub attempted_at: Option<SystemTime>,
     pub intent: Option<Record>,
@@ -38,8 +40,7 @@ pub struct Link {
     pub settled_at: SystemTime,
 }
 
-const COLUMNS: &str =
-    "key, state, remote_id, shadow, version, remote_ms, attempt, attempted_at, intent, revision, settled_at";
+const COLUMNS: &str = "key, state, remote_id, shadow, version, remote_ms, attempt, attempted_at, intent, revision, settled_at, reference";
 
 impl Link {
     fn from_row(row: &Row) -> Result<Self, StoreError> {
@@ -62,6 +63,7 @@ impl Link {
             intent: json(8),
             revision: row.get(9),
             settled_at: row.get(10),
+            reference: row.get(11),
         })
     }
 }

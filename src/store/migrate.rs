@@ -7,7 +7,10 @@ use refinery::{Migration, Runner};
 
 use crate::store::{Store, StoreError};
 
-const MIGRATIONS: &[(&str, &str)] = &[("V1__state", include_str!("../../sql/migrations/V1__state.sql"))];
+const MIGRATIONS: &[(&str, &str)] = &[
+    ("V1__state", include_str!("../../sql/migrations/V1__state.sql")),
+    ("V2__references", include_str!("../../sql/migrations/V2__references.sql")),
+];
 
 /// Functions and views in the order in which they depend on each other.
 const REPEATABLE: &[&str] = &[
