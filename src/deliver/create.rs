@@ -6,13 +6,14 @@ use crate::connector::client::NewRecord;
 use crate::deliver::look::Looked;
 use crate::deliver::send::{chunks, halve, splits};
 use crate::deliver::settle::{Settler, not_done};
-use crate::deliver::{Deliverer, LEASE, bounded};
+use crate::deliver::{Deliverer, bounded};
 use crate::mapping::Mapping;
 use crate::mapping::reference::Missing;
 use crate::model::diff::project;
 use crate::model::outcome::Outcome;
 use crate::model::record::{Record, RemoteRecord, same_value};
 use crate::remote::gate::Priority;
+use crate::remote::lease::LEASE;
 use crate::store::StoreError;
 use crate::store::outbox::{Intent, Settlement};
 

@@ -14,7 +14,7 @@ mod wait;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, instrument};
@@ -25,22 +25,23 @@ use crate::deliver::decide::Decision;
 use crate::deliver::look::Looked;
 use crate::deliver::settle::Settler;
 use crate::model::outcome::{BatchAnswer, Outcome};
-use crate::store::outbox::Settlement;
+use crate::remote::lease::{self, LEASE, Lease};
+use crate::store::outbox::{Claimed, Settlement};
 use crate::store::{Store, StoreError};
 
-/// How long a key stays claimed without a sign of life. Longer than any call may take.
-pub const LEASE: Duration = Duration::from_secs(120);
-
-/// How long a writing call may take in all, waiting at the gate and a second sign-in included. Less than the lease:
-/// when the lease is over, nobody of ours is still sending.
+/// How long a writing call may take in all, waiting at the gate and a second sign-in included.
 const CALL_LIMIT: Duration = Duration::from_secs(100);
 
-/// Makes a writing call within [`CALL_LIMIT`]; what takes longer has an unknown outcome.
+/// Makes a writing call within [`CALL_LIMIT`] and while the turn's lease holds; what takes longer has an unknown outcome.
 async fn bounded(items: usize, call: impl Future<Output = BatchAnswer>) -> BatchAnswer {
-    tokio::time::timeout(CALL_LIMIT, call).await.unwrap_or_else(|_| {
-        let reason = format!("no answer within {} s", CALL_LIMIT.as_secs());
-        BatchAnswer { outcomes: vec![Outcome::Unknown { reason }; items], whole: true }
-    })
+    let unknown =
+        |reason: String| BatchAnswer { outcomes: vec![Outcome::Unknown { reason }; items], whole: true };
+    tokio::select! {
+        answer = tokio::time::timeout(CALL_LIMIT, call) => {
+            answer.unwrap_or_else(|_| unknown(format!("no answer within {} s", CALL_LIMIT.as_secs())))
+        }
+        () = lease::lost() => unknown("the lease could not be renewed before the answer came".to_owned()),
+    }
 }
 
 /// What a turn did.
@@ -73,10 +74,22 @@ impl Deliverer {
         }
         let lease = Uuid::new_v4();
         let limit = self.batch_size();
+        let asked = Instant::now();
         let claimed = self.store.claim(bound.id, limit, lease, LEASE).await?;
         if claimed.is_empty() {
             return Ok(Turned { looked: 0, rest: Some(Duration::from_millis(200)) });
         }
+        let store = self.store.clone();
+        let renew = move || {
+            let store = store.clone();
+            async move { store.renew_claims(lease, LEASE).await.unwrap_or(false) }
+        };
+        Lease::taken(asked).during(renew, self.work(claimed, limit, lease)).await
+    }
+
+    /// Ends each of the claimed keys.
+    async fn work(&self, claimed: Vec<Claimed>, limit: usize, lease: Uuid) -> Result<Turned, StoreError> {
+        let bound = &self.bound;
         let looked = look::look(&self.store, bound, &claimed).await?;
         let settler = Settler { store: &self.store, bound, lease };
         let mut by_kind = Sorted::default();

@@ -13,7 +13,7 @@ use crate::config::duration::{parse_duration, parse_share};
 use crate::config::file::Field;
 use crate::config::{BindingFile, RowtwinFile, Setting, SystemFile};
 use crate::connector::{Client, Connector, SettingValue, Settings};
-use crate::engine::gate::SharedGate;
+use crate::engine::gate::{SharedGate, UnderWay};
 use crate::engine::{DEFAULT_NAME, Engine, EngineError};
 use crate::mapping::Mapping;
 use crate::mapping::reference::Reference;
@@ -296,6 +296,7 @@ fn open_system(
         system: name.to_owned(),
         metrics: metrics.clone(),
         only_looks: given.only_looks,
+        under_way: UnderWay::default(),
     });
     let spec = SystemSpec {
         name: name.to_owned(),

@@ -207,6 +207,23 @@ impl Store {
             .collect())
     }
 
+    /// Renews the lease of a turn on what it still holds; false when it holds nothing any more.
+    ///
+    /// # Errors
+    /// When the statement fails.
+    pub async fn renew_claims(&self, lease: Uuid, lease_for: Duration) -> Result<bool, StoreError> {
+        let renewed = self
+            .client()
+            .await?
+            .execute(
+                "update rowtwin_private.outbox set lease_until = rowtwin_private.clock() + make_interval(secs => $2)
+                 where state = 'sending' and lease = $1 and lease_until > rowtwin_private.clock()",
+                &[&lease, &lease_for.as_secs_f64()],
+            )
+            .await?;
+        Ok(renewed > 0)
+    }
+
     /// The last check before a call; see `rowtwin_private.begin_send`. Returns the keys that may be sent.
     ///
     /// # Errors
