@@ -37,7 +37,7 @@ pub(super) struct Form {
     pub(super) parts: &'static [(&'static str, &'static [Field])],
     /// The detail table, where the form is known to have one.
     pub(super) entry: Option<Entry>,
-    /// Fields of the head that a new record needs.
+    /// Fields of the head that a new record needs; which ones these are differs by tenant, and is (unverified).
     pub(super) required: &'static [&'static str],
 }
 
@@ -47,7 +47,7 @@ pub(super) struct Entry {
     pub(super) key: &'static str,
     pub(super) label: &'static str,
     pub(super) fields: &'static [Field],
-    /// Fields that a new line needs.
+    /// Fields that a new line needs (unverified).
     pub(super) required: &'static [&'static str],
 }
 
