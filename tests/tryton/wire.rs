@@ -278,7 +278,7 @@ async fn a_party_has_its_addresses_and_contacts_in_one_call() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn numbers_are_taken_in_any_form_and_kept_as_given() {
+async fn numbers_are_taken_in_any_form_and_dates_as_texts() {
     let shop = Shop::open().await;
     for (given, kept) in
         [(decimal("1.2300"), "1.2300"), (json!(3), "3"), (json!("1.25"), "1.25"), (json!(1.5), "1.5")]
@@ -290,4 +290,7 @@ async fn numbers_are_taken_in_any_form_and_kept_as_given() {
         let line = shop.person.sale(id).await["lines."][0].clone();
         assert_eq!((&line["unit_price"], &line["quantity"]), (&json!(kept), &json!(2.0)), "{given}");
     }
+    let sale = shop.sale().await;
+    shop.person.edit_sale(&sale, json!({"sale_date": "2026-11-20"})).await;
+    assert_eq!(shop.again(&sale).await["sale_date"], "2026-11-20");
 }
