@@ -158,6 +158,7 @@ impl Deliverer {
             if batch.is_empty() {
                 continue;
             }
+            self.owe(settler, &batch.iter().map(|one| &one.looked).collect::<Vec<_>>()).await?;
             let items: Vec<NewRecord> = batch
                 .iter()
                 .map(|one| NewRecord { attempt: one.attempt, fields: one.record.clone() })
@@ -200,7 +201,7 @@ impl Deliverer {
                 if known.surprising {
                     read_again.push(id.clone());
                 }
-                Settlement {
+                settler.created(Settlement {
                     verdict: "done",
                     link: Some("linked"),
                     remote_id: Some(id),
@@ -209,7 +210,7 @@ impl Deliverer {
                     effect: Some("create"),
                     after: Some(one.record.clone()),
                     ..base
-                }
+                })
             }
             // the intent stays: the next look finds out
             Outcome::Ok { id: None, .. } => Settlement {
@@ -240,6 +241,7 @@ impl Deliverer {
             other => Settlement {
                 link: Some("unlinked"),
                 attempt: Some(one.attempt),
+                owes_nothing: true,
                 ..not_done(&one.looked, &other)
             },
         })

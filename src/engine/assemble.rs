@@ -10,12 +10,13 @@ use serde_json::Value;
 
 use crate::bound::Bound;
 use crate::config::duration::{parse_duration, parse_share};
-use crate::config::{BindingFile, RowtwinFile, Setting, SystemFile};
+use crate::config::{BindingFile, LifecycleFile, RowtwinFile, Setting, SystemFile};
 use crate::connector::{Client, Connector, SettingValue, Settings};
 use crate::engine::gate::SharedGate;
 use crate::engine::{DEFAULT_NAME, Engine, EngineError};
 use crate::mapping::Mapping;
 use crate::metrics::Metrics;
+use crate::model::lifecycle::Plan;
 use crate::postgres::{ConnectOptions, connect_options};
 use crate::remote::http::HttpTransport;
 use crate::store::binding::{BindingSpec, SystemSpec};
@@ -135,6 +136,13 @@ impl Engine {
                         ));
                     }
                 }
+                let lifecycle = match plan(client, binding) {
+                    Ok(plan) => plan,
+                    Err(finding) => {
+                        findings.push(format!("{place}: {finding}"));
+                        None
+                    }
+                };
                 let mapping = match Mapping::new(binding, type_of, abilities.blank_is_null) {
                     Ok(mapping) => mapping,
                     Err(more) => {
@@ -173,6 +181,7 @@ impl Engine {
                     in_flight: usize::try_from(in_flight.get(&binding.system).copied().unwrap_or(IN_FLIGHT))
                         .unwrap_or(1),
                     abilities,
+                    lifecycle,
                 }));
             }
             tables.push(table);
@@ -195,6 +204,29 @@ impl Engine {
             bounds,
         })
     }
+}
+
+/// What a binding asks of its object's lifecycle.
+fn plan(client: &Client, binding: &BindingFile) -> Result<Option<Plan>, String> {
+    let asked = &binding.lifecycle;
+    let Some(lifecycle) = client.lifecycle(&binding.object).map_err(|error| error.to_string())? else {
+        return match asked == &LifecycleFile::default() {
+            true => Ok(None),
+            false => Err(format!(
+                "`{}` has no lifecycle in the connector `{}`; remove `lifecycle` from the binding",
+                binding.object,
+                client.connector().name
+            )),
+        };
+    };
+    let until = match &asked.until {
+        None => None,
+        Some(target) => Some(lifecycle.targets.get(target).cloned().ok_or_else(|| {
+            let known: Vec<&str> = lifecycle.targets.keys().map(String::as_str).collect();
+            format!("lifecycle.until: there is no target `{target}`; there are {}", known.join(", "))
+        })?),
+    };
+    Ok(Some(Plan { lifecycle, until, reopen: asked.reopen }))
 }
 
 fn sweep(binding: &BindingFile) -> Option<Duration> {

@@ -120,8 +120,8 @@ impl Plan {
             return Next::There;
         }
         // what we have moved on ourselves and not finished we may take back; what is finished is somebody's decision
-        let finished = self.until.as_ref().is_none_or(|until| until.contains(stage));
-        if !self.reopen && !(ours && !finished) {
+        let unfinished = ours && self.until.as_ref().is_some_and(|until| !until.contains(stage));
+        if !self.reopen && !unfinished {
             return Next::Closed(format!(
                 "the record stands at {stage}, where it cannot be changed; take it back in the system, or set `lifecycle: {{reopen: true}}` on the binding"
             ));

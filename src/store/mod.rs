@@ -12,6 +12,7 @@ pub mod link;
 pub mod migrate;
 pub mod mirror;
 pub mod outbox;
+pub mod steps;
 pub mod walk;
 
 use deadpool_postgres::{Client, Pool};

@@ -50,7 +50,7 @@ pub struct Intent {
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Settlement {
     pub key: String,
-    /// done, again, rejected, held or doubtful.
+    /// done, step, again, rejected, held or doubtful.
     pub verdict: &'static str,
     /// linked, unlinked or kept; none leaves the link as it is.
     pub link: Option<&'static str>,
@@ -68,6 +68,12 @@ pub struct Settlement {
     pub before: Option<Record>,
     pub after: Option<Record>,
     pub actor: Option<String>,
+    /// Where the record stands now, where that was learned.
+    pub stage: Option<String>,
+    /// The step that comes next; of every verdict but `step`, none leaves it as it is.
+    pub step: Option<String>,
+    /// No step is owed any more: what was to be saved was refused.
+    pub owes_nothing: bool,
 }
 
 impl Store {
