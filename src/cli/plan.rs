@@ -119,6 +119,7 @@ async fn plan_binding(engine: &Engine, bound: &Bound, samples: usize) -> anyhow:
                 attempts: 0,
                 actor: None,
                 row_gone: true,
+                loose: false,
             })
             .collect();
         for one in look(&engine.store, bound, &claimed).await? {
@@ -137,6 +138,9 @@ async fn plan_binding(engine: &Engine, bound: &Bound, samples: usize) -> anyhow:
                 Decision::Step(_) => "finish",
                 Decision::Stage { refusal: Some(_) } => "reject",
                 Decision::Doubt | Decision::Reread(_) | Decision::Stage { refusal: None } => "compare",
+                // it goes after the row that it refers to
+                Decision::Wait(_) if one.link.is_none() => "create",
+                Decision::Wait(_) => "update",
                 Decision::Settle(crate::deliver::decide::AtOnce::Reject { .. }) => "reject",
                 Decision::Settle(_) | Decision::WriteBack(_) => "unchanged",
             };

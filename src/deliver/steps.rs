@@ -62,7 +62,8 @@ impl Settler<'_> {
             // it is read, or said, at the next look
             Next::Unknown | Next::Closed(_) => plan.owed(None),
         };
-        let verdict = if step.is_some() { "step" } else { done.verdict };
+        // what waits for another row's record is saved once more, and goes on after that
+        let verdict = if step.is_some() && done.verdict == "done" { "step" } else { done.verdict };
         Settlement { verdict, stage, step, ..done }
     }
 
@@ -124,6 +125,17 @@ impl Deliverer {
         settler: &Settler<'_>,
         keys: Vec<(Looked, Step)>,
     ) -> Result<(), StoreError> {
+        // a record that others still refer to is not taken back for its delete before they are gone
+        let (of_deletes, mut keys): (Vec<_>, Vec<_>) =
+            keys.into_iter().partition(|(one, _)| one.row.is_none());
+        let mut steps: HashMap<String, Step> =
+            of_deletes.iter().map(|(one, step)| (one.key.clone(), step.clone())).collect();
+        let deletes = of_deletes.into_iter().map(|(one, _)| (one, false)).collect();
+        for (one, _) in self.after_children(settler, deletes).await? {
+            if let Some(step) = steps.remove(&one.key) {
+                keys.push((one, step));
+            }
+        }
         let mut by_step: BTreeMap<String, Vec<(Looked, Step)>> = BTreeMap::new();
         for (one, step) in keys {
             by_step.entry(step.name.clone()).or_default().push((one, step));

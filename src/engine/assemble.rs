@@ -10,12 +10,15 @@ use serde_json::Value;
 
 use crate::bound::Bound;
 use crate::config::duration::{parse_duration, parse_share};
+use crate::config::file::Field;
 use crate::config::{BindingFile, LifecycleFile, RowtwinFile, Setting, SystemFile};
 use crate::connector::{Client, Connector, SettingValue, Settings};
 use crate::engine::gate::SharedGate;
 use crate::engine::{DEFAULT_NAME, Engine, EngineError};
 use crate::mapping::Mapping;
+use crate::mapping::reference::Reference;
 use crate::metrics::Metrics;
+use crate::model::binding::ReferredBy;
 use crate::model::lifecycle::Plan;
 use crate::postgres::{ConnectOptions, connect_options};
 use crate::remote::http::HttpTransport;
@@ -143,7 +146,18 @@ impl Engine {
                         None
                     }
                 };
-                let mapping = match Mapping::new(binding, type_of, abilities.blank_is_null) {
+                let refers = |field: &Field| {
+                    let table = field.refers_to.clone()?;
+                    let parent =
+                        file.tables.get(&table)?.bindings.iter().find(|b| b.system == binding.system)?;
+                    let theirs = client.abilities(&parent.object).ok()?;
+                    let by = field.refers_by.unwrap_or(match theirs.reference_field {
+                        Some(_) => ReferredBy::Reference,
+                        None => ReferredBy::Id,
+                    });
+                    Some(Reference { table, by, numeric: theirs.numeric_ids, parent: 0 })
+                };
+                let mapping = match Mapping::new(binding, type_of, abilities.blank_is_null, refers) {
                     Ok(mapping) => mapping,
                     Err(more) => {
                         findings.extend(more.into_iter().map(|finding| format!("{place}: {finding}")));
@@ -182,6 +196,8 @@ impl Engine {
                         .unwrap_or(1),
                     abilities,
                     lifecycle,
+                    parents: Vec::new(),
+                    children: Vec::new(),
                 }));
             }
             tables.push(table);

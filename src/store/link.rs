@@ -31,6 +31,8 @@ pub struct Link {
     pub shadow: Option<Record>,
     pub version: Option<String>,
     pub remote_ms: Option<i64>,
+    /// The number or code by which other records refer to this one, where that is not its id.
+    pub reference: Option<String>,
     pub attempt: Option<Uuid>,
     pub attempted_at: Option<SystemTime>,
     pub intent: Option<Record>,
@@ -40,7 +42,7 @@ pub struct Link {
     pub stage: Option<String>,
 }
 
-const COLUMNS: &str = "key, state, remote_id, shadow, version, remote_ms, attempt, attempted_at, intent, revision, settled_at, stage";
+const COLUMNS: &str = "key, state, remote_id, shadow, version, remote_ms, attempt, attempted_at, intent, revision, settled_at, reference, stage";
 
 impl Link {
     fn from_row(row: &Row) -> Result<Self, StoreError> {
@@ -63,7 +65,8 @@ impl Link {
             intent: json(8),
             revision: row.get(9),
             settled_at: row.get(10),
-            stage: row.get(11),
+            reference: row.get(11),
+            stage: row.get(12),
         })
     }
 }

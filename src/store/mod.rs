@@ -12,6 +12,7 @@ pub mod link;
 pub mod migrate;
 pub mod mirror;
 pub mod outbox;
+pub mod reference;
 pub mod steps;
 pub mod walk;
 
