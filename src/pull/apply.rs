@@ -450,12 +450,11 @@ impl Context<'_> {
         }
         write_journal(transaction, bound.id, &journal).await?;
         // where a record stands may be what a step of ours has waited for
-        let owed = match &bound.lifecycle {
-            Some(_) => {
-                let keys: Vec<String> = links.iter().map(|link| link.key.clone()).collect();
-                owed_steps(transaction, bound.id, &keys).await?
-            }
-            None => HashMap::new(),
+        let moved: Vec<String> = links.iter().map(|link| link.key.clone()).collect();
+        let owed = if bound.lifecycle.is_some() {
+            owed_steps(transaction, bound.id, &moved).await?
+        } else {
+            HashMap::new()
         };
         // what still differs goes out; what we wrote and is equal must not come back to us
         let (mut differs, mut quiet) = (Vec::new(), Vec::new());

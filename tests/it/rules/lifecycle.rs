@@ -433,3 +433,31 @@ async fn a_lifecycle_that_does_not_exist_is_refused_with_what_there_is() {
         assert!(message.contains(part), "{part}: {message}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_plan_counts_the_steps_and_their_calls() {
+    let scene = scene("{until: audited, reopen: true}").await;
+    scene.run(ACME).await;
+    scene.settle().await;
+    scene.run("update sales.customer set phone = '123'").await;
+    scene.run("insert into sales.customer (name, number) values ('B', 'C2'), ('C', 'C3')").await;
+    scene.capture().await;
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("database: {{slot: {}}}\n{}", scene.engine.slot, scene.text);
+    std::fs::write(folder.path().join("rowtwin.yaml"), text).unwrap();
+    let plan = std::process::Command::new(env!("CARGO_BIN_EXE_rowtwin"))
+        .args(["plan", "--json"])
+        .current_dir(folder.path())
+        .env("ROWTWIN_DATABASE_URL", &scene.url)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&plan.stderr);
+    let plan: Value = serde_json::from_slice(&plan.stdout).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let plan = &plan[0];
+    assert_eq!(plan["steps"], json!({"unaudit": 1, "submit": 3, "audit": 3}));
+    assert_eq!((&plan["create"], &plan["update"]), (&json!(2), &json!(1)));
+    // one look-up, one create, one read, one update, and one of each step
+    assert_eq!(plan["calls"], json!(7));
+    scene.settle().await;
+    assert!(scene.erp().records(ERP).iter().all(|record| record["FDocumentStatus"] == "C"));
+}
