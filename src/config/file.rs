@@ -185,6 +185,21 @@ pub struct BindingFile {
     /// What protects remote edits that were not pulled yet (default `read`).
     #[serde(default)]
     pub overwrite_check: OverwriteCheck,
+    /// Where a saved record is to end up, and whether one is taken back for an edit.
+    #[serde(default)]
+    pub lifecycle: LifecycleFile,
+}
+
+/// What is asked of an object's lifecycle.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LifecycleFile {
+    /// One of the targets of the object's connector, as `submitted` or `audited` (default: it ends with the save).
+    #[serde(default)]
+    pub until: Option<String>,
+    /// A record that cannot be changed where it stands is taken back first (default `false`: the edit is rejected).
+    #[serde(default)]
+    pub reopen: bool,
 }
 
 /// What deletes do.

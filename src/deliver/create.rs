@@ -169,6 +169,7 @@ impl Deliverer {
             if batch.is_empty() {
                 continue;
             }
+            self.owe(settler, &batch.iter().map(|one| &one.looked).collect::<Vec<_>>()).await?;
             let items: Vec<NewRecord> = batch
                 .iter()
                 .map(|one| NewRecord { attempt: one.attempt, fields: one.record.clone() })
@@ -212,7 +213,7 @@ impl Deliverer {
                 if known.surprising {
                     read_again.push(id.clone());
                 }
-                Settlement {
+                settler.created(Settlement {
                     // what was left out follows when the record that it names exists
                     verdict: if left_out.is_some() { "waiting" } else { "done" },
                     waits_binding: left_out.as_ref().map(|missing| missing.parent),
@@ -225,7 +226,7 @@ impl Deliverer {
                     effect: Some("create"),
                     after: Some(one.record.clone()),
                     ..base
-                }
+                })
             }
             // the intent stays: the next look finds out
             Outcome::Ok { id: None, .. } => Settlement {
@@ -256,6 +257,7 @@ impl Deliverer {
             other => Settlement {
                 link: Some("unlinked"),
                 attempt: Some(one.attempt),
+                owes_nothing: true,
                 ..not_done(&one.looked, &other)
             },
         })

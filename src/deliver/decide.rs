@@ -2,6 +2,7 @@
 
 use crate::bound::Bound;
 use crate::deliver::look::Looked;
+use crate::deliver::steps::{Step, after_save, before_save};
 use crate::mapping::reference::Missing;
 use crate::model::binding::DeletePolicy;
 use crate::model::record::Record;
@@ -26,6 +27,12 @@ pub enum Decision {
     },
     /// The record must be read and merged before anything is sent; why.
     Reread(&'static str),
+    /// The record must be taken back before a save, or on after one.
+    Step(Step),
+    /// Where the record stands must be read; if it still stands there, the change is refused for this reason.
+    Stage {
+        refusal: Option<String>,
+    },
     /// Nothing to send, but the row does not carry its remote id yet.
     WriteBack(String),
 }
@@ -62,6 +69,8 @@ impl Decision {
             Self::Delete { deactivate: false } => "delete",
             Self::Delete { deactivate: true } => "deactivate",
             Self::Reread(_) => "read first",
+            Self::Step(_) => "step",
+            Self::Stage { .. } => "read stage",
             Self::WriteBack(_) => "write back",
         }
     }
@@ -112,11 +121,13 @@ pub fn decide(looked: &Looked, bound: &Bound) -> Decision {
             LinkState::Creating => Decision::Doubt,
             LinkState::Linked => match bound.to_remote {
                 DeletePolicy::Keep => Decision::Settle(AtOnce::Keep),
-                DeletePolicy::Delete => Decision::Delete { deactivate: false },
+                DeletePolicy::Delete => {
+                    before_save(looked, bound).unwrap_or(Decision::Delete { deactivate: false })
+                }
                 DeletePolicy::Deactivate => Decision::Delete { deactivate: true },
             },
         },
-        (Some(row), link) => {
+        (Some(_), link) => {
             let encoded = match &looked.encoded {
                 Some(Ok(encoded)) => encoded,
                 None => return Decision::Settle(AtOnce::Later),
@@ -151,21 +162,32 @@ pub fn decide(looked: &Looked, bound: &Bound) -> Decision {
                             return Decision::Wait(missing);
                         }
                         if !changes.is_empty() {
-                            return checked(bound, changes, Decision::Update);
+                            // what cannot be sent anyway is no reason to take the record back
+                            return match checked(bound, changes, Decision::Update) {
+                                Decision::Update(changes) => {
+                                    before_save(looked, bound).unwrap_or(Decision::Update(changes))
+                                }
+                                refused => refused,
+                            };
                         }
-                        match (&bound.id_column, &link.remote_id) {
-                            (Some(column), Some(id))
-                                if row.get(column).and_then(|v| v.as_str()) != Some(id) =>
-                            {
-                                Decision::WriteBack(id.clone())
-                            }
-                            _ => Decision::Settle(AtOnce::Nothing),
+                        if let Some(decision) = after_save(looked, bound) {
+                            return decision;
+                        }
+                        match write_back(looked, bound) {
+                            Some(id) => Decision::WriteBack(id),
+                            None => Decision::Settle(AtOnce::Nothing),
                         }
                     }
                 },
             }
         }
     }
+}
+
+/// The remote id that the row is to carry and does not yet.
+pub(super) fn write_back(looked: &Looked, bound: &Bound) -> Option<String> {
+    let (column, row, id) = (bound.id_column.as_ref()?, looked.row.as_ref()?, looked.remote_id()?);
+    (row.get(column).and_then(|value| value.as_str()) != Some(id)).then(|| id.to_owned())
 }
 
 fn checked(bound: &Bound, values: Record, go: impl FnOnce(Record) -> Decision) -> Decision {

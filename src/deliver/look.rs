@@ -1,6 +1,6 @@
 //! Look: the row, the link and the shadow of each claimed key, as they are now.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::SystemTime;
 
 use crate::bound::Bound;
@@ -9,6 +9,7 @@ use crate::model::record::Record;
 use crate::store::link::{Link, held_fields, links_by_key};
 use crate::store::mirror::{Row, read_rows};
 use crate::store::outbox::Claimed;
+use crate::store::steps::owed_steps;
 use crate::store::{Store, StoreError};
 
 /// Everything that is known about one claimed key.
@@ -29,12 +30,19 @@ pub struct Looked {
     pub link: Option<Link>,
     /// Fields whose conflict waits for a person.
     pub held: BTreeSet<String>,
+    /// The step that is owed, where a save of ours is not finished.
+    pub step: Option<String>,
 }
 
 impl Looked {
     /// The link's revision; 0 where there is none.
     pub fn revision(&self) -> i64 {
         self.link.as_ref().map_or(0, |link| link.revision)
+    }
+
+    /// Where the record stands, as last known.
+    pub fn stage(&self) -> Option<&str> {
+        self.link.as_ref().and_then(|link| link.stage.as_deref())
     }
 
     /// The twin's id.
@@ -54,6 +62,10 @@ pub async fn look(store: &Store, bound: &Bound, claimed: &[Claimed]) -> Result<V
     let mut rows = read_rows(&client, &bound.table, &bound.row_columns(), &keys, false).await?;
     let references = bound.references(&client, rows.values(), []).await?;
     let mut held = held_fields(&client, bound.id, &keys).await?;
+    let mut steps = match &bound.lifecycle {
+        Some(_) => owed_steps(&client, bound.id, &keys).await?,
+        None => HashMap::new(),
+    };
     Ok(claimed
         .iter()
         .map(|one| (one, rows.remove(&one.key)))
@@ -68,6 +80,7 @@ pub async fn look(store: &Store, bound: &Bound, claimed: &[Claimed]) -> Result<V
             row,
             link: links.remove(&one.key),
             held: held.remove(&one.key).unwrap_or_default(),
+            step: steps.remove(&one.key),
         })
         .collect())
 }

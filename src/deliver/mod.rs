@@ -10,6 +10,7 @@ mod doubt;
 pub mod look;
 mod send;
 mod settle;
+pub mod steps;
 mod wait;
 
 use std::collections::HashMap;
@@ -24,6 +25,7 @@ use crate::bound::Bound;
 use crate::deliver::decide::Decision;
 use crate::deliver::look::Looked;
 use crate::deliver::settle::Settler;
+use crate::deliver::steps::Step;
 use crate::model::outcome::{BatchAnswer, Outcome};
 use crate::remote::lease::{self, LEASE, Lease};
 use crate::store::outbox::{Claimed, Settlement};
@@ -105,6 +107,8 @@ impl Deliverer {
                 Decision::Update(changes) => by_kind.updates.push((one, changes)),
                 Decision::Delete { deactivate } => by_kind.deletes.push((one, deactivate)),
                 Decision::Reread(reason) => by_kind.rereads.push((one, reason)),
+                Decision::Step(step) => by_kind.steps.push((one, step)),
+                Decision::Stage { refusal } => by_kind.stages.push((one, refusal)),
                 Decision::WriteBack(id) => by_kind.write_backs.push((one, id)),
             }
         }
@@ -120,12 +124,14 @@ impl Deliverer {
         settler.settle(settled_at_once).await?;
         self.wait(&settler, by_kind.waits).await?;
         self.reread(&settler, by_kind.rereads).await?;
+        self.read_stages(&settler, by_kind.stages).await?;
         settler.write_back(by_kind.write_backs).await?;
         self.resolve_doubts(&settler, by_kind.doubts).await?;
         self.create(&settler, by_kind.creates).await?;
         self.update(&settler, by_kind.updates).await?;
         let deletes = self.after_children(&settler, by_kind.deletes).await?;
         self.delete(&settler, deletes).await?;
+        self.take_steps(&settler, by_kind.steps).await?;
         Ok(Turned { looked: count, rest: None })
     }
 
@@ -189,6 +195,8 @@ struct Sorted {
     deletes: Vec<(Looked, bool)>,
     rereads: Vec<(Looked, &'static str)>,
     write_backs: Vec<(Looked, String)>,
+    steps: Vec<(Looked, Step)>,
+    stages: Vec<(Looked, Option<String>)>,
 }
 
 impl Sorted {

@@ -147,7 +147,7 @@ impl Gate for SharedGate {
             self.under_way.end(pass.0);
             let took = Duration::from_millis(note.millis);
             self.metrics.called(&self.system, note.operation, note.outcome, took);
-            let write = matches!(note.operation, "create" | "update" | "delete" | "deactivate");
+            let write = matches!(note.operation, "create" | "update" | "delete" | "deactivate" | "step");
             if write {
                 let records = u64::try_from(note.records).unwrap_or(0);
                 self.metrics.written(&self.system, &note.object, note.outcome, records);

@@ -10,12 +10,14 @@ use crate::store::{Store, StoreError};
 const MIGRATIONS: &[(&str, &str)] = &[
     ("V1__state", include_str!("../../sql/migrations/V1__state.sql")),
     ("V2__references", include_str!("../../sql/migrations/V2__references.sql")),
+    ("V6__lifecycle", include_str!("../../sql/migrations/V6__lifecycle.sql")),
 ];
 
 /// Functions and views in the order in which they depend on each other.
 const REPEATABLE: &[&str] = &[
     include_str!("../../sql/api/time.sql"),
     include_str!("../../sql/api/outbox.sql"),
+    include_str!("../../sql/api/steps.sql"),
     include_str!("../../sql/api/inbox.sql"),
     include_str!("../../sql/api/limits.sql"),
     include_str!("../../sql/api/upkeep.sql"),

@@ -52,7 +52,7 @@ pub struct Intent {
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Settlement {
     pub key: String,
-    /// done, again, rejected, held, doubtful or waiting.
+    /// done, step, again, rejected, held, doubtful or waiting.
     pub verdict: &'static str,
     /// linked, unlinked or kept; none leaves the link as it is.
     pub link: Option<&'static str>,
@@ -73,6 +73,12 @@ pub struct Settlement {
     /// For `waiting`: the binding and key of the row whose record must exist first.
     pub waits_binding: Option<i32>,
     pub waits_key: Option<String>,
+    /// Where the record stands now, where that was learned.
+    pub stage: Option<String>,
+    /// The step that comes next; of every verdict but `step`, none leaves it as it is.
+    pub step: Option<String>,
+    /// No step is owed any more: what was to be saved was refused.
+    pub owes_nothing: bool,
 }
 
 impl Store {

@@ -15,6 +15,7 @@ mod exactly_once;
 mod hub;
 mod isolation;
 mod keys;
+mod lifecycle;
 mod limits;
 mod lost_update;
 mod net_change;
