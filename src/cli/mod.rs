@@ -11,6 +11,7 @@ mod demo;
 mod dev;
 mod init;
 mod log;
+mod nagios;
 mod plan;
 mod run;
 mod signals;
@@ -87,7 +88,15 @@ enum Command {
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        // a plugin that was called wrongly does not know how the service is: 2 would mean that it is down
+        Err(error) if error.use_stderr() && std::env::args().any(|argument| argument == "--nagios") => {
+            let text = error.to_string();
+            return nagios::unknown(text.lines().next().unwrap_or("the command line is wrong"));
+        }
+        Err(error) => error.exit(),
+    };
     log::start(arguments.common.log, matches!(arguments.command, Command::Run(_)));
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

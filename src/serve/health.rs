@@ -105,6 +105,23 @@ impl Health {
     }
 }
 
+impl Health {
+    /// The same in one line, for whoever shows a line: `streaming`, or what is wrong.
+    pub fn sentence(&self) -> String {
+        let report = self.report();
+        let text = |name: &str| report.body.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let reasons: Vec<&str> = report
+            .body
+            .get("reasons")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        if reasons.is_empty() { text("capture") } else { reasons.join("; ") }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,6 +156,8 @@ mod tests {
         assert_eq!(report.body["status"], "degraded");
         assert_eq!(report.body["reasons"], json!(["system crm is down since 1970-01-01T00:00:00Z"]));
         assert_eq!(report.body["systems"], json!({"crm": "down", "erp": "paused"}));
+        assert_eq!(streaming().sentence(), "streaming");
+        assert!(Health::default().sentence().contains("; capture is not streaming yet"));
     }
 
     #[test]

@@ -7,5 +7,6 @@
     reason = "a failed assumption of a test is a failed test"
 )]
 
+mod monitoring;
 mod rules;
 mod support;
