@@ -50,6 +50,8 @@ pub struct Capturer {
     pub watched: Watched,
     /// Woken when keys of a binding were marked.
     pub wake: HashMap<i32, Arc<Notify>>,
+    /// Woken when the stream describes a table: it does so at the first change, and after every `alter table`.
+    pub described: Arc<Notify>,
     /// Told whether the stream runs.
     pub on_state: Box<dyn Fn(bool) + Send + Sync>,
 }
@@ -89,6 +91,9 @@ impl Capturer {
                 Ok(Ok(Frame::Data { payload, .. })) => {
                     let message = decoder.decode(&payload)?;
                     collector.take(&message)?;
+                    if matches!(message, Message::Relation { .. }) {
+                        self.described.notify_one();
+                    }
                     let truncated = matches!(message, Message::Commit { .. }) && collector.truncated();
                     if (collector.waiting() >= BATCH || truncated)
                         && !self.flush(stream, &mut collector, stop).await?

@@ -168,8 +168,7 @@ async fn fields(bound: &Bound, findings: &mut Findings) {
         Ok(described) => {
             let mut good = true;
             for field in &bound.mapping.fields {
-                let name = field.field.split('.').next().unwrap_or(&field.field);
-                match described.iter().find(|present| present.name.eq_ignore_ascii_case(name)) {
+                match described.iter().find(|present| present.is_of(&field.field)) {
                     None => {
                         good = false;
                         findings.bad(

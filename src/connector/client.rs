@@ -72,6 +72,19 @@ pub struct FieldInfo {
     pub writable: bool,
 }
 
+impl FieldInfo {
+    /// Whether a mapped field is this one or a part of it: a reference is described as `FSALEORGID.FNumber`.
+    pub fn is_of(&self, field: &str) -> bool {
+        same_field(&self.name, field)
+    }
+}
+
+/// Whether two names are of one field, or of parts of it.
+pub fn same_field(one: &str, other: &str) -> bool {
+    let whole = |name: &str| name.split('.').next().unwrap_or(name).to_ascii_lowercase();
+    whole(one) == whole(other)
+}
+
 /// One system, spoken to in its connector's words. Share it by `Arc`.
 pub struct Client {
     caller: Arc<Caller>,

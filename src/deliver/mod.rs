@@ -24,7 +24,8 @@ use crate::deliver::decide::Decision;
 use crate::deliver::look::Looked;
 use crate::deliver::settle::Settler;
 use crate::model::outcome::{BatchAnswer, Outcome};
-use crate::store::outbox::Settlement;
+use crate::store::error::Class;
+use crate::store::outbox::{Claimed, Settlement};
 use crate::store::{Store, StoreError};
 
 /// How long a key stays claimed without a sign of life. Longer than any call may take.
@@ -66,6 +67,17 @@ impl Deliverer {
     /// When the mirror database fails; nothing is lost, the lease's end brings the keys back.
     #[instrument(skip_all, fields(binding = %self.bound.name))]
     pub async fn turn(&self) -> Result<Turned, StoreError> {
+        match self.work().await {
+            Err(error)
+                if error.class() == Class::Operator && self.bound.hold_if_drifted(&self.store).await? =>
+            {
+                Ok(Turned { looked: 0, rest: Some(Duration::from_secs(1)) })
+            }
+            other => other,
+        }
+    }
+
+    async fn work(&self) -> Result<Turned, StoreError> {
         let bound = &self.bound;
         if let Some(wait) = self.store.system_wait(&bound.system).await? {
             return Ok(Turned { looked: 0, rest: Some(wait) });
@@ -75,8 +87,20 @@ impl Deliverer {
         if claimed.is_empty() {
             return Ok(Turned { looked: 0, rest: Some(Duration::from_millis(200)) });
         }
-        let looked = look::look(&self.store, bound, &claimed).await?;
         let settler = Settler { store: &self.store, bound, lease };
+        let looked = match look::look(&self.store, bound, &claimed).await {
+            Ok(looked) => looked,
+            Err(error) => {
+                // nothing was sent: the keys need not wait for the lease's end
+                let again = |one: &Claimed| Settlement {
+                    key: one.key.clone(),
+                    verdict: "again",
+                    ..Settlement::default()
+                };
+                settler.settle(claimed.iter().map(again).collect()).await?;
+                return Err(error);
+            }
+        };
         let mut by_kind = Sorted::default();
         let mut settled_at_once = Vec::new();
         for one in looked {

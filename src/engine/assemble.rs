@@ -13,7 +13,7 @@ use crate::config::duration::{parse_duration, parse_share};
 use crate::config::{BindingFile, RowtwinFile, Setting, SystemFile};
 use crate::connector::{Client, Connector, SettingValue, Settings};
 use crate::engine::gate::SharedGate;
-use crate::engine::{DEFAULT_NAME, Engine, EngineError};
+use crate::engine::{DEFAULT_NAME, Drifted, Engine, EngineError};
 use crate::mapping::Mapping;
 use crate::metrics::Metrics;
 use crate::postgres::{ConnectOptions, connect_options};
@@ -94,11 +94,19 @@ impl Engine {
             }
         }
         let (mut specs, mut bounds, mut tables) = (Vec::new(), Vec::new(), Vec::new());
+        let mut drifted = Vec::new();
         for (table_name, entry) in &file.tables {
             let (table, columns) = match store.table(table_name).await {
                 Ok(found) => found,
                 Err(StoreError::Table(reason)) => {
-                    findings.push(reason);
+                    for binding in &entry.bindings {
+                        let spec = spec_of(table_name, binding);
+                        if given.only_looks || !store.was_bound(&spec.name(), spec.fields()).await? {
+                            findings.push(reason.clone());
+                            break;
+                        }
+                        drifted.push(Drifted { spec, table: None, reason: reason.clone(), id: 0 });
+                    }
                     continue;
                 }
                 Err(other) => return Err(other.into()),
@@ -116,6 +124,26 @@ impl Engine {
                 let type_of = |name: &str| {
                     columns.iter().find(|column| column.name == name).map(|column| column.type_name.clone())
                 };
+                let spec = spec_of(table_name, binding);
+                let gone: Vec<&str> = binding
+                    .fields
+                    .keys()
+                    .chain(&binding.id_column)
+                    .filter(|column| type_of(column).is_none())
+                    .map(String::as_str)
+                    .collect();
+                // with the same mapping it ran before: the others need not wait until somebody has mended this one
+                if !gone.is_empty()
+                    && !given.only_looks
+                    && store.was_bound(&spec.name(), spec.fields()).await?
+                {
+                    let reason = format!(
+                        "{table_name} has no column `{}` any more; add it again or correct the configuration, then restart rowtwin",
+                        gone.join("`, `")
+                    );
+                    drifted.push(Drifted { spec, table: Some(table.clone()), reason, id: 0 });
+                    continue;
+                }
                 if let Some(column) = &binding.id_column
                     && type_of(column).is_none()
                 {
@@ -142,22 +170,17 @@ impl Engine {
                         continue;
                     }
                 };
-                specs.push(BindingSpec {
-                    table: table_name.clone(),
-                    system: binding.system.clone(),
-                    object: binding.object.clone(),
-                    pushes: binding.direction.pushes(),
-                    pulls: binding.direction.pulls(),
-                    settle_after_secs: duration(binding.settle_after.as_deref(), Duration::ZERO)
-                        .as_secs_f64(),
-                    mapping: serde_json::to_value(binding).unwrap_or(Value::Null),
-                });
+                let used = mapping.columns().chain(binding.id_column.as_deref());
+                let used = used.chain(table.key.iter().map(|column| column.name.as_str()));
+                let types = used.filter_map(|name| Some((name.to_owned(), type_of(name)?))).collect();
+                specs.push(spec);
                 bounds.push(Arc::new(Bound {
                     id: 0,
                     name: format!("{table_name} - {}.{}", binding.system, binding.object),
                     system: binding.system.clone(),
                     object: binding.object.clone(),
                     table: table.clone(),
+                    columns: types,
                     mapping,
                     client: Arc::clone(client),
                     id_column: binding.id_column.clone(),
@@ -192,8 +215,21 @@ impl Engine {
             systems,
             specs,
             tables,
+            drifted,
             bounds,
         })
+    }
+}
+
+fn spec_of(table: &str, binding: &BindingFile) -> BindingSpec {
+    BindingSpec {
+        table: table.to_owned(),
+        system: binding.system.clone(),
+        object: binding.object.clone(),
+        pushes: binding.direction.pushes(),
+        pulls: binding.direction.pulls(),
+        settle_after_secs: duration(binding.settle_after.as_deref(), Duration::ZERO).as_secs_f64(),
+        mapping: serde_json::to_value(binding).unwrap_or(Value::Null),
     }
 }
 

@@ -4,6 +4,7 @@
 //! and its cursor commit together (R16). One process at a time pulls a binding, under a lease.
 
 pub mod apply;
+mod fields;
 mod gone;
 pub mod plan;
 mod walk;
@@ -21,6 +22,7 @@ use crate::model::record::RemoteRecord;
 use crate::model::retry;
 use crate::pull::apply::Batch;
 use crate::remote::gate::Priority;
+use crate::store::error::Class;
 use crate::store::inbox::{clear_records, note_records, put_off, reject_record};
 use crate::store::{Store, StoreError};
 
@@ -29,6 +31,9 @@ pub const LEASE: Duration = Duration::from_secs(120);
 
 /// A webhook may name a record that is not committed yet: it is looked for this often before it counts as gone.
 const LOOKS_BEFORE_GONE: i32 = 3;
+
+/// How often a remote that refuses to be read is asked whether its fields have changed.
+const DESCRIBE_AGAIN: Duration = Duration::from_secs(600);
 
 /// What a turn did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,6 +59,17 @@ impl Puller {
     /// When the mirror database fails; the page or batch was rolled back then.
     #[instrument(skip_all, fields(binding = %self.bound.name))]
     pub async fn turn(&self) -> Result<Turned, StoreError> {
+        match self.work().await {
+            Err(error)
+                if error.class() == Class::Operator && self.bound.hold_if_drifted(&self.store).await? =>
+            {
+                Ok(Turned { seen: 0, rest: Some(Duration::from_secs(1)) })
+            }
+            other => other,
+        }
+    }
+
+    async fn work(&self) -> Result<Turned, StoreError> {
         let bound = &self.bound;
         if let Some(wait) = self.store.system_wait(&bound.system).await? {
             return Ok(Turned { seen: 0, rest: Some(wait) });
@@ -61,6 +77,9 @@ impl Puller {
         let Some(state) = self.store.begin_pull(bound.id, self.lease, LEASE).await? else {
             return Ok(Turned { seen: 0, rest: Some(Duration::from_secs(1)) });
         };
+        if state.describe_due && bound.abilities.can_describe && self.describe().await? {
+            return Ok(Turned { seen: 0, rest: Some(Duration::from_secs(1)) });
+        }
         if let Some(turned) = self.read_inbox().await? {
             return Ok(turned);
         }
@@ -157,6 +176,10 @@ impl Puller {
         let wait = wait_after(outcome);
         warn!(reason = outcome.reason(), outcome = outcome.kind().word(), "listing records failed");
         self.store.pull_failed(self.bound.id, wait, outcome.reason()).await?;
+        if !outcome.is_systemic() {
+            // a field that is no longer there may be the cause
+            self.store.describe_soon(self.bound.id, DESCRIBE_AGAIN).await?;
+        }
         Ok(Turned { seen: 0, rest: Some(wait.min(Duration::from_secs(1))) })
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use tokio_postgres::types::Json;
 
+use crate::model::record::member;
 use crate::store::{Store, StoreError};
 
 /// A system to register.
@@ -29,6 +30,18 @@ pub struct BindingSpec {
     pub settle_after_secs: f64,
     /// The binding's part of the file, for people.
     pub mapping: Value,
+}
+
+impl BindingSpec {
+    /// The binding's name: `sales.customer - crm.AccountObj`.
+    pub fn name(&self) -> String {
+        format!("{} - {}.{}", self.table, self.system, self.object)
+    }
+
+    /// The mapped fields, as the database keeps them.
+    pub fn fields(&self) -> &Value {
+        member(&self.mapping, "fields")
+    }
 }
 
 impl Store {
@@ -69,10 +82,7 @@ impl Store {
                 )
                 .await?;
         }
-        let named: Vec<String> = bindings
-            .iter()
-            .map(|binding| format!("{} - {}.{}", binding.table, binding.system, binding.object))
-            .collect();
+        let named: Vec<String> = bindings.iter().map(BindingSpec::name).collect();
         transaction
             .execute(
                 "update rowtwin_private.binding set active = false where active and name <> all ($1)",
@@ -109,6 +119,8 @@ impl Store {
                 .await?;
             ids.push(row.get(0));
         }
+        // a restart is how a person says that a table or an object has been mended
+        transaction.execute("select rowtwin_private.free_bindings($1)", &[&ids]).await?;
         transaction.commit().await?;
         Ok(ids)
     }

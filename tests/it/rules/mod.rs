@@ -23,3 +23,4 @@ mod order;
 mod outage;
 mod refusals;
 mod rights;
+mod schema_drift;
