@@ -14,6 +14,7 @@ mod log;
 mod nagios;
 mod plan;
 mod run;
+mod schema;
 mod signals;
 mod simulate;
 mod slot;
@@ -78,6 +79,8 @@ enum Command {
     Dev(dev::DevArgs),
     /// Plays a remote system on this machine.
     Simulate(simulate::SimulateArgs),
+    /// Prints the table and the binding that fit a remote's object.
+    Schema(schema::SchemaArgs),
     /// Lists, shows and tests connectors.
     Connector(connector::ConnectorArgs),
     /// The configuration's schema, and a check of a file without any database.
@@ -124,6 +127,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Slot(args) => slot::slot(&common, args).await,
         Command::Dev(args) => dev::dev(args).await.map(|()| ExitCode::SUCCESS),
         Command::Simulate(args) => simulate::simulate(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Schema(args) => schema::schema(&common, args).await,
         Command::Connector(args) => connector::connector(args),
         Command::Config(args) => config::config(args),
         Command::Completions(args) => {

@@ -1,5 +1,6 @@
 //! The client of one system: what the rest of the program asks and tells a remote through.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -10,7 +11,7 @@ use crate::connector::call::{Call, Caller};
 use crate::connector::compiled::{Abilities, Connector, Object, Operation};
 use crate::connector::error::ConnectorError;
 use crate::connector::expr::pool;
-use crate::connector::manifest::OperationName;
+use crate::connector::manifest::{ColumnSpec, OperationName};
 use crate::connector::records;
 use crate::connector::request::{as_text, first, object as members};
 use crate::connector::settings::Settings;
@@ -261,6 +262,11 @@ impl Client {
             ]))
         });
         self.write(operation, object, items.collect(), deactivate, priority).await
+    }
+
+    /// Which column suits a field, by the kind that [`Self::describe`] gives it.
+    pub fn columns(&self) -> &BTreeMap<String, ColumnSpec> {
+        &self.caller.connector.columns
     }
 
     /// The object's fields as the remote describes them.

@@ -17,6 +17,7 @@ use crate::engine::{DEFAULT_NAME, Drifted, Engine, EngineError};
 use crate::mapping::Mapping;
 use crate::metrics::Metrics;
 use crate::postgres::{ConnectOptions, connect_options};
+use crate::remote::gate::{Gate, OpenGate};
 use crate::remote::http::HttpTransport;
 use crate::store::binding::{BindingSpec, SystemSpec};
 use crate::store::{Store, StoreError};
@@ -101,7 +102,7 @@ impl Engine {
                 Err(StoreError::Table(reason)) => {
                     for binding in &entry.bindings {
                         let spec = spec_of(table_name, binding);
-                        if given.only_looks || !store.was_bound(&spec.name(), spec.fields()).await? {
+                        if given.only_looks || !store.was_bound(&spec.name(), &spec.mapping).await? {
                             findings.push(reason.clone());
                             break;
                         }
@@ -135,7 +136,7 @@ impl Engine {
                 // with the same mapping it ran before: the others need not wait until somebody has mended this one
                 if !gone.is_empty()
                     && !given.only_looks
-                    && store.was_bound(&spec.name(), spec.fields()).await?
+                    && store.was_bound(&spec.name(), &spec.mapping).await?
                 {
                     let reason = format!(
                         "{table_name} has no column `{}` any more; add it again or correct the configuration, then restart rowtwin",
@@ -268,6 +269,34 @@ pub fn database_url(file: &RowtwinFile, given: &Given) -> Result<String, EngineE
     }
 }
 
+/// One system alone, for a look at it: nothing of the tables is needed, and the database need not be prepared. Calls
+/// count where the system is registered already.
+///
+/// # Errors
+/// When there is no such system, a setting is missing, or a database that is named cannot be reached.
+pub async fn open_client(
+    file: &RowtwinFile,
+    given: &Given,
+    system: &str,
+) -> Result<Arc<Client>, EngineError> {
+    let Some(entry) = file.systems.get(system) else {
+        let known: Vec<&str> = file.systems.keys().map(String::as_str).collect();
+        return Err(EngineError::Configuration(vec![format!(
+            "the configuration names no system `{system}`; there are: {}",
+            known.join(", ")
+        )]));
+    };
+    if given.database_url.is_some() || file.database.url.is_some() {
+        let (store, _) = open_pool(&database_url(file, given)?)?;
+        if store.knows_system(system).await? {
+            let given = Given { only_looks: true, ..given.clone() };
+            return Ok(open_system(system, entry, &store, &given, &Metrics::new())?.0);
+        }
+    }
+    let (client, _) = system_behind(system, entry, given, Arc::new(OpenGate))?;
+    Ok(client)
+}
+
 /// Fetches what a setting points to.
 fn resolve(place: &str, setting: &Setting, given: &Given) -> Result<String, String> {
     match setting {
@@ -290,6 +319,21 @@ fn open_system(
     given: &Given,
     metrics: &Metrics,
 ) -> Result<(Arc<Client>, SystemSpec), EngineError> {
+    let gate = SharedGate {
+        store: store.clone(),
+        system: name.to_owned(),
+        metrics: metrics.clone(),
+        only_looks: given.only_looks,
+    };
+    system_behind(name, system, given, Arc::new(gate))
+}
+
+fn system_behind(
+    name: &str,
+    system: &SystemFile,
+    given: &Given,
+    gate: Arc<dyn Gate>,
+) -> Result<(Arc<Client>, SystemSpec), EngineError> {
     let connector = Arc::new(Connector::load(&system.connector, given.connectors.as_deref())?);
     let mut findings = Vec::new();
     let mut settings = Settings::default();
@@ -311,12 +355,6 @@ fn open_system(
     }
     let limits = connector.limits(name, &settings)?;
     let transport = Arc::new(HttpTransport::new(connector.http_options())?);
-    let gate = Arc::new(SharedGate {
-        store: store.clone(),
-        system: name.to_owned(),
-        metrics: metrics.clone(),
-        only_looks: given.only_looks,
-    });
     let spec = SystemSpec {
         name: name.to_owned(),
         connector: connector.name.clone(),

@@ -3,7 +3,6 @@
 use serde_json::Value;
 use tokio_postgres::types::Json;
 
-use crate::model::record::member;
 use crate::store::{Store, StoreError};
 
 /// A system to register.
@@ -36,11 +35,6 @@ impl BindingSpec {
     /// The binding's name: `sales.customer - crm.AccountObj`.
     pub fn name(&self) -> String {
         format!("{} - {}.{}", self.table, self.system, self.object)
-    }
-
-    /// The mapped fields, as the database keeps them.
-    pub fn fields(&self) -> &Value {
-        member(&self.mapping, "fields")
     }
 }
 
@@ -123,6 +117,20 @@ impl Store {
         transaction.execute("select rowtwin_private.free_bindings($1)", &[&ids]).await?;
         transaction.commit().await?;
         Ok(ids)
+    }
+
+    /// Whether the database is prepared and the system registered in it.
+    ///
+    /// # Errors
+    /// When a statement fails.
+    pub async fn knows_system(&self, system: &str) -> Result<bool, StoreError> {
+        let client = self.client().await?;
+        let there = client.query_one("select to_regclass('rowtwin_private.system') is not null", &[]).await?;
+        if !there.get::<_, bool>(0) {
+            return Ok(false);
+        }
+        let sql = "select exists (select 1 from rowtwin_private.system where name = $1)";
+        Ok(client.query_one(sql, &[&system]).await?.get(0))
     }
 
     /// Compares the remote's own identity with the one of the first sign-in; holds the system when it is another one.

@@ -69,11 +69,12 @@ impl Store {
         Ok(self.client().await?.query_one(sql, &[&binding, &reason]).await?.get(0))
     }
 
-    /// Whether a binding of this name and with these fields was at work before: what does not fit now fitted then.
+    /// Whether a binding of this name, with these fields and this id column, was at work before: what does not fit now
+    /// fitted then.
     ///
     /// # Errors
     /// When a statement fails.
-    pub async fn was_bound(&self, name: &str, fields: &Value) -> Result<bool, StoreError> {
+    pub async fn was_bound(&self, name: &str, mapping: &Value) -> Result<bool, StoreError> {
         let client = self.client().await?;
         let there =
             client.query_one("select to_regclass('rowtwin_private.binding') is not null", &[]).await?;
@@ -81,8 +82,9 @@ impl Store {
             return Ok(false);
         }
         let sql = "select exists (select 1 from rowtwin_private.binding
-                   where name = $1 and active and mapping -> 'fields' = $2)";
-        Ok(client.query_one(sql, &[&name, &Json(fields)]).await?.get(0))
+                   where name = $1 and active and mapping -> 'fields' = $2::jsonb -> 'fields'
+                     and mapping -> 'id_column' is not distinct from $2::jsonb -> 'id_column')";
+        Ok(client.query_one(sql, &[&name, &Json(mapping)]).await?.get(0))
     }
 
     /// The fields of a binding's object as they were last described.

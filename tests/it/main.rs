@@ -9,4 +9,5 @@
 
 mod monitoring;
 mod rules;
+mod schema_pull;
 mod support;
