@@ -79,7 +79,13 @@ impl Capturer {
         let mut decoder = Decoder::new();
         let mut collector = Collector::new(self.watched.clone(), Lsn(0));
         let mut spoke = Instant::now();
+        let mut described = false;
         while !stop.is_cancelled() {
+            // not before the marks were written: until then the transaction that altered the table may be invisible
+            if described && collector.is_idle() {
+                self.described.notify_one();
+                described = false;
+            }
             let patience =
                 if collector.is_idle() || collector.waiting() == 0 { SIGN_OF_LIFE } else { LINGER };
             let frame = tokio::select! {
@@ -91,9 +97,7 @@ impl Capturer {
                 Ok(Ok(Frame::Data { payload, .. })) => {
                     let message = decoder.decode(&payload)?;
                     collector.take(&message)?;
-                    if matches!(message, Message::Relation { .. }) {
-                        self.described.notify_one();
-                    }
+                    described |= matches!(message, Message::Relation { .. });
                     let truncated = matches!(message, Message::Commit { .. }) && collector.truncated();
                     if (collector.waiting() >= BATCH || truncated)
                         && !self.flush(stream, &mut collector, stop).await?

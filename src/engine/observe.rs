@@ -63,7 +63,7 @@ impl Observer {
     ) -> Result<(), StoreError> {
         let count = |value: &Value| value.as_u64().unwrap_or(0);
         let age = |value: &Value| value.as_u64().map(Duration::from_secs);
-        let mut present = BTreeSet::new();
+        let (mut present, mut held) = (BTreeSet::new(), BTreeMap::new());
         let bindings = "select b.*, extract(epoch from clock_timestamp() - waiting_since)::bigint as oldest,
                           extract(epoch from clock_timestamp() - last_poll_at)::bigint as poll_age
                         from rowtwin.status b where state <> 'not configured'";
@@ -85,6 +85,9 @@ impl Observer {
                 is_held: member(&one, "state") == "held",
             };
             self.metrics.set_binding(&binding, &numbers);
+            if numbers.is_held {
+                held.insert(binding.clone(), text("reason"));
+            }
             present.insert(binding);
         }
         for gone in known.difference(&present) {
@@ -130,7 +133,10 @@ impl Observer {
             self.metrics.set_system(&name, numbers);
             systems.insert(name, health);
         }
-        self.health.send_modify(|health| health.systems = systems);
+        self.health.send_modify(|health| {
+            health.systems = systems;
+            health.held = held;
+        });
         Ok(())
     }
 }

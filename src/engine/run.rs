@@ -265,15 +265,17 @@ async fn upkeep_loop(engine: Arc<Engine>, stop: CancellationToken) {
 /// every hour. What fails for it meanwhile is found by the turn that fails.
 async fn drift_loop(engine: Arc<Engine>, described: Arc<Notify>, stop: CancellationToken) {
     while !stop.is_cancelled() {
+        let mut rest = DRIFT_EVERY;
         for bound in &engine.bounds {
             if let Err(failure) = bound.hold_if_drifted(&engine.store).await {
                 warn!(error = %failure, binding = %bound.name, "the table could not be looked at");
+                rest = LONGEST_WAIT;
             }
         }
         tokio::select! {
             () = stop.cancelled() => {}
             () = described.notified() => {}
-            () = tokio::time::sleep(DRIFT_EVERY) => {}
+            () = tokio::time::sleep(rest) => {}
         }
     }
 }

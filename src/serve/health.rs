@@ -13,6 +13,8 @@ pub struct Health {
     pub capture: Capture,
     /// The remote systems by name.
     pub systems: BTreeMap<String, SystemHealth>,
+    /// Bindings that wait for an operator, with the reason.
+    pub held: BTreeMap<String, String>,
 }
 
 /// How capture does.
@@ -91,6 +93,7 @@ impl Health {
             };
             systems.insert(name.clone(), Value::from(state));
         }
+        reasons.extend(self.held.iter().map(|(name, reason)| format!("{name} is held: {reason}")));
         let status = if reasons.is_empty() { "ok" } else { "degraded" };
         let database = if self.database { "up" } else { "down" };
         let body = json!({
@@ -130,7 +133,7 @@ mod tests {
         Health {
             database: true,
             capture: Capture::Streaming { since: Timestamp::UNIX_EPOCH },
-            systems: BTreeMap::new(),
+            ..Health::default()
         }
     }
 
@@ -151,6 +154,9 @@ mod tests {
             ("crm".to_owned(), SystemHealth::Down { since }),
             ("erp".to_owned(), SystemHealth::Paused),
         ]);
+        let held = BTreeMap::from([("t - crm.A".to_owned(), "a column is gone".to_owned())]);
+        let one = Health { held, ..streaming() };
+        assert!(one.report().works && one.sentence() == "t - crm.A is held: a column is gone");
         let report = Health { systems, ..streaming() }.report();
         assert!(report.works);
         assert_eq!(report.body["status"], "degraded");

@@ -145,6 +145,7 @@ mod tests {
             database: true,
             capture: Capture::Streaming { since: jiff::Timestamp::UNIX_EPOCH },
             systems: BTreeMap::from([("crm".to_owned(), SystemHealth::Up)]),
+            ..Health::default()
         }
     }
 
