@@ -32,6 +32,30 @@ fn promtool_accepts_the_rules_and_their_tests_pass() {
     }
 }
 
+/// The expressions of the dashboard, with values for its variables.
+fn dashboard() -> Vec<String> {
+    let text = std::fs::read_to_string(root().join("deploy/grafana/rowtwin.json")).unwrap();
+    let dashboard: Value = serde_json::from_str(&text).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let targets = panels.filter_map(|panel| panel["targets"].as_array()).flatten();
+    targets
+        .map(|target| target["expr"].as_str().unwrap())
+        .map(|text| {
+            text.replace("$__rate_interval", "5m").replace("$__interval", "1m").replace("$instance", ".*")
+        })
+        .collect()
+}
+
+/// The patterns of the Zabbix template, for one binding and one system.
+fn template() -> Vec<String> {
+    let text = std::fs::read_to_string(root().join("deploy/zabbix/rowtwin.yaml")).unwrap();
+    let lines = text.lines().map(|line| line.trim_start_matches([' ', '-']).trim_matches('\''));
+    lines
+        .filter(|line| line.starts_with("rowtwin_"))
+        .map(|line| line.replace("{#BINDING}", "sales.customer - crm.AccountObj").replace("{#SYSTEM}", "crm"))
+        .collect()
+}
+
 struct Server(Child);
 
 impl Drop for Server {
@@ -74,6 +98,7 @@ async fn a_prometheus_reads_a_running_process_and_raises_its_alerts() {
         let Ok(answer) = request.send().await else { return (0, None) };
         let Ok(text) = answer.text().await else { return (0, None) };
         let answer: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
+        assert_ne!(answer["status"], "error", "{expression}: {answer}");
         let found = answer["data"]["result"].as_array().map_or(0, Vec::len);
         (found, answer["data"]["result"][0]["value"][1].as_str().map(str::to_owned))
     };
@@ -83,6 +108,16 @@ async fn a_prometheus_reads_a_running_process_and_raises_its_alerts() {
     until("both bindings are there", async || ask("rowtwin_outbox_waiting").await.0 == 2).await;
     until("calls are counted", async || ask("rowtwin_calls_total").await.0 > 0).await;
     until("freshness is told", async || ask("rowtwin_freshness_seconds").await.0 == 2).await;
+
+    // only what a quiet day has not made yet is empty: a limit of the day, a written record
+    let may_be_empty = ["budget_limit_calls", "records_written", "rows_applied", "delta(", "rate("];
+    let (dashboard, template) = (dashboard(), template());
+    assert!(dashboard.len() > 20 && template.len() > 15, "{dashboard:?} {template:?}");
+    for expression in dashboard.iter().chain(&template) {
+        let found = ask(expression).await.0;
+        let quiet = may_be_empty.iter().any(|part| expression.contains(part));
+        assert!(found > 0 || quiet, "nothing for {expression}");
+    }
 
     assert_eq!(ask("ALERTS").await.0, 0, "a quiet process raises nothing");
     scene
