@@ -76,6 +76,7 @@ as $$
   with picked as (
     select o.key from rowtwin_private.outbox o
     where o.binding_id = p_binding and o.state = 'ready' and o.not_before <= rowtwin_private.clock()
+      and exists (select 1 from rowtwin_private.binding b where b.id = p_binding and b.state = 'running')
     order by o.not_before, o.since
     limit p_limit
     for update skip locked)
@@ -86,7 +87,7 @@ as $$
   returning o.key, o.generation, o.changed_at, o.attempts, o.actor, coalesce(o.row_gone, false), o.loose
 $$;
 comment on function rowtwin_private.claim(integer, integer, uuid, interval) is
-  'Takes up to p_limit ready keys under a lease. While a key is sending no other turn sends it and no page is applied to it.';
+  'Takes up to p_limit ready keys under a lease; none while the binding is held. While a key is sending no other turn sends it and no page is applied to it.';
 
 create or replace function rowtwin_private.begin_send(
   p_binding integer, p_lease uuid, p_lease_for interval,

@@ -18,7 +18,7 @@ begin
   set state = 'running', held_reason = null, failures = 0, down_since = null, probe_at = null, throttled_until = null, changed_at = now()
   where name = p_system;
   if not found then raise exception 'there is no system "%"', p_system using hint = 'select name from rowtwin.systems'; end if;
-  update rowtwin_private.binding set state = 'running', held_reason = null, failures = 0 where system = p_system and state <> 'running';
+  perform rowtwin_private.free_bindings(array(select b.id from rowtwin_private.binding b where b.system = p_system));
   return format('%s is running', p_system);
 end $$;
 comment on function rowtwin.resume(text) is 'Ends a pause or a hold of a system and of its bindings.';

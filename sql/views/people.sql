@@ -38,10 +38,13 @@ select s.name, s.connector, s.state, s.held_reason, s.identity, s.down_since,
        coalesce(u.calls, 0) as calls_today, coalesce(u.changes, 0) as changes_today,
        -- what still waits has not saved a call yet
        greatest(coalesce(u.changes, 0) - coalesce(u.writes, 0) - w.waiting, 0) as calls_saved_today,
-       coalesce(u.errors, 0) as errors_today
+       coalesce(u.errors, 0) as errors_today,
+       -- what the system itself reports of its day is believed when it is more
+       greatest(coalesce(u.calls, 0), case when s.used_reported_at >= u.day then s.used_reported end) as budget_used
 from rowtwin_private.system s
 left join lateral (
-  select sum(x.calls) as calls, sum(x.writes) as writes, sum(x.changes) as changes, sum(x.errors) as errors
+  select sum(x.calls) as calls, sum(x.writes) as writes, sum(x.changes) as changes, sum(x.errors) as errors,
+         date_trunc('day', now() at time zone s.day_zone) at time zone s.day_zone as day
   from rowtwin_private.usage x
   where x.system = s.name and x.hour >= date_trunc('day', now() at time zone s.day_zone) at time zone s.day_zone) u on true
 cross join lateral (

@@ -2,6 +2,7 @@
 
 mod references;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use crate::mapping::Mapping;
 use crate::model::binding::{DeletePolicy, OverwriteCheck, Prefer, ReferredBy};
 use crate::model::lifecycle::Plan;
 use crate::store::mirror::Table;
+use crate::store::{Store, StoreError};
 
 /// Everything that delivering and pulling one binding needs.
 pub struct Bound {
@@ -20,6 +22,8 @@ pub struct Bound {
     pub system: String,
     pub object: String,
     pub table: Table,
+    /// The types of the columns that are read and written, as they were when the mapping was compiled.
+    pub columns: BTreeMap<String, String>,
     pub mapping: Mapping,
     pub client: Arc<Client>,
     pub abilities: Abilities,
@@ -78,6 +82,22 @@ impl Bound {
             columns.push(id.clone());
         }
         columns
+    }
+
+    /// Holds the binding if its table is no longer the one that the mapping was made for; true when it is not.
+    ///
+    /// # Errors
+    /// When a statement fails.
+    pub async fn hold_if_drifted(&self, store: &Store) -> Result<bool, StoreError> {
+        let Some(drift) = store.column_drift(&self.table, &self.columns).await? else { return Ok(false) };
+        let reason = format!(
+            "{drift}; change it back and select rowtwin.resume('{}'), or correct the configuration and restart rowtwin",
+            self.system
+        );
+        if store.hold_binding(self.id, &reason).await? {
+            tracing::error!(binding = %self.name, reason = %drift, "the table has changed; the binding is held");
+        }
+        Ok(true)
     }
 
     /// The fields that are read from a record.

@@ -11,8 +11,10 @@ mod demo;
 mod dev;
 mod init;
 mod log;
+mod nagios;
 mod plan;
 mod run;
+mod schema;
 mod signals;
 mod simulate;
 mod slot;
@@ -77,6 +79,8 @@ enum Command {
     Dev(dev::DevArgs),
     /// Plays a remote system on this machine.
     Simulate(simulate::SimulateArgs),
+    /// Prints the table and the binding that fit a remote's object.
+    Schema(schema::SchemaArgs),
     /// Lists, shows and tests connectors.
     Connector(connector::ConnectorArgs),
     /// The configuration's schema, and a check of a file without any database.
@@ -87,7 +91,15 @@ enum Command {
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        // a plugin that was called wrongly does not know how the service is: 2 would mean that it is down
+        Err(error) if error.use_stderr() && std::env::args().any(|argument| argument == "--nagios") => {
+            let text = error.to_string();
+            return nagios::unknown(text.lines().next().unwrap_or("the command line is wrong"));
+        }
+        Err(error) => error.exit(),
+    };
     log::start(arguments.common.log, matches!(arguments.command, Command::Run(_)));
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -115,6 +127,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Slot(args) => slot::slot(&common, args).await,
         Command::Dev(args) => dev::dev(args).await.map(|()| ExitCode::SUCCESS),
         Command::Simulate(args) => simulate::simulate(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Schema(args) => schema::schema(&common, args).await,
         Command::Connector(args) => connector::connector(args),
         Command::Config(args) => config::config(args),
         Command::Completions(args) => {

@@ -1,5 +1,6 @@
 //! The client of one system: what the rest of the program asks and tells a remote through.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -10,7 +11,7 @@ use crate::connector::call::{Call, Caller};
 use crate::connector::compiled::{Abilities, Connector, Object, Operation};
 use crate::connector::error::ConnectorError;
 use crate::connector::expr::{Expr, pool};
-use crate::connector::manifest::OperationName;
+use crate::connector::manifest::{ColumnSpec, OperationName};
 use crate::connector::records;
 use crate::connector::request::{as_text, first, object as members};
 use crate::connector::settings::Settings;
@@ -71,6 +72,19 @@ pub struct FieldInfo {
     pub kind: String,
     pub required: bool,
     pub writable: bool,
+}
+
+impl FieldInfo {
+    /// Whether a mapped field is this one or a part of it: a reference is described as `FSALEORGID.FNumber`.
+    pub fn is_of(&self, field: &str) -> bool {
+        same_field(&self.name, field)
+    }
+}
+
+/// Whether two names are of one field, or of parts of it.
+pub fn same_field(one: &str, other: &str) -> bool {
+    let whole = |name: &str| name.split('.').next().unwrap_or(name).to_ascii_lowercase();
+    whole(one) == whole(other)
 }
 
 /// One system, spoken to in its connector's words. Share it by `Arc`.
@@ -244,6 +258,11 @@ impl Client {
     ) -> BatchAnswer {
         let operation = if deactivate { OperationName::Deactivate } else { OperationName::Delete };
         self.write(operation, object, named(items), deactivate, priority).await
+    }
+
+    /// Which column suits a field, by the kind that [`Self::describe`] gives it.
+    pub fn columns(&self) -> &BTreeMap<String, ColumnSpec> {
+        &self.caller.connector.columns
     }
 
     /// The object's fields as the remote describes them.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::connector::error::ConnectorError;
 use crate::connector::expr::Expr;
-use crate::connector::manifest::{OperationName, SettingSpec, SignInKind};
+use crate::connector::manifest::{ColumnSpec, OperationName, SettingSpec, SignInKind};
 use crate::connector::settings::{self, Settings};
 use crate::model::lifecycle::Lifecycle;
 use crate::model::outcome::OutcomeKind;
@@ -21,6 +21,8 @@ pub struct Connector {
     pub title: String,
     /// What an account has to say, by name.
     pub settings_spec: BTreeMap<String, SettingSpec>,
+    /// Which column suits a field, by its kind.
+    pub(super) columns: BTreeMap<String, ColumnSpec>,
     pub(super) http: HttpOptions,
     pub(super) timeout: Duration,
     pub(super) select: Option<Expr>,
@@ -174,6 +176,8 @@ pub struct Abilities {
     pub blank_is_null: bool,
     /// How far a list has to reach back before its cursor.
     pub overlap_ms: i64,
+    /// The field that holds the id, where it is one.
+    pub id_field: Option<String>,
     /// The field that holds the last-modified stamp, where the object has one.
     pub modified_field: Option<String>,
     /// Fields that are never sent.
@@ -260,6 +264,8 @@ impl Object {
             idempotent_create: self.idempotent_create,
             blank_is_null: self.blank_is_null,
             overlap_ms: i64::try_from(self.overlap.as_millis()).unwrap_or(i64::MAX),
+            id_field: field_of(&self.id)
+                .or_else(|| self.parameters.get("id_field").and_then(Value::as_str).map(str::to_owned)),
             modified_field: self.modified.as_ref().and_then(field_of),
             read_only: self.read_only.clone(),
         }

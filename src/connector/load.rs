@@ -415,6 +415,7 @@ impl Compiler<'_> {
             name: manifest.connector.clone(),
             title: manifest.title.clone(),
             settings_spec: manifest.settings.clone(),
+            columns: manifest.columns.clone(),
             http: HttpOptions {
                 http1_only,
                 body_limit: manifest.http.body_limit.unwrap_or(DEFAULT_BODY_LIMIT),

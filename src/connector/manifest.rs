@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_saphyr::Spanned;
 
+use crate::config::file::Codec;
 use crate::model::outcome::OutcomeKind;
 
 /// A jq program and the line on which its text begins.
@@ -59,6 +60,10 @@ pub struct Manifest {
     /// jq definitions that all expressions of this manifest may use.
     #[serde(default)]
     pub definitions: Option<Jq>,
+    /// Which column suits a field, by the kind that a describe gives it (the whole of it, or its first word); others
+    /// are `text`. For `rowtwin schema pull`.
+    #[serde(default)]
+    pub columns: BTreeMap<String, ColumnSpec>,
     /// What answers mean: the first rule whose `when` holds decides for the whole call.
     #[serde(default)]
     pub answers: Vec<RuleSpec>,
@@ -88,6 +93,26 @@ pub struct SettingSpec {
     /// One sentence for people: what it is and where to find it.
     #[serde(default)]
     pub help: String,
+}
+
+/// The column that suits a kind of field.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ColumnSpec {
+    /// A type of Postgres.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    #[serde(default)]
+    pub codec: Option<Codec>,
+    /// The field is only read.
+    #[serde(default)]
+    pub pull_only: bool,
+}
+
+impl Default for ColumnSpec {
+    fn default() -> Self {
+        Self { type_name: "text".to_owned(), codec: None, pull_only: false }
+    }
 }
 
 /// How the system is spoken to.

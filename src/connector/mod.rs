@@ -19,7 +19,7 @@ pub mod settings;
 mod steps;
 
 pub use cases::{CaseResult, run_cases};
-pub use client::{Change, Client, FieldInfo, NewRecord, Page, Removal};
+pub use client::{Change, Client, FieldInfo, NewRecord, Page, Removal, same_field};
 pub use compiled::{Abilities, Connector, Limits};
 pub use error::{ConnectorError, ManifestError, ManifestErrors};
 pub use settings::{SettingValue, Settings};

@@ -28,6 +28,7 @@ use crate::deliver::settle::Settler;
 use crate::deliver::steps::Step;
 use crate::model::outcome::{BatchAnswer, Outcome};
 use crate::remote::lease::{self, LEASE, Lease};
+use crate::store::error::Class;
 use crate::store::outbox::{Claimed, Settlement};
 use crate::store::{Store, StoreError};
 
@@ -70,6 +71,18 @@ impl Deliverer {
     /// When the mirror database fails; nothing is lost, the lease's end brings the keys back.
     #[instrument(skip_all, fields(binding = %self.bound.name))]
     pub async fn turn(&self) -> Result<Turned, StoreError> {
+        match self.leased().await {
+            Err(error)
+                if error.class() == Class::Operator && self.bound.hold_if_drifted(&self.store).await? =>
+            {
+                Ok(Turned { looked: 0, rest: Some(Duration::from_secs(1)) })
+            }
+            other => other,
+        }
+    }
+
+    /// Takes a lease and works under it.
+    async fn leased(&self) -> Result<Turned, StoreError> {
         let bound = &self.bound;
         if let Some(wait) = self.store.system_wait(&bound.system).await? {
             return Ok(Turned { looked: 0, rest: Some(wait) });
@@ -92,8 +105,20 @@ impl Deliverer {
     /// Ends each of the claimed keys.
     async fn work(&self, claimed: Vec<Claimed>, limit: usize, lease: Uuid) -> Result<Turned, StoreError> {
         let bound = &self.bound;
-        let looked = look::look(&self.store, bound, &claimed).await?;
         let settler = Settler { store: &self.store, bound, lease };
+        let looked = match look::look(&self.store, bound, &claimed).await {
+            Ok(looked) => looked,
+            Err(error) => {
+                // nothing was sent: the keys need not wait for the lease's end
+                let again = |one: &Claimed| Settlement {
+                    key: one.key.clone(),
+                    verdict: "again",
+                    ..Settlement::default()
+                };
+                settler.settle(claimed.iter().map(again).collect()).await?;
+                return Err(error);
+            }
+        };
         let mut by_kind = Sorted::default();
         let mut settled_at_once = Vec::new();
         for one in looked {

@@ -14,13 +14,14 @@ use crate::config::file::Field;
 use crate::config::{BindingFile, LifecycleFile, RowtwinFile, Setting, SystemFile};
 use crate::connector::{Client, Connector, SettingValue, Settings};
 use crate::engine::gate::{SharedGate, UnderWay};
-use crate::engine::{DEFAULT_NAME, Engine, EngineError};
+use crate::engine::{DEFAULT_NAME, Drifted, Engine, EngineError};
 use crate::mapping::Mapping;
 use crate::mapping::reference::Reference;
 use crate::metrics::Metrics;
 use crate::model::binding::ReferredBy;
 use crate::model::lifecycle::Plan;
 use crate::postgres::{ConnectOptions, connect_options};
+use crate::remote::gate::{Gate, OpenGate};
 use crate::remote::http::HttpTransport;
 use crate::store::binding::{BindingSpec, SystemSpec};
 use crate::store::{Store, StoreError};
@@ -98,11 +99,19 @@ impl Engine {
             }
         }
         let (mut specs, mut bounds, mut tables) = (Vec::new(), Vec::new(), Vec::new());
+        let mut drifted = Vec::new();
         for (table_name, entry) in &file.tables {
             let (table, columns) = match store.table(table_name).await {
                 Ok(found) => found,
                 Err(StoreError::Table(reason)) => {
-                    findings.push(reason);
+                    for binding in &entry.bindings {
+                        let spec = spec_of(table_name, binding);
+                        if given.only_looks || !store.was_bound(&spec.name(), &spec.mapping).await? {
+                            findings.push(reason.clone());
+                            break;
+                        }
+                        drifted.push(Drifted { spec, table: None, reason: reason.clone(), id: 0 });
+                    }
                     continue;
                 }
                 Err(other) => return Err(other.into()),
@@ -120,6 +129,26 @@ impl Engine {
                 let type_of = |name: &str| {
                     columns.iter().find(|column| column.name == name).map(|column| column.type_name.clone())
                 };
+                let spec = spec_of(table_name, binding);
+                let gone: Vec<&str> = binding
+                    .fields
+                    .keys()
+                    .chain(&binding.id_column)
+                    .filter(|column| type_of(column).is_none())
+                    .map(String::as_str)
+                    .collect();
+                // with the same mapping it ran before: the others need not wait until somebody has mended this one
+                if !gone.is_empty()
+                    && !given.only_looks
+                    && store.was_bound(&spec.name(), &spec.mapping).await?
+                {
+                    let reason = format!(
+                        "{table_name} has no column `{}` any more; add it again or correct the configuration, then restart rowtwin",
+                        gone.join("`, `")
+                    );
+                    drifted.push(Drifted { spec, table: Some(table.clone()), reason, id: 0 });
+                    continue;
+                }
                 if let Some(column) = &binding.id_column
                     && type_of(column).is_none()
                 {
@@ -164,22 +193,17 @@ impl Engine {
                         continue;
                     }
                 };
-                specs.push(BindingSpec {
-                    table: table_name.clone(),
-                    system: binding.system.clone(),
-                    object: binding.object.clone(),
-                    pushes: binding.direction.pushes(),
-                    pulls: binding.direction.pulls(),
-                    settle_after_secs: duration(binding.settle_after.as_deref(), Duration::ZERO)
-                        .as_secs_f64(),
-                    mapping: serde_json::to_value(binding).unwrap_or(Value::Null),
-                });
+                let used = mapping.columns().chain(binding.id_column.as_deref());
+                let used = used.chain(table.key.iter().map(|column| column.name.as_str()));
+                let types = used.filter_map(|name| Some((name.to_owned(), type_of(name)?))).collect();
+                specs.push(spec);
                 bounds.push(Arc::new(Bound {
                     id: 0,
                     name: format!("{table_name} - {}.{}", binding.system, binding.object),
                     system: binding.system.clone(),
                     object: binding.object.clone(),
                     table: table.clone(),
+                    columns: types,
                     mapping,
                     client: Arc::clone(client),
                     id_column: binding.id_column.clone(),
@@ -217,6 +241,7 @@ impl Engine {
             systems,
             specs,
             tables,
+            drifted,
             bounds,
         })
     }
@@ -243,6 +268,18 @@ fn plan(client: &Client, binding: &BindingFile) -> Result<Option<Plan>, String> 
         })?),
     };
     Ok(Some(Plan { lifecycle, until, reopen: asked.reopen }))
+}
+
+fn spec_of(table: &str, binding: &BindingFile) -> BindingSpec {
+    BindingSpec {
+        table: table.to_owned(),
+        system: binding.system.clone(),
+        object: binding.object.clone(),
+        pushes: binding.direction.pushes(),
+        pulls: binding.direction.pulls(),
+        settle_after_secs: duration(binding.settle_after.as_deref(), Duration::ZERO).as_secs_f64(),
+        mapping: serde_json::to_value(binding).unwrap_or(Value::Null),
+    }
 }
 
 fn sweep(binding: &BindingFile) -> Option<Duration> {
@@ -280,6 +317,34 @@ pub fn database_url(file: &RowtwinFile, given: &Given) -> Result<String, EngineE
     }
 }
 
+/// One system alone, for a look at it: nothing of the tables is needed, and the database need not be prepared. Calls
+/// count where the system is registered already.
+///
+/// # Errors
+/// When there is no such system, a setting is missing, or a database that is named cannot be reached.
+pub async fn open_client(
+    file: &RowtwinFile,
+    given: &Given,
+    system: &str,
+) -> Result<Arc<Client>, EngineError> {
+    let Some(entry) = file.systems.get(system) else {
+        let known: Vec<&str> = file.systems.keys().map(String::as_str).collect();
+        return Err(EngineError::Configuration(vec![format!(
+            "the configuration names no system `{system}`; there are: {}",
+            known.join(", ")
+        )]));
+    };
+    if given.database_url.is_some() || file.database.url.is_some() {
+        let (store, _) = open_pool(&database_url(file, given)?)?;
+        if store.knows_system(system).await? {
+            let given = Given { only_looks: true, ..given.clone() };
+            return Ok(open_system(system, entry, &store, &given, &Metrics::new())?.0);
+        }
+    }
+    let (client, _) = system_behind(system, entry, given, Arc::new(OpenGate))?;
+    Ok(client)
+}
+
 /// Fetches what a setting points to.
 fn resolve(place: &str, setting: &Setting, given: &Given) -> Result<String, String> {
     match setting {
@@ -302,6 +367,22 @@ fn open_system(
     given: &Given,
     metrics: &Metrics,
 ) -> Result<(Arc<Client>, SystemSpec), EngineError> {
+    let gate = SharedGate {
+        store: store.clone(),
+        system: name.to_owned(),
+        metrics: metrics.clone(),
+        only_looks: given.only_looks,
+        under_way: UnderWay::default(),
+    };
+    system_behind(name, system, given, Arc::new(gate))
+}
+
+fn system_behind(
+    name: &str,
+    system: &SystemFile,
+    given: &Given,
+    gate: Arc<dyn Gate>,
+) -> Result<(Arc<Client>, SystemSpec), EngineError> {
     let connector = Arc::new(Connector::load(&system.connector, given.connectors.as_deref())?);
     let mut findings = Vec::new();
     let mut settings = Settings::default();
@@ -323,13 +404,6 @@ fn open_system(
     }
     let limits = connector.limits(name, &settings)?;
     let transport = Arc::new(HttpTransport::new(connector.http_options())?);
-    let gate = Arc::new(SharedGate {
-        store: store.clone(),
-        system: name.to_owned(),
-        metrics: metrics.clone(),
-        only_looks: given.only_looks,
-        under_way: UnderWay::default(),
-    });
     let spec = SystemSpec {
         name: name.to_owned(),
         connector: connector.name.clone(),

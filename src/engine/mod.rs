@@ -40,16 +40,31 @@ pub struct Engine {
     pub systems: Vec<SystemSpec>,
     pub specs: Vec<BindingSpec>,
     pub tables: Vec<Table>,
+    /// Bindings that were at work before and no longer fit their tables.
+    pub drifted: Vec<Drifted>,
     /// In the order of `specs`; their ids are those of the database once registered.
     pub bounds: Vec<Arc<Bound>>,
+}
+
+/// A binding that fitted its table when it ran last. It is held, and its changes are marked for the day when it fits.
+pub struct Drifted {
+    pub spec: BindingSpec,
+    /// None where the table itself is gone.
+    pub table: Option<Table>,
+    /// What has changed, with the cure.
+    pub reason: String,
+    /// That of the database once registered.
+    pub id: i32,
 }
 
 impl Engine {
     /// The tables that capture watches, with the bindings that push them.
     pub fn watched(&self) -> Watched {
         let mut watched = Watched::new();
-        for bound in self.bounds.iter().filter(|bound| bound.pushes) {
-            let table = &bound.table;
+        let fit = self.bounds.iter().filter(|bound| bound.pushes).map(|bound| (&bound.table, bound.id));
+        let drifted = self.drifted.iter().filter(|one| one.spec.pushes);
+        let drifted = drifted.filter_map(|one| Some((one.table.as_ref()?, one.id)));
+        for (table, id) in fit.chain(drifted) {
             watched
                 .entry((table.schema.clone(), table.name.clone()))
                 .or_insert_with(|| crate::capture::marks::WatchedTable {
@@ -57,7 +72,7 @@ impl Engine {
                     bindings: Vec::new(),
                 })
                 .bindings
-                .push(bound.id);
+                .push(id);
         }
         watched
     }

@@ -1,6 +1,7 @@
 //! Mapping: a row in the record's form and back, with the checks before sending.
 
 pub mod codec;
+pub mod draft;
 pub mod reference;
 
 use std::collections::BTreeSet;

@@ -4,6 +4,7 @@
 //! and its cursor commit together (R16). One process at a time pulls a binding, under a lease.
 
 pub mod apply;
+mod fields;
 mod gone;
 pub mod plan;
 mod referred;
@@ -23,12 +24,16 @@ use crate::model::retry;
 use crate::pull::apply::Batch;
 use crate::remote::gate::Priority;
 use crate::remote::lease::{LEASE, Lease};
+use crate::store::error::Class;
 use crate::store::inbox::{clear_records, note_records, put_off, reject_record};
 use crate::store::walk::PullState;
 use crate::store::{Store, StoreError};
 
 /// A webhook may name a record that is not committed yet: it is looked for this often before it counts as gone.
 const LOOKS_BEFORE_GONE: i32 = 3;
+
+/// How often a remote that refuses to be read is asked whether its fields have changed.
+const DESCRIBE_AGAIN: Duration = Duration::from_secs(600);
 
 /// What a turn did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,6 +59,18 @@ impl Puller {
     /// When the mirror database fails; the page or batch was rolled back then.
     #[instrument(skip_all, fields(binding = %self.bound.name))]
     pub async fn turn(&self) -> Result<Turned, StoreError> {
+        match self.leased().await {
+            Err(error)
+                if error.class() == Class::Operator && self.bound.hold_if_drifted(&self.store).await? =>
+            {
+                Ok(Turned { seen: 0, rest: Some(Duration::from_secs(1)) })
+            }
+            other => other,
+        }
+    }
+
+    /// Takes a lease and works under it.
+    async fn leased(&self) -> Result<Turned, StoreError> {
         let bound = &self.bound;
         if let Some(wait) = self.store.system_wait(&bound.system).await? {
             return Ok(Turned { seen: 0, rest: Some(wait) });
@@ -73,6 +90,9 @@ impl Puller {
     /// Does the piece of work that is due.
     async fn work(&self, state: PullState) -> Result<Turned, StoreError> {
         let bound = &self.bound;
+        if state.describe_due && bound.abilities.can_describe && self.describe().await? {
+            return Ok(Turned { seen: 0, rest: Some(Duration::from_secs(1)) });
+        }
         if let Some(turned) = self.read_inbox().await? {
             return Ok(turned);
         }
@@ -191,6 +211,10 @@ impl Puller {
         let wait = wait_after(outcome);
         warn!(reason = outcome.reason(), outcome = outcome.kind().word(), "listing records failed");
         self.store.pull_failed(self.bound.id, wait, outcome.reason()).await?;
+        if !outcome.is_systemic() {
+            // a field that is no longer there may be the cause
+            self.store.describe_soon(self.bound.id, DESCRIBE_AGAIN).await?;
+        }
         Ok(Turned { seen: 0, rest: Some(wait.min(Duration::from_secs(1))) })
     }
 }

@@ -31,6 +31,13 @@ pub struct BindingSpec {
     pub mapping: Value,
 }
 
+impl BindingSpec {
+    /// The binding's name: `sales.customer - crm.AccountObj`.
+    pub fn name(&self) -> String {
+        format!("{} - {}.{}", self.table, self.system, self.object)
+    }
+}
+
 impl Store {
     /// Brings the systems and bindings up to the configuration; returns the bindings' ids in the order given.
     ///
@@ -69,10 +76,7 @@ impl Store {
                 )
                 .await?;
         }
-        let named: Vec<String> = bindings
-            .iter()
-            .map(|binding| format!("{} - {}.{}", binding.table, binding.system, binding.object))
-            .collect();
+        let named: Vec<String> = bindings.iter().map(BindingSpec::name).collect();
         transaction
             .execute(
                 "update rowtwin_private.binding set active = false where active and name <> all ($1)",
@@ -109,8 +113,24 @@ impl Store {
                 .await?;
             ids.push(row.get(0));
         }
+        // a restart is how a person says that a table or an object has been mended
+        transaction.execute("select rowtwin_private.free_bindings($1)", &[&ids]).await?;
         transaction.commit().await?;
         Ok(ids)
+    }
+
+    /// Whether the database is prepared and the system registered in it.
+    ///
+    /// # Errors
+    /// When a statement fails.
+    pub async fn knows_system(&self, system: &str) -> Result<bool, StoreError> {
+        let client = self.client().await?;
+        let there = client.query_one("select to_regclass('rowtwin_private.system') is not null", &[]).await?;
+        if !there.get::<_, bool>(0) {
+            return Ok(false);
+        }
+        let sql = "select exists (select 1 from rowtwin_private.system where name = $1)";
+        Ok(client.query_one(sql, &[&system]).await?.get(0))
     }
 
     /// Compares the remote's own identity with the one of the first sign-in; holds the system when it is another one.

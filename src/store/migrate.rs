@@ -11,6 +11,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V1__state", include_str!("../../sql/migrations/V1__state.sql")),
     ("V2__references", include_str!("../../sql/migrations/V2__references.sql")),
     ("V6__lifecycle", include_str!("../../sql/migrations/V6__lifecycle.sql")),
+    ("V4__schema_drift", include_str!("../../sql/migrations/V4__schema_drift.sql")),
 ];
 
 /// Functions and views in the order in which they depend on each other.
@@ -21,7 +22,9 @@ const REPEATABLE: &[&str] = &[
     include_str!("../../sql/api/inbox.sql"),
     include_str!("../../sql/api/limits.sql"),
     include_str!("../../sql/api/upkeep.sql"),
+    include_str!("../../sql/api/drift.sql"),
     include_str!("../../sql/views/people.sql"),
+    include_str!("../../sql/views/fields.sql"),
     include_str!("../../sql/api/people.sql"),
     include_str!("../../sql/api/rights.sql"),
 ];

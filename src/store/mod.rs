@@ -5,6 +5,7 @@
 
 pub mod binding;
 pub mod catalog;
+pub mod drift;
 pub mod error;
 pub mod inbox;
 pub mod limits;

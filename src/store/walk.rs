@@ -60,6 +60,8 @@ pub struct PullState {
     pub sweep_in: Option<Duration>,
     /// Whether the next poll is to reach back over the whole overlap.
     pub overlap_due: bool,
+    /// Whether the remote is to be asked for the object's fields.
+    pub describe_due: bool,
 }
 
 impl Store {
@@ -87,7 +89,7 @@ impl Store {
                    extract(epoch from greatest(b.next_poll_at, rowtwin_private.clock()) - rowtwin_private.clock())::float8,
                    case when b.next_sweep_at is not null then
                      extract(epoch from greatest(b.next_sweep_at, rowtwin_private.clock()) - rowtwin_private.clock()) end::float8,
-                   b.next_overlap_at <= rowtwin_private.clock()",
+                   b.next_overlap_at <= rowtwin_private.clock(), b.next_describe_at <= rowtwin_private.clock()",
                 &[&binding, &lease, &lease_for.as_secs_f64()],
             )
             .await?;
@@ -102,6 +104,7 @@ impl Store {
             poll_in: seconds(row.get(5)),
             sweep_in: row.get::<_, Option<f64>>(6).map(seconds),
             overlap_due: row.get(7),
+            describe_due: row.get(8),
         }))
     }
 

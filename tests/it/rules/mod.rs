@@ -26,3 +26,4 @@ mod processes;
 mod references;
 mod refusals;
 mod rights;
+mod schema_drift;
