@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::connector::Abilities;
 use crate::connector::client::Client;
 use crate::mapping::Mapping;
-use crate::model::binding::{DeletePolicy, OverwriteCheck, Prefer};
+use crate::model::binding::{Brake, DeletePolicy, Guard, Leaving, OverwriteCheck, Prefer};
 use crate::store::mirror::Table;
 
 /// Everything that delivering and pulling one binding needs.
@@ -24,6 +24,13 @@ pub struct Bound {
     pub prefer: Prefer,
     pub to_remote: DeletePolicy,
     pub to_row: DeletePolicy,
+    /// Whether a delete waits for a person before it goes to the remote.
+    pub approve_deletes: bool,
+    pub guard: Guard,
+    pub brake: Brake,
+    /// An SQL predicate: only rows for which it is true are bound.
+    pub filter: Option<String>,
+    pub leaving: Leaving,
     pub pushes: bool,
     pub pulls: bool,
     pub overwrite_check: OverwriteCheck,
@@ -46,6 +53,11 @@ impl Bound {
             columns.push(id.clone());
         }
         columns
+    }
+
+    /// Whether anything that this binding sends waits for a person's approval.
+    pub fn asks_for_approvals(&self) -> bool {
+        self.approve_deletes || self.mapping.fields.iter().any(|field| !field.approval.is_never())
     }
 
     /// The fields that are read from a record.

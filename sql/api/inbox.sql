@@ -12,8 +12,10 @@ as $$
     from unnest(p_ids) id
     order by id
     on conflict (binding_id, remote_id) do update
-    set why = excluded.why, state = 'ready', reason = null,
+    set why = excluded.why, state = 'ready', reason = null, hold = null, candidates = null,
         not_before = least(i.not_before, excluded.not_before)
+    -- what the guard holds, or somebody refused, waits for a person and not for its next reading
+    where i.hold is distinct from 'guard'
     returning 1)
   select count(*) from noted
 $$;
@@ -27,7 +29,7 @@ as $$
   insert into rowtwin_private.inbox as i (binding_id, remote_id, why, state, reason, attempts)
   values (p_binding, p_id, 'failed', 'rejected', p_reason, 1)
   on conflict (binding_id, remote_id) do update
-  set why = 'failed', state = 'rejected', reason = excluded.reason, attempts = i.attempts + 1
+  set why = 'failed', state = 'rejected', reason = excluded.reason, attempts = i.attempts + 1, hold = null, candidates = null
 $$;
 comment on function rowtwin_private.reject_record(integer, text, text) is
   'Keeps a record that could not be applied, with its reason. It is read again when the remote changes it, or by rowtwin.retry.';
@@ -44,3 +46,15 @@ as $$
 $$;
 comment on function rowtwin_private.park_records(integer, text[]) is
   'Keeps records that may be what a create in doubt has made. rowtwin.resolve_doubt sets them free.';
+
+create or replace function rowtwin_private.hold_ambiguous(p_binding integer, p_id text, p_keys text[], p_reason text) returns void
+language sql volatile
+set search_path = pg_catalog
+as $$
+  insert into rowtwin_private.inbox as i (binding_id, remote_id, why, state, hold, reason, candidates)
+  values (p_binding, p_id, 'ambiguous', 'held', 'ambiguous', p_reason, p_keys)
+  on conflict (binding_id, remote_id) do update
+  set why = 'ambiguous', state = 'held', hold = 'ambiguous', reason = excluded.reason, candidates = excluded.candidates
+$$;
+comment on function rowtwin_private.hold_ambiguous(integer, text, text[], text) is
+  'Keeps a record for which several rows, or a row that has a twin already, come into question. It is looked at again when one of the two sides changes, or by rowtwin.link or rowtwin.retry.';

@@ -20,12 +20,18 @@ as $$
       actor      = coalesce(excluded.actor, o.actor),
       -- marks that capture did not make say nothing about the row
       row_gone   = coalesce(excluded.row_gone, o.row_gone),
-      -- an edit may be the mend of what was rejected, so it is looked at again
-      state      = case when o.state = 'rejected' then 'ready' else o.state end,
-      attempts   = case when o.state = 'rejected' then 0 else o.attempts end,
-      reason     = case when o.state = 'rejected' then null else o.reason end,
-      field      = case when o.state = 'rejected' then null else o.field end,
-      not_before = case when o.state = 'rejected' or o.attempts = 0 then excluded.not_before else o.not_before end
+      -- an edit may be the mend of what was rejected, and it changes what is held, so it is looked at again; only a
+      -- truncate stays with the person whom it waits for
+      state      = case when o.state in ('held', 'rejected') and o.hold is distinct from 'truncate' then 'ready' else o.state end,
+      attempts   = case when o.state in ('held', 'rejected') and o.hold is distinct from 'truncate' then 0 else o.attempts end,
+      reason     = case when o.state in ('held', 'rejected') and o.hold is distinct from 'truncate' then null else o.reason end,
+      field      = case when o.state in ('held', 'rejected') and o.hold is distinct from 'truncate' then null else o.field end,
+      hold       = case when o.state in ('held', 'rejected') and o.hold is distinct from 'truncate' then null else o.hold end,
+      effect     = case when o.state in ('held', 'rejected') and o.hold is distinct from 'truncate' then null else o.effect end,
+      candidates = case when o.state in ('held', 'rejected') and o.hold is distinct from 'truncate' then null else o.candidates end,
+      -- what was approved was another change
+      waved      = o.waved and excluded.row_gone is null,
+      not_before = case when o.attempts = 0 or o.state in ('held', 'rejected') and o.hold is distinct from 'truncate' then excluded.not_before else o.not_before end
     returning 1)
   select count(*) from marked
 $$;
@@ -49,10 +55,16 @@ create or replace function rowtwin_private.rescue_outbox() returns bigint
 language sql volatile
 set search_path = pg_catalog
 as $$
-  with rescued as (
-    update rowtwin_private.outbox
-    set state = 'ready', lease = null, lease_until = null, claimed = null
-    where state = 'sending' and lease_until < rowtwin_private.clock()
+  -- in the order of the keys, as marks lock them
+  with late as (
+    select o.binding_id, o.key from rowtwin_private.outbox o
+    where o.state = 'sending' and o.lease_until < rowtwin_private.clock()
+    order by o.binding_id, o.key
+    for update),
+  rescued as (
+    update rowtwin_private.outbox o
+    set state = 'ready', lease = null, lease_until = null, claimed = null, guarded = null
+    from late where o.binding_id = late.binding_id and o.key = late.key
     returning 1)
   select count(*) from rescued
 $$;
@@ -134,16 +146,21 @@ declare
   v_other text;
   v_ok boolean;
   v_ours boolean;
+  v_waved boolean;
+  v_deletes bigint := 0;
+  v_changes bigint := 0;
 begin
   for r in
     select * from jsonb_to_recordset(p_results) as x (
       key text, verdict text, link text, remote_id text, version text, remote_ms bigint, reference text, shadow jsonb,
-      attempt uuid, field text, reason text, wait_ms bigint, effect text, before jsonb, after jsonb, actor text, side text)
+      attempt uuid, field text, reason text, wait_ms bigint, effect text, before jsonb, after jsonb, actor text, side text,
+      hold text, would jsonb, candidates text[])
     order by key
   loop
     v_ok := true;
-    select exists (select 1 from rowtwin_private.outbox o
-                   where o.binding_id = p_binding and o.key = r.key and o.lease = p_lease) into v_ours;
+    select o.waved into v_waved from rowtwin_private.outbox o
+    where o.binding_id = p_binding and o.key = r.key and o.lease = p_lease;
+    v_ours := found;
     -- the row's primary key may have changed while the call was under way: its link has moved on then
     v_key := r.key;
     if r.attempt is not null then
@@ -186,6 +203,7 @@ begin
           state = 'linked', remote_id = excluded.remote_id, shadow = excluded.shadow,
           version = coalesce(excluded.version, l.version), remote_ms = coalesce(excluded.remote_ms, l.remote_ms),
           reference = coalesce(excluded.reference, l.reference), attempt = null, attempted_at = null, intent = null,
+          gave = case when r.effect = 'update' then rowtwin_private.give(p_binding, v_key, l.gave, r.after) else l.gave end,
           revision = l.revision + 1, settled_at = v_now;
         if not v_ours then
           -- another turn may have sent something newer before or after this: the row and the record are compared
@@ -212,11 +230,12 @@ begin
       delete from rowtwin_private.outbox o
       where o.binding_id = p_binding and o.key = r.key and o.lease = p_lease and o.generation = o.claimed;
       update rowtwin_private.outbox o
-      set state = 'ready', lease = null, lease_until = null, claimed = null, attempts = 0, reason = null, field = null
+      set state = 'ready', lease = null, lease_until = null, claimed = null, attempts = 0, reason = null, field = null,
+          guarded = null, approved = null, waved = false
       where o.binding_id = p_binding and o.key = r.key and o.lease = p_lease;
     elsif r.verdict = 'again' then
       update rowtwin_private.outbox o
-      set state = 'ready', lease = null, lease_until = null, claimed = null,
+      set state = 'ready', lease = null, lease_until = null, claimed = null, guarded = null,
           attempts = o.attempts + case when r.reason is null then 0 else 1 end,
           reason = r.reason, field = r.field,
           not_before = v_now + make_interval(secs => coalesce(r.wait_ms, 0) / 1000.0)
@@ -224,14 +243,20 @@ begin
     elsif r.verdict in ('rejected', 'held', 'doubtful') then
       -- a change that came meanwhile may be the mend of a rejection
       update rowtwin_private.outbox o
-      set state = case when r.verdict = 'rejected' and o.generation <> o.claimed then 'ready' else r.verdict end,
-          lease = null, lease_until = null, claimed = null, attempts = o.attempts + 1,
-          reason = coalesce(r.reason, 'no reason given'), field = r.field
+      set state = case when (r.verdict = 'rejected' or r.hold is not null) and o.generation <> o.claimed then 'ready' else r.verdict end,
+          lease = null, lease_until = null, claimed = null, guarded = null, attempts = o.attempts + 1,
+          reason = coalesce(r.reason, 'no reason given'), field = r.field,
+          hold = r.hold, effect = r.would, candidates = r.candidates,
+          approved = case when r.verdict = 'held' then null else o.approved end, waved = o.waved and r.verdict <> 'held'
       where o.binding_id = p_binding and o.key = r.key and o.lease = p_lease;
     else
       raise exception 'settle: unknown verdict % for key %', r.verdict, r.key;
     end if;
 
+    if not coalesce(v_waved, false) then
+      v_deletes := v_deletes + case when r.effect in ('delete', 'deactivate') then 1 else 0 end;
+      v_changes := v_changes + case when r.effect = 'update' then 1 else 0 end;
+    end if;
     if r.effect is not null then
       insert into rowtwin_private.journal (at, binding_id, key, remote_id, side, effect, before, after, actor, attempt, reason)
       values (v_now, p_binding, r.key, r.remote_id, coalesce(r.side, 'remote'), r.effect, r.before, r.after, r.actor, r.attempt, r.reason);
@@ -240,6 +265,7 @@ begin
     settled := v_ok;
     return next;
   end loop;
+  perform rowtwin_private.guard_count(p_binding, 'remote', v_deletes, v_changes);
 end
 $$;
 comment on function rowtwin_private.settle(integer, uuid, jsonb) is

@@ -1,5 +1,7 @@
 //! Decide: what one key needs, from its row, its link and its shadow. Pure.
 
+use serde_json::Value;
+
 use crate::bound::Bound;
 use crate::deliver::look::Looked;
 use crate::model::binding::DeletePolicy;
@@ -41,6 +43,12 @@ pub enum AtOnce {
         field: Option<String>,
         reason: String,
     },
+    /// It waits for a person's approval; what would be sent.
+    Hold {
+        reason: String,
+        field: Option<String>,
+        would: Value,
+    },
 }
 
 impl Decision {
@@ -52,6 +60,7 @@ impl Decision {
             Self::Settle(AtOnce::Forget) => "forget",
             Self::Settle(AtOnce::Keep) => "keep",
             Self::Settle(AtOnce::Reject { .. }) => "reject",
+            Self::Settle(AtOnce::Hold { .. }) => "hold",
             Self::Create(_) => "create",
             Self::Doubt => "doubt",
             Self::Update(_) => "update",
@@ -90,6 +99,14 @@ impl AtOnce {
                 side: Some("link"),
                 field,
                 reason: Some(reason),
+                ..base
+            },
+            Self::Hold { reason, field, would } => Settlement {
+                verdict: "held",
+                hold: Some("approval"),
+                field,
+                reason: Some(reason),
+                would: Some(would),
                 ..base
             },
         }

@@ -1,12 +1,14 @@
 //! Look: the row, the link and the shadow of each claimed key, as they are now.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::SystemTime;
+
+use serde_json::Value;
 
 use crate::bound::Bound;
 use crate::store::link::{Link, held_fields, links_by_key};
 use crate::store::mirror::{Row, read_rows};
-use crate::store::outbox::Claimed;
+use crate::store::outbox::{Claimed, approvals};
 use crate::store::{Store, StoreError};
 
 /// Everything that is known about one claimed key.
@@ -21,6 +23,10 @@ pub struct Looked {
     /// `None`: the row is gone.
     pub row: Option<Row>,
     pub link: Option<Link>,
+    /// The effect that a person approved, where this binding asks for approvals.
+    pub approved: Option<Value>,
+    /// A person approved this entry, whatever it is.
+    pub waved: bool,
     /// Fields whose conflict waits for a person.
     pub held: BTreeSet<String>,
 }
@@ -47,9 +53,15 @@ pub async fn look(store: &Store, bound: &Bound, claimed: &[Claimed]) -> Result<V
     let mut links = links_by_key(&client, bound.id, &keys).await?;
     let mut rows = read_rows(&client, &bound.table, &bound.row_columns(), &keys, false).await?;
     let mut held = held_fields(&client, bound.id, &keys).await?;
+    let mut approvals =
+        if bound.asks_for_approvals() { approvals(&client, bound.id, &keys).await? } else { HashMap::new() };
+    let mut approval = |key: &str| approvals.remove(key).unwrap_or_default();
     Ok(claimed
         .iter()
-        .map(|one| Looked {
+        .map(|one| (one, approval(&one.key)))
+        .map(|(one, (approved, waved))| Looked {
+            approved,
+            waved,
             key: one.key.clone(),
             attempts: one.attempts,
             changed_at: one.changed_at,

@@ -4,9 +4,11 @@
 //! for a person. No database transaction is open while a remote is called, and what is not ended, because the process
 //! died, comes back when the lease runs out.
 
+pub mod approval;
 mod create;
 pub mod decide;
 mod doubt;
+mod guard;
 pub mod look;
 mod send;
 mod settle;
@@ -24,6 +26,7 @@ use crate::deliver::decide::Decision;
 use crate::deliver::look::Looked;
 use crate::deliver::settle::Settler;
 use crate::model::outcome::{BatchAnswer, Outcome};
+use crate::store::guard::Kind;
 use crate::store::outbox::Settlement;
 use crate::store::{Store, StoreError};
 
@@ -80,7 +83,7 @@ impl Deliverer {
         let mut by_kind = Sorted::default();
         let mut settled_at_once = Vec::new();
         for one in looked {
-            let decision = decide::decide(&one, bound);
+            let decision = approval::or_hold(decide::decide(&one, bound), &one, bound);
             debug!(decision = decision.word(), "decided");
             match decision {
                 Decision::Settle(settlement) => settled_at_once.push(settlement.by(&one)),
@@ -98,8 +101,10 @@ impl Deliverer {
         settler.write_back(by_kind.write_backs).await?;
         self.resolve_doubts(&settler, by_kind.doubts).await?;
         self.create(&settler, by_kind.creates).await?;
-        self.update(&settler, by_kind.updates).await?;
-        self.delete(&settler, by_kind.deletes).await?;
+        let updates = self.within_guard(&settler, Kind::Changes, by_kind.updates, |(one, _)| one).await?;
+        self.update(&settler, updates).await?;
+        let deletes = self.within_guard(&settler, Kind::Deletes, by_kind.deletes, |(one, _)| one).await?;
+        self.delete(&settler, deletes).await?;
         Ok(Turned { looked: count, rest: None })
     }
 

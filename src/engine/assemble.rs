@@ -9,13 +9,14 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use crate::bound::Bound;
-use crate::config::duration::{parse_duration, parse_share};
+use crate::config::duration::{parse_allowance, parse_duration, parse_share};
 use crate::config::{BindingFile, RowtwinFile, Setting, SystemFile};
 use crate::connector::{Client, Connector, SettingValue, Settings};
 use crate::engine::gate::SharedGate;
 use crate::engine::{DEFAULT_NAME, Engine, EngineError};
 use crate::mapping::Mapping;
 use crate::metrics::Metrics;
+use crate::model::binding::{Allowance, Brake, Guard};
 use crate::postgres::{ConnectOptions, connect_options};
 use crate::remote::http::HttpTransport;
 use crate::store::binding::{BindingSpec, SystemSpec};
@@ -164,6 +165,11 @@ impl Engine {
                     prefer: binding.prefer,
                     to_remote: binding.deletes.to_remote,
                     to_row: binding.deletes.to_row,
+                    approve_deletes: binding.deletes.approve,
+                    guard: guard(binding),
+                    brake: brake(binding),
+                    filter: binding.filter.clone(),
+                    leaving: binding.leaving,
                     pushes: binding.direction.pushes(),
                     pulls: binding.direction.pulls(),
                     overwrite_check: binding.overwrite_check,
@@ -194,6 +200,27 @@ impl Engine {
             tables,
             bounds,
         })
+    }
+}
+
+/// What was checked when the file was read.
+fn guard(binding: &BindingFile) -> Guard {
+    let or = |value: &Option<Value>, default: Allowance| {
+        value.as_ref().and_then(|value| parse_allowance(value).ok()).unwrap_or(default)
+    };
+    let default = Guard::default();
+    Guard {
+        deletes: or(&binding.guard.deletes, default.deletes),
+        changes: or(&binding.guard.changes, default.changes),
+        at_least: binding.guard.at_least.unwrap_or(default.at_least),
+    }
+}
+
+fn brake(binding: &BindingFile) -> Brake {
+    let default = Brake::default();
+    Brake {
+        turns: binding.brake.turns.unwrap_or(default.turns),
+        within: duration(binding.brake.within.as_deref(), default.within),
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::config::file::BindingFile;
 use crate::connector::expr::Expr;
 use crate::mapping::codec::{ColumnKind, Conversion};
-use crate::model::binding::Prefer;
+use crate::model::binding::{Approval, Prefer};
 use crate::model::diff::diff;
 use crate::model::merge::{Group, Merged, Stamps, first_meeting, merge};
 use crate::model::record::{Record, same_value};
@@ -39,6 +39,8 @@ pub struct MappedField {
     /// Whether the row's value goes to the remote, and the remote's to the row.
     pub pushes: bool,
     pub pulls: bool,
+    /// Whether a person approves what is sent.
+    pub approval: Approval,
 }
 
 /// How a table's rows and an object's records stand for each other.
@@ -101,6 +103,7 @@ impl Mapping {
                 push,
                 pull,
                 check,
+                approval: spec.approve,
             });
             if !binding.groups.values().any(|members| members.contains(&spec.field)) {
                 groups.push(Group {

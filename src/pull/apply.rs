@@ -11,9 +11,10 @@ use crate::model::diff::project;
 use crate::model::merge::FieldConflict;
 use crate::model::record::{Record, RemoteRecord, same_value};
 use crate::pull::plan::{RowPlan, plan_new_row, plan_row};
-use crate::pull::{gone, newest_of_each};
+use crate::pull::{gone, guard, newest_of_each};
 use crate::store::StoreError;
 use crate::store::error::Class;
+use crate::store::guard::{Kind, guard_count, hold_records};
 use crate::store::inbox::{
     JournalLine, clear_rejected, note_records, park_records, reject_record, save_conflicts, write_journal,
 };
@@ -40,6 +41,8 @@ pub struct Batch<'a> {
     /// When these records surely existed: the list's end, or when the oldest of these ids was first heard of. Creates
     /// begun later cannot have made them.
     pub first_seen: SystemTime,
+    /// Ids that a person approved: the guard lets them pass.
+    pub waved: BTreeSet<String>,
 }
 
 /// What is to be written.
@@ -57,6 +60,10 @@ struct Work {
     rejects: Vec<(String, String)>,
     gone: Vec<String>,
     unlink: Vec<String>,
+    /// Records that the guard has no room for.
+    held: Vec<String>,
+    /// Rows that change, for the guard's books.
+    counted: usize,
 }
 
 impl Batch<'_> {
@@ -72,7 +79,12 @@ impl Batch<'_> {
         if records.is_empty() {
             return Ok(());
         }
-        let context = Context { bound: self.bound, read_at: self.read_at, first_seen: self.first_seen };
+        let context = Context {
+            bound: self.bound,
+            read_at: self.read_at,
+            first_seen: self.first_seen,
+            waved: self.waved,
+        };
         let mut point = transaction.savepoint("page").await?;
         match context.apply(&mut point, &records).await {
             Ok(()) => {
@@ -101,6 +113,7 @@ struct Context<'a> {
     bound: &'a Bound,
     read_at: SystemTime,
     first_seen: SystemTime,
+    waved: BTreeSet<String>,
 }
 
 impl Context<'_> {
@@ -125,6 +138,8 @@ impl Context<'_> {
         let changed = changed_at(transaction, bound.id, &keys).await?;
         let now: SystemTime = transaction.query_one("select rowtwin_private.clock()", &[]).await?.get(0);
 
+        let wanted = rows.len();
+        let mut room = guard::room(&*transaction, bound, Kind::Changes, wanted).await?;
         let mut work = Work::default();
         for record in records {
             if record.deleted {
@@ -161,10 +176,17 @@ impl Context<'_> {
             // a difference that no mark stands for yet was made just now
             let row_changed_at = changed.get(&link.key).copied().or(Some(now));
             match plan_row(bound, record, row, link, row_changed_at) {
-                Ok(plan) => self.take_plan(record, link, plan, &mut work),
+                Ok(plan) if plan.columns.is_empty() => self.take_plan(record, link, plan, &mut work),
+                Ok(plan) if self.waved.contains(&record.id) || room.take() => {
+                    work.counted += usize::from(!self.waved.contains(&record.id));
+                    self.take_plan(record, link, plan, &mut work);
+                }
+                Ok(_) => work.held.push(record.id.clone()),
                 Err(error) => work.rejects.push((record.id.clone(), error.to_string())),
             }
         }
+        guard_count(&*transaction, bound.id, 0, work.counted).await?;
+        hold_records(&*transaction, bound.id, &work.held, "changed in the remote", &room.reason).await?;
         self.write(transaction, work, &rows).await
     }
 
@@ -409,7 +431,7 @@ impl Context<'_> {
         note_records(transaction, bound.id, &work.missing, MISSING, UNMARKED).await?;
         let deferred: Vec<String> = work.defer.into_iter().collect();
         note_records(transaction, bound.id, &deferred, "busy when it was read", DEFERRED).await?;
-        gone::apply_gone(transaction, bound, &work.gone).await
+        gone::apply_gone(transaction, bound, &work.gone, &self.waved).await
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod apply;
 mod gone;
+mod guard;
 pub mod plan;
 mod walk;
 
@@ -122,9 +123,11 @@ impl Puller {
         let settled: Vec<String> = ids.iter().filter(|id| !early.contains(id)).cloned().collect();
         clear_records(&transaction, bound.id, &settled).await?;
         put_off(&transaction, bound.id, &early, Duration::from_secs(1), "not found yet").await?;
-        let batch = Batch { bound, records, read_at, first_seen };
+        let waved: BTreeSet<String> =
+            due.iter().filter(|one| one.waved).map(|one| one.remote_id.clone()).collect();
+        let batch = Batch { bound, records, read_at, first_seen, waved: waved.clone() };
         batch.apply(&mut transaction).await?;
-        gone::apply_gone(&mut transaction, bound, &gone).await?;
+        gone::apply_gone(&mut transaction, bound, &gone, &waved).await?;
         transaction.commit().await?;
         Ok(Some(Turned { seen: ids.len(), rest: None }))
     }

@@ -1,6 +1,6 @@
 //! The inbox, the conflicts and the journal of what was applied.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use deadpool_postgres::GenericClient;
@@ -20,6 +20,8 @@ pub struct Waiting {
     pub attempts: i32,
     /// When it was first put in.
     pub since: SystemTime,
+    /// A person approved it: the guard lets it pass.
+    pub waved: bool,
 }
 
 impl Store {
@@ -33,7 +35,7 @@ impl Store {
             .client()
             .await?
             .query(
-                "select remote_id, why, attempts, since from rowtwin_private.inbox
+                "select remote_id, why, attempts, since, waved from rowtwin_private.inbox
                  where binding_id = $1 and state = 'ready' and not_before <= rowtwin_private.clock()
                  order by not_before limit $2",
                 &[&binding, &limit],
@@ -46,11 +48,12 @@ impl Store {
                 why: row.get(1),
                 attempts: row.get(2),
                 since: row.get(3),
+                waved: row.get(4),
             })
             .collect())
     }
 
-    /// Which of these records wait to be read again.
+    /// Which of these records wait to be read again (false), or for a person (true).
     ///
     /// # Errors
     /// When the statement fails.
@@ -58,20 +61,20 @@ impl Store {
         &self,
         binding: i32,
         ids: &[String],
-    ) -> Result<BTreeSet<String>, StoreError> {
+    ) -> Result<HashMap<String, bool>, StoreError> {
         if ids.is_empty() {
-            return Ok(BTreeSet::new());
+            return Ok(HashMap::new());
         }
         let rows = self
             .client()
             .await?
             .query(
-                "select remote_id from rowtwin_private.inbox
-                 where binding_id = $1 and remote_id = any ($2) and state = 'ready'",
+                "select remote_id, state = 'held' from rowtwin_private.inbox
+                 where binding_id = $1 and remote_id = any ($2) and (state = 'ready' or (state = 'held' and hold = 'guard'))",
                 &[&binding, &ids],
             )
             .await?;
-        Ok(rows.iter().map(|row| row.get(0)).collect())
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 }
 
@@ -145,7 +148,8 @@ pub async fn clear_records(
     Ok(())
 }
 
-/// Takes those of these ids out of the inbox that could not be applied before: they are tried again in this transaction.
+/// Takes those of these ids out of the inbox that were held, or could not be applied before: they are looked at again
+/// in this transaction.
 ///
 /// # Errors
 /// When the statement fails.
@@ -157,7 +161,7 @@ pub async fn clear_rejected(
     client
         .execute(
             "delete from rowtwin_private.inbox
-             where binding_id = $1 and remote_id = any ($2) and state = 'rejected'",
+             where binding_id = $1 and remote_id = any ($2) and state <> 'ready'",
             &[&binding, &ids],
         )
         .await?;

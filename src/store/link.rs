@@ -291,3 +291,17 @@ pub async fn doubts(client: &impl GenericClient, binding: i32) -> Result<Vec<Dou
         })
         .collect())
 }
+
+/// How many rows are linked.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn count_linked(client: &impl GenericClient, binding: i32) -> Result<usize, StoreError> {
+    let row = client
+        .query_one(
+            "select count(*) from rowtwin_private.link where binding_id = $1 and state = 'linked'",
+            &[&binding],
+        )
+        .await?;
+    Ok(usize::try_from(row.get::<_, i64>(0)).unwrap_or(0))
+}

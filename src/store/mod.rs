@@ -6,6 +6,7 @@
 pub mod binding;
 pub mod catalog;
 pub mod error;
+pub mod guard;
 pub mod inbox;
 pub mod limits;
 pub mod link;

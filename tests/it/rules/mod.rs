@@ -1,5 +1,6 @@
 //! The rules R1 to R20 of `docs/rules.md`, each with a test that is named after it.
 
+mod approvals;
 mod bad_answers;
 mod both_ways;
 mod changed_configuration;
@@ -12,6 +13,7 @@ mod doubt;
 mod durable;
 mod echo;
 mod exactly_once;
+mod guard;
 mod hub;
 mod isolation;
 mod keys;
