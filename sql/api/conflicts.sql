@@ -61,3 +61,27 @@ begin
                 case p_side when 'value' then 'both sides get the value' else 'the ' || p_side || ' wins' end);
 end $$;
 comment on function rowtwin.resolve_conflict(bigint, text, jsonb) is 'Decides a held conflict: ''row'' sends the row''s value, ''record'' takes the remote''s, ''value'' gives both sides p_value (in the remote''s form). The fields of a group are decided together.';
+
+create or replace function rowtwin_private.close_conflicts(p_binding integer, p_keys text[], p_fields text[]) returns void
+language sql volatile
+set search_path = pg_catalog
+as $$
+  with closed as (
+    update rowtwin_private.conflict c
+    set resolved_at = rowtwin_private.clock(),
+        resolved_by = case when c.chosen is null then 'both sides agree' else c.chosen_by || ': value' end
+    from unnest(p_keys, p_fields) u (key, field)
+    where c.binding_id = p_binding and c.key = u.key and c.field = u.field and c.winner = 'held' and c.resolved_at is null
+    returning c.key, c.remote_id, c.field, c.chosen, c.chosen_by),
+  forgotten as (
+    delete from rowtwin_private.turning t using closed
+    where t.binding_id = p_binding and t.key = closed.key and t.field = closed.field and closed.chosen is not null
+    returning 1)
+  insert into rowtwin_private.journal (at, binding_id, key, remote_id, side, effect, after, actor, reason)
+  select rowtwin_private.clock(), p_binding, key, remote_id, 'link', 'resolve',
+         case when chosen is not null then jsonb_build_object(field, chosen) end, chosen_by,
+         case when chosen is null then field || ': both sides agree' else 'both sides get this value' end
+  from closed
+$$;
+comment on function rowtwin_private.close_conflicts(integer, text[], text[]) is
+  'Ends open conflicts whose chosen value is in the row now, or whose two sides agree by themselves.';

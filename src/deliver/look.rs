@@ -69,7 +69,7 @@ pub async fn look(store: &Store, bound: &Bound, claimed: &[Claimed]) -> Result<V
             row_gone: one.row_gone,
             row: rows.remove(&one.key),
             link: links.remove(&one.key),
-            held: held.remove(&one.key).unwrap_or_default(),
+            held: bound.mapping.with_their_groups(&held.remove(&one.key).unwrap_or_default()),
         })
         .collect())
 }

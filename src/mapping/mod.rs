@@ -255,6 +255,17 @@ impl Mapping {
         self.one_way(merged, row, record, Some(shadow))
     }
 
+    /// The group that a field is merged in, alone or with others.
+    pub fn group_of(&self, field: &str) -> Option<&Group> {
+        self.groups.iter().find(|group| group.fields.iter().any(|member| member == field))
+    }
+
+    /// These fields and all that are decided together with them.
+    pub fn with_their_groups(&self, fields: &BTreeSet<String>) -> BTreeSet<String> {
+        let groups = fields.iter().filter_map(|field| self.group_of(field));
+        groups.flat_map(|group| group.fields.iter()).chain(fields).cloned().collect()
+    }
+
     /// Whether a shadow was made before the latest field was mapped.
     pub fn outgrown(&self, shadow: &Record) -> bool {
         self.fields.iter().any(|field| !shadow.contains_key(&field.field))

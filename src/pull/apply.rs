@@ -4,11 +4,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, SystemTime};
 
 use deadpool_postgres::{GenericClient, Transaction};
+use serde_json::Value;
 
 use crate::bound::Bound;
 use crate::mapping::Row;
-use crate::model::diff::project;
-use crate::model::merge::FieldConflict;
+use crate::model::diff::{diff, project};
+use crate::model::merge::{FieldConflict, Policy, Side};
 use crate::model::record::{Record, RemoteRecord, same_value};
 use crate::pull::plan::{RowPlan, plan_new_row, plan_row};
 use crate::pull::{gone, guard, newest_of_each};
@@ -24,6 +25,7 @@ use crate::store::link::{
 };
 use crate::store::mirror::{emit_tag, existing_keys, insert_rows, read_rows, unlinked_matches, update_rows};
 use crate::store::outbox::mark_later;
+use crate::store::standing::{Standing, close_conflicts, count_turns, standing};
 
 /// Why a record waits whose row is not there, and for how long: longer than capture is ever behind when all is well,
 /// since each look costs a call.
@@ -62,6 +64,9 @@ struct Work {
     unlink: Vec<String>,
     /// Records that the guard has no room for.
     held: Vec<String>,
+    /// Fields of rows (key, field) whose direction turned, and whose conflict ends.
+    turned: Vec<(String, String)>,
+    closed: Vec<(String, String)>,
     /// Rows that change, for the guard's books.
     counted: usize,
 }
@@ -136,6 +141,8 @@ impl Context<'_> {
         let locked: BTreeSet<String> =
             existing_keys(transaction, &bound.table, &unread).await?.into_iter().collect();
         let changed = changed_at(transaction, bound.id, &keys).await?;
+        let stands = standing(transaction, bound.id, &keys, bound.brake.within).await?;
+        let nothing = Standing::default();
         let now: SystemTime = transaction.query_one("select rowtwin_private.clock()", &[]).await?.get(0);
 
         let wanted = rows.len();
@@ -175,7 +182,14 @@ impl Context<'_> {
             };
             // a difference that no mark stands for yet was made just now
             let row_changed_at = changed.get(&link.key).copied().or(Some(now));
-            match plan_row(bound, record, row, link, row_changed_at) {
+            match plan_row(
+                bound,
+                record,
+                row,
+                link,
+                stands.get(&link.key).unwrap_or(&nothing),
+                row_changed_at,
+            ) {
                 Ok(plan) if plan.columns.is_empty() => self.take_plan(record, link, plan, &mut work),
                 Ok(plan) if self.waved.contains(&record.id) || room.take() => {
                     work.counted += usize::from(!self.waved.contains(&record.id));
@@ -323,6 +337,24 @@ impl Context<'_> {
             // an edit wins over a delete: the record, read again without its link, gets a row of its own, or the one
             // that another system's edit has made meanwhile
             work.unlink.push(link.key.clone());
+            let shadow = link.shadow.clone().unwrap_or_default();
+            let edits = diff(
+                &record.fields,
+                &shadow,
+                self.bound.mapping.field_names(),
+                self.bound.mapping.blank_is_null,
+            );
+            let edits = edits.into_iter().map(|(field, value)| FieldConflict {
+                shadow: shadow.get(&field).cloned().unwrap_or(Value::Null),
+                row: Value::Null,
+                record: value,
+                winner: Side::Record,
+                policy: Policy::Remote,
+                unit: field.clone(),
+                frozen: false,
+                field,
+            });
+            work.conflicts.push((link.key.clone(), record.id.clone(), edits.collect()));
             work.journal.push(JournalLine {
                 key: Some(link.key.clone()),
                 remote_id: Some(record.id.clone()),
@@ -354,6 +386,8 @@ impl Context<'_> {
         if !plan.conflicts.is_empty() {
             work.conflicts.push((link.key.clone(), record.id.clone(), plan.conflicts));
         }
+        work.turned.extend(plan.turned.into_iter().map(|field| (link.key.clone(), field)));
+        work.closed.extend(plan.closed.into_iter().map(|field| (link.key.clone(), field)));
         if plan.link_moves {
             work.links.push(LinkUpdate {
                 key: link.key.clone(),
@@ -403,6 +437,8 @@ impl Context<'_> {
             after.insert(key, row);
         }
         save_links(transaction, bound.id, &links).await?;
+        count_turns(transaction, bound.id, &work.turned, bound.brake.within).await?;
+        close_conflicts(transaction, bound.id, &work.closed).await?;
         for (key, id, conflicts) in &work.conflicts {
             save_conflicts(transaction, bound.id, key, id, conflicts).await?;
         }

@@ -117,9 +117,11 @@ async fn one_gone(
                     shadow: shadow.get(&field).cloned().unwrap_or(Value::Null),
                     row: value,
                     record: Value::Null,
+                    unit: field.clone(),
                     field,
                     winner: Side::Row,
                     policy: Policy::Local,
+                    frozen: false,
                 })
                 .collect()
         }

@@ -210,8 +210,8 @@ pub async fn save_conflicts(
         client
             .execute(
                 "insert into rowtwin_private.conflict
-                   (binding_id, key, remote_id, field, shadow, row_value, record_value, winner, policy, decided_at)
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, rowtwin_private.clock())
+                   (binding_id, key, remote_id, field, shadow, row_value, record_value, winner, policy, unit, decided_at)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, rowtwin_private.clock())
                  on conflict (binding_id, key, field) where winner = 'held' and resolved_at is null
                  do update set row_value = excluded.row_value, record_value = excluded.record_value",
                 &[
@@ -223,7 +223,8 @@ pub async fn save_conflicts(
                     &Json(&conflict.row),
                     &Json(&conflict.record),
                     &winner,
-                    &conflict.policy.word(),
+                    &conflict.policy_word(),
+                    &conflict.unit,
                 ],
             )
             .await?;

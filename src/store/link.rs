@@ -36,10 +36,13 @@ pub struct Link {
     pub intent: Option<Record>,
     pub revision: i64,
     pub settled_at: SystemTime,
+    /// Fields that went to the record and did not come back since.
+    pub gave: Vec<String>,
+    /// The row was outside of the filter when it was looked at last.
+    pub outside: bool,
 }
 
-const COLUMNS: &str =
-    "key, state, remote_id, shadow, version, remote_ms, attempt, attempted_at, intent, revision, settled_at";
+const COLUMNS: &str = "key, state, remote_id, shadow, version, remote_ms, attempt, attempted_at, intent, revision, settled_at, gave, outside";
 
 impl Link {
     fn from_row(row: &Row) -> Result<Self, StoreError> {
@@ -62,6 +65,8 @@ impl Link {
             intent: json(8),
             revision: row.get(9),
             settled_at: row.get(10),
+            gave: row.get::<_, Option<Vec<String>>>(11).unwrap_or_default(),
+            outside: row.get(12),
         })
     }
 }

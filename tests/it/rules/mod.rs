@@ -3,6 +3,7 @@
 mod approvals;
 mod bad_answers;
 mod both_ways;
+mod brake;
 mod changed_configuration;
 mod clean_stop;
 mod columns;
