@@ -143,7 +143,8 @@ as $$
   insert into rowtwin_private.inbox as i (binding_id, remote_id, why, state, hold, reason)
   select p_binding, id, p_why, 'held', 'guard', p_reason from unnest(p_ids) id order by id
   on conflict (binding_id, remote_id) do update
-  set why = excluded.why, state = 'held', hold = 'guard', reason = excluded.reason, candidates = null
+  set why = excluded.why, state = 'held', hold = 'guard', reason = excluded.reason, candidates = null,
+      waits_binding = null, waits_value = null
   -- what somebody approved stays approved, and what somebody rejected rejected
   where not i.waved and not (i.state = 'rejected' and i.hold = 'guard')
 $$;

@@ -61,7 +61,8 @@ as $$
     for update),
   ids as (
     update rowtwin_private.inbox i
-    set state = 'ready', reason = null, attempts = 0, not_before = '-infinity', hold = null, candidates = null
+    set state = 'ready', reason = null, attempts = 0, not_before = '-infinity', hold = null, candidates = null,
+        waits_binding = null, waits_value = null
     from named where i.binding_id = named.binding_id and i.remote_id = named.remote_id
     returning 1)
   select (select count(*) from keys) + (select count(*) from ids)

@@ -19,7 +19,7 @@ create index outbox_candidates on rowtwin_private.outbox (binding_id) where cand
 
 alter table rowtwin_private.inbox
   drop constraint inbox_state_check,
-  add constraint inbox_state_check check (state in ('ready', 'held', 'rejected')),
+  add constraint inbox_state_check check (state in ('ready', 'held', 'rejected', 'waiting')),
   add constraint inbox_held_check check (state <> 'held' or reason is not null),
   add column hold        text check (hold in ('guard', 'ambiguous')),
   add column waved       boolean not null default false,

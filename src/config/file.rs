@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::model::binding::{Approval, DeletePolicy, Direction, Leaving, OverwriteCheck, Prefer};
+use crate::model::binding::{Approval, DeletePolicy, Direction, Leaving, OverwriteCheck, Prefer, ReferredBy};
 use crate::model::merge::Policy;
 
 /// The whole file.
@@ -269,6 +269,11 @@ pub struct Field {
     #[serde(skip_serializing_if = "Approval::is_never")]
     #[schemars(schema_with = "approval_schema")]
     pub approve: Approval,
+    /// The column holds the primary key of a row of this table, and the field names that row's record in the same
+    /// system. The table must be bound to that system too.
+    pub refers_to: Option<String>,
+    /// By what the field names the other record (default: as the connector says, mostly the id).
+    pub refers_by: Option<ReferredBy>,
 }
 
 /// The long form of [`Field`].
@@ -291,6 +296,10 @@ struct FieldLong {
     #[serde(default)]
     #[schemars(schema_with = "approval_schema")]
     approve: Approval,
+    #[serde(default)]
+    refers_to: Option<String>,
+    #[serde(default)]
+    refers_by: Option<ReferredBy>,
 }
 
 impl<'de> Deserialize<'de> for Field {
@@ -299,8 +308,19 @@ impl<'de> Deserialize<'de> for Field {
             Value::String(field) => Ok(Self { field, ..Self::default() }),
             other => {
                 let long: FieldLong = serde_json::from_value(other).map_err(serde::de::Error::custom)?;
-                let FieldLong { field, codec, push, pull, direction, policy, check, approve } = long;
-                Ok(Self { field, codec, push, pull, direction, policy, check, approve })
+                let FieldLong {
+                    field,
+                    codec,
+                    push,
+                    pull,
+                    direction,
+                    policy,
+                    check,
+                    approve,
+                    refers_to,
+                    refers_by,
+                } = long;
+                Ok(Self { field, codec, push, pull, direction, policy, check, approve, refers_to, refers_by })
             }
         }
     }

@@ -271,6 +271,34 @@ fn meaning(file: &RowtwinFile, located: &Located) -> Vec<Finding> {
                 if field.codec.is_some() && (field.push.is_some() || field.pull.is_some()) {
                     say(at.clone(), "a field takes a codec or jq (`push`, `pull`), not both".to_owned());
                 }
+                if let Some(parent) = &field.refers_to {
+                    let there = file.tables.get(parent).map_or(0, |table| {
+                        table.bindings.iter().filter(|other| other.system == binding.system).count()
+                    });
+                    if there > 1 {
+                        say(
+                            format!("{at}/refers_to"),
+                            format!(
+                                "`{parent}` is bound to several objects of `{}`, so a reference to it is ambiguous; keep one of them",
+                                binding.system
+                            ),
+                        );
+                    }
+                    if there == 0 {
+                        say(
+                            format!("{at}/refers_to"),
+                            format!(
+                                "`{parent}` is not bound to `{}`, so its records there are not known; bind it under `tables`",
+                                binding.system
+                            ),
+                        );
+                    }
+                    if field.push.is_some() || field.pull.is_some() {
+                        say(at.clone(), "a reference takes no jq (`push`, `pull`)".to_owned());
+                    }
+                } else if field.refers_by.is_some() {
+                    say(at.clone(), "`refers_by` says nothing without `refers_to`".to_owned());
+                }
                 if let Some(check) = &field.check
                     && let Err(error) = jsonschema::validator_for(check)
                 {

@@ -132,7 +132,7 @@ pub(super) fn outcome(kind: OutcomeKind, details: Details, effect: Effect) -> Ou
     let Details { reason, after, field, id } = details;
     let reason = shortened(&reason);
     match kind {
-        OutcomeKind::Ok => Outcome::Ok { id, version: None, record: None },
+        OutcomeKind::Ok => Outcome::Ok { id, version: None, record: None, reference: None },
         OutcomeKind::Exists => Outcome::Exists { id, reason },
         OutcomeKind::Retry => Outcome::Retry { after, reason },
         OutcomeKind::Throttled => Outcome::Throttled { after, reason },
@@ -205,7 +205,7 @@ pub(super) fn results(
 ) -> Result<Vec<Outcome>, Outcome> {
     let effect = effect(operation);
     let Some(expr) = &step.results else {
-        return Ok(vec![Outcome::Ok { id: None, version: None, record: None }; items]);
+        return Ok(vec![Outcome::ok(); items]);
     };
     let unreadable = |reason: String| lost(effect, format!("the answer has an unexpected shape: {reason}"));
     let Value::Array(told) = first(Some(expr), input).map_err(unreadable)? else {
@@ -233,7 +233,8 @@ fn of_result(result: &Value, operation: OperationName) -> Outcome {
     };
     if kind == OutcomeKind::Ok {
         let record = present("record").and_then(Value::as_object).cloned();
-        return Outcome::Ok { id: text("id"), version: text("version"), record };
+        let reference = text("reference");
+        return Outcome::Ok { id: text("id"), version: text("version"), record, reference };
     }
     let details = Details {
         reason: text("reason").unwrap_or_else(|| word.clone()),

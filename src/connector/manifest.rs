@@ -298,7 +298,8 @@ pub struct OperationSpec {
     /// What `.page` is to be for the next page; null after the last.
     #[serde(default)]
     pub next: Option<Jq>,
-    /// An array with one `{outcome, id, version, record, field, reason, after}` per item; all `ok` when left out.
+    /// An array with one `{outcome, id, version, record, reference, field, reason, after}` per item; all `ok` when left
+    /// out.
     #[serde(default)]
     pub results: Option<Jq>,
     /// Rules that come before the manifest's own.
@@ -349,6 +350,12 @@ pub struct ObjectSpec {
     /// The name by which other records refer to this one, where that is not the id.
     #[serde(default)]
     pub reference: Option<Jq>,
+    /// The field that holds the reference, by which a record can be found (input: `.settings .object`).
+    #[serde(default)]
+    pub reference_field: Option<Jq>,
+    /// Fields that name another record by its id hold a number.
+    #[serde(default)]
+    pub numeric_ids: Option<bool>,
     /// Whether the record counts as deleted.
     #[serde(default)]
     pub deleted: Option<Jq>,

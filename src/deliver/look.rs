@@ -6,6 +6,8 @@ use std::time::SystemTime;
 use serde_json::Value;
 
 use crate::bound::Bound;
+use crate::mapping::FieldError;
+use crate::model::record::Record;
 use crate::store::link::{Link, held_fields, links_by_key};
 use crate::store::mirror::{Row, read_rows};
 use crate::store::outbox::{Claimed, approvals};
@@ -20,8 +22,12 @@ pub struct Looked {
     pub actor: Option<String>,
     /// Capture saw the row's own delete; without it a missing row is no delete.
     pub row_gone: bool,
+    /// The row is one of a circle of rows that wait for each other: it goes without the reference that is missing.
+    pub loose: bool,
     /// `None`: the row is gone.
     pub row: Option<Row>,
+    /// The row in the record's form, where there is a row.
+    pub encoded: Option<Result<Record, FieldError>>,
     pub link: Option<Link>,
     /// The effect that a person approved, where this binding asks for approvals.
     pub approved: Option<Value>,
@@ -52,14 +58,15 @@ pub async fn look(store: &Store, bound: &Bound, claimed: &[Claimed]) -> Result<V
     let keys: Vec<String> = claimed.iter().map(|one| one.key.clone()).collect();
     let mut links = links_by_key(&client, bound.id, &keys).await?;
     let mut rows = read_rows(&client, &bound.table, &bound.row_columns(), &keys, false).await?;
+    let references = bound.references(&client, rows.values(), []).await?;
     let mut held = held_fields(&client, bound.id, &keys).await?;
     let mut approvals =
         if bound.asks_for_approvals() { approvals(&client, bound.id, &keys).await? } else { HashMap::new() };
     let mut approval = |key: &str| approvals.remove(key).unwrap_or_default();
     Ok(claimed
         .iter()
-        .map(|one| (one, approval(&one.key)))
-        .map(|(one, (approved, waved))| Looked {
+        .map(|one| (one, approval(&one.key), rows.remove(&one.key)))
+        .map(|(one, (approved, waved), row)| Looked {
             approved,
             waved,
             key: one.key.clone(),
@@ -67,7 +74,9 @@ pub async fn look(store: &Store, bound: &Bound, claimed: &[Claimed]) -> Result<V
             changed_at: one.changed_at,
             actor: one.actor.clone(),
             row_gone: one.row_gone,
-            row: rows.remove(&one.key),
+            loose: one.loose,
+            encoded: row.as_ref().map(|row| bound.mapping.encode(row, &references)),
+            row,
             link: links.remove(&one.key),
             held: bound.mapping.with_their_groups(&held.remove(&one.key).unwrap_or_default()),
         })

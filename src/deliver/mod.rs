@@ -12,6 +12,7 @@ mod guard;
 pub mod look;
 mod send;
 mod settle;
+mod wait;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -74,7 +75,8 @@ impl Deliverer {
             return Ok(Turned { looked: 0, rest: Some(wait) });
         }
         let lease = Uuid::new_v4();
-        let claimed = self.store.claim(bound.id, self.batch_size(), lease, LEASE).await?;
+        let limit = self.batch_size();
+        let claimed = self.store.claim(bound.id, limit, lease, LEASE).await?;
         if claimed.is_empty() {
             return Ok(Turned { looked: 0, rest: Some(Duration::from_millis(200)) });
         }
@@ -88,6 +90,7 @@ impl Deliverer {
             match decision {
                 Decision::Settle(settlement) => settled_at_once.push(settlement.by(&one)),
                 Decision::Create(record) => by_kind.creates.push((one, record)),
+                Decision::Wait(missing) => by_kind.waits.push((one, missing)),
                 Decision::Doubt => by_kind.doubts.push(one),
                 Decision::Update(changes) => by_kind.updates.push((one, changes)),
                 Decision::Delete { deactivate } => by_kind.deletes.push((one, deactivate)),
@@ -96,14 +99,24 @@ impl Deliverer {
             }
         }
         let count = claimed.len();
+        if count == limit {
+            // more keys wait: what does not fill a call is left to the next turn, which may fill it (R5)
+            let abilities = &bound.abilities;
+            let (creates, updates) = (abilities.create_batch, abilities.update_batch);
+            let others =
+                !settled_at_once.is_empty() || !by_kind.waits.is_empty() || !by_kind.deletes.is_empty();
+            settled_at_once.extend(by_kind.give_back_remainders(creates, updates, others));
+        }
         settler.settle(settled_at_once).await?;
+        self.wait(&settler, by_kind.waits).await?;
         self.reread(&settler, by_kind.rereads).await?;
         settler.write_back(by_kind.write_backs).await?;
         self.resolve_doubts(&settler, by_kind.doubts).await?;
         self.create(&settler, by_kind.creates).await?;
         let updates = self.within_guard(&settler, Kind::Changes, by_kind.updates, |(one, _)| one).await?;
         self.update(&settler, updates).await?;
-        let deletes = self.within_guard(&settler, Kind::Deletes, by_kind.deletes, |(one, _)| one).await?;
+        let deletes = self.after_children(&settler, by_kind.deletes).await?;
+        let deletes = self.within_guard(&settler, Kind::Deletes, deletes, |(one, _)| one).await?;
         self.delete(&settler, deletes).await?;
         Ok(Turned { looked: count, rest: None })
     }
@@ -163,8 +176,35 @@ impl Deliverer {
 struct Sorted {
     creates: Vec<(Looked, crate::model::record::Record)>,
     doubts: Vec<Looked>,
+    waits: Vec<(Looked, crate::mapping::reference::Missing)>,
     updates: Vec<(Looked, crate::model::record::Record)>,
     deletes: Vec<(Looked, bool)>,
     rereads: Vec<(Looked, &'static str)>,
     write_backs: Vec<(Looked, String)>,
+}
+
+impl Sorted {
+    /// Takes out what does not fill a call of its kind. Nothing, if there is nothing else to do in this turn: the next
+    /// one would find the same again.
+    fn give_back_remainders(
+        &mut self,
+        create_batch: usize,
+        update_batch: usize,
+        others: bool,
+    ) -> Vec<Settlement> {
+        let again =
+            |one: &Looked| Settlement { key: one.key.clone(), verdict: "again", ..Settlement::default() };
+        let full = self.creates.len() >= create_batch.max(1) || self.updates.len() >= update_batch.max(1);
+        if !full && !others {
+            return Vec::new();
+        }
+        let creates = remainder(&mut self.creates, create_batch);
+        let updates = remainder(&mut self.updates, update_batch);
+        creates.iter().chain(&updates).map(|(one, _)| again(one)).collect()
+    }
+}
+
+/// Cuts a list to whole batches and returns the rest.
+fn remainder<T>(list: &mut Vec<T>, batch: usize) -> Vec<T> {
+    list.split_off(list.len() - list.len() % batch.max(1))
 }

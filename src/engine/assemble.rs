@@ -10,13 +10,15 @@ use serde_json::Value;
 
 use crate::bound::Bound;
 use crate::config::duration::{parse_allowance, parse_duration, parse_share};
+use crate::config::file::Field;
 use crate::config::{BindingFile, RowtwinFile, Setting, SystemFile};
 use crate::connector::{Client, Connector, SettingValue, Settings};
 use crate::engine::gate::SharedGate;
 use crate::engine::{DEFAULT_NAME, Engine, EngineError};
 use crate::mapping::Mapping;
+use crate::mapping::reference::Reference;
 use crate::metrics::Metrics;
-use crate::model::binding::{Allowance, Brake, Guard};
+use crate::model::binding::{Allowance, Brake, Guard, ReferredBy};
 use crate::postgres::{ConnectOptions, connect_options};
 use crate::remote::http::HttpTransport;
 use crate::store::binding::{BindingSpec, SystemSpec};
@@ -136,7 +138,18 @@ impl Engine {
                         ));
                     }
                 }
-                let mapping = match Mapping::new(binding, type_of, abilities.blank_is_null) {
+                let refers = |field: &Field| {
+                    let table = field.refers_to.clone()?;
+                    let parent =
+                        file.tables.get(&table)?.bindings.iter().find(|b| b.system == binding.system)?;
+                    let theirs = client.abilities(&parent.object).ok()?;
+                    let by = field.refers_by.unwrap_or(match theirs.reference_field {
+                        Some(_) => ReferredBy::Reference,
+                        None => ReferredBy::Id,
+                    });
+                    Some(Reference { table, by, numeric: theirs.numeric_ids, parent: 0 })
+                };
+                let mapping = match Mapping::new(binding, type_of, abilities.blank_is_null, refers) {
                     Ok(mapping) => mapping,
                     Err(more) => {
                         findings.extend(more.into_iter().map(|finding| format!("{place}: {finding}")));
@@ -179,6 +192,8 @@ impl Engine {
                     in_flight: usize::try_from(in_flight.get(&binding.system).copied().unwrap_or(IN_FLIGHT))
                         .unwrap_or(1),
                     abilities,
+                    parents: Vec::new(),
+                    children: Vec::new(),
                 }));
             }
             tables.push(table);

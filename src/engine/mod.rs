@@ -5,6 +5,7 @@ pub mod error;
 mod gate;
 pub mod observe;
 pub mod prepare;
+mod relate;
 pub mod run;
 
 use std::collections::HashMap;

@@ -7,11 +7,12 @@ use deadpool_postgres::{GenericClient, Transaction};
 use serde_json::Value;
 
 use crate::bound::Bound;
-use crate::mapping::Row;
+use crate::mapping::reference::References;
+use crate::mapping::{DecodeError, Row};
 use crate::model::diff::{diff, project};
 use crate::model::merge::{FieldConflict, Policy, Side};
 use crate::model::record::{Record, RemoteRecord, same_value};
-use crate::pull::plan::{RowPlan, plan_new_row, plan_row};
+use crate::pull::plan::{NewRow, RowPlan, plan_new_row, plan_row};
 use crate::pull::{gone, guard, newest_of_each};
 use crate::store::StoreError;
 use crate::store::error::Class;
@@ -25,6 +26,7 @@ use crate::store::link::{
 };
 use crate::store::mirror::{emit_tag, existing_keys, insert_rows, read_rows, unlinked_matches, update_rows};
 use crate::store::outbox::mark_later;
+use crate::store::reference::{WaitingRecord, await_records};
 use crate::store::standing::{Standing, close_conflicts, count_turns, standing};
 
 /// Why a record waits whose row is not there, and for how long: longer than capture is ever behind when all is well,
@@ -45,6 +47,8 @@ pub struct Batch<'a> {
     pub first_seen: SystemTime,
     /// Ids that a person approved: the guard lets them pass.
     pub waved: BTreeSet<String>,
+    /// Ids of records that wait for each other in a circle: their rows are made without the reference that is missing.
+    pub loose: BTreeSet<String>,
 }
 
 /// What is to be written.
@@ -55,7 +59,7 @@ struct Work {
     missing: Vec<String>,
     park: Vec<String>,
     updates: Vec<(String, Row)>,
-    inserts: Vec<(RemoteRecord, Row)>,
+    inserts: Vec<(RemoteRecord, NewRow)>,
     links: Vec<LinkUpdate>,
     conflicts: Vec<(String, String, Vec<FieldConflict>)>,
     journal: Vec<JournalLine>,
@@ -69,6 +73,39 @@ struct Work {
     closed: Vec<(String, String)>,
     /// Rows that change, for the guard's books.
     counted: usize,
+    /// Records that refer to ones that have no row yet.
+    waiting: BTreeSet<WaitingRecord>,
+}
+
+impl Work {
+    /// Keeps a record that cannot become a row: with its reason, or until the one that it refers to has a row.
+    fn not_decoded(&mut self, bound: &Bound, record: &RemoteRecord, error: DecodeError) {
+        match error {
+            DecodeError::Field(error) => self.rejects.push((record.id.clone(), error.to_string())),
+            DecodeError::Missing(missing) => match bound.parent(missing.parent) {
+                Some(parent) if parent.pulls => {
+                    self.waiting.insert(WaitingRecord {
+                        parent: missing.parent,
+                        by: missing.by,
+                        remote_id: record.id.clone(),
+                        own_name: record.reference.clone(),
+                        reason: format!(
+                            "{} names a record that has no row in {} yet",
+                            missing.field, missing.table
+                        ),
+                        name: missing.name,
+                    });
+                }
+                _ => self.rejects.push((
+                    record.id.clone(),
+                    format!(
+                        "{} names a record that has no row in {}, and that table is not pulled",
+                        missing.field, missing.table
+                    ),
+                )),
+            },
+        }
+    }
 }
 
 impl Batch<'_> {
@@ -89,6 +126,7 @@ impl Batch<'_> {
             read_at: self.read_at,
             first_seen: self.first_seen,
             waved: self.waved,
+            loose: self.loose,
         };
         let mut point = transaction.savepoint("page").await?;
         match context.apply(&mut point, &records).await {
@@ -119,6 +157,7 @@ struct Context<'a> {
     read_at: SystemTime,
     first_seen: SystemTime,
     waved: BTreeSet<String>,
+    loose: BTreeSet<String>,
 }
 
 impl Context<'_> {
@@ -147,6 +186,10 @@ impl Context<'_> {
 
         let wanted = rows.len();
         let mut room = guard::room(&*transaction, bound, Kind::Changes, wanted).await?;
+        let references = bound
+            .references(&*transaction, rows.values(), records.iter().map(|record| &record.fields))
+            .await?;
+
         let mut work = Work::default();
         for record in records {
             if record.deleted {
@@ -159,7 +202,7 @@ impl Context<'_> {
                 } else if matched.parked.contains(&record.id) {
                     work.park.push(record.id.clone());
                 } else {
-                    self.plan_insert(record, &mut work);
+                    self.plan_insert(record, &references, &mut work);
                 }
                 continue;
             };
@@ -189,6 +232,7 @@ impl Context<'_> {
                 link,
                 stands.get(&link.key).unwrap_or(&nothing),
                 row_changed_at,
+                &references,
             ) {
                 Ok(plan) if plan.columns.is_empty() => self.take_plan(record, link, plan, &mut work),
                 Ok(plan) if self.waved.contains(&record.id) || room.take() => {
@@ -196,7 +240,7 @@ impl Context<'_> {
                     self.take_plan(record, link, plan, &mut work);
                 }
                 Ok(_) => work.held.push(record.id.clone()),
-                Err(error) => work.rejects.push((record.id.clone(), error.to_string())),
+                Err(error) => work.not_decoded(bound, record, error),
             }
         }
         guard_count(&*transaction, bound.id, 0, work.counted).await?;
@@ -237,9 +281,10 @@ impl Context<'_> {
             return Ok(matched);
         }
         let wanted: BTreeSet<String> = fields.iter().cloned().collect();
+        let known = bound.references(transaction, [], unlinked.iter().map(|record| &record.fields)).await?;
         let values: Vec<Row> = unlinked
             .iter()
-            .filter_map(|record| bound.mapping.decode(&record.fields, &wanted).ok())
+            .filter_map(|record| bound.mapping.decode(&record.fields, &wanted, &known).ok())
             .filter(|row| row.values().all(|value| !same_value(Some(value), None, true)))
             .collect();
         let columns: Vec<String> = bound
@@ -252,8 +297,11 @@ impl Context<'_> {
         let candidates =
             unlinked_matches(transaction, &bound.table, bound.id, &bound.row_columns(), &columns, &values)
                 .await?;
-        let encoded: Vec<(&String, Record)> =
-            candidates.iter().filter_map(|(key, row)| Some((key, bound.mapping.encode(row).ok()?))).collect();
+        let known = bound.references(transaction, candidates.iter().map(|(_, row)| row), []).await?;
+        let encoded: Vec<(&String, Record)> = candidates
+            .iter()
+            .filter_map(|(key, row)| Some((key, bound.mapping.encode(row, &known).ok()?)))
+            .collect();
         let mut taken = BTreeSet::new();
         let mut found = Vec::new();
         for record in unlinked {
@@ -322,10 +370,16 @@ impl Context<'_> {
         })
     }
 
-    fn plan_insert(&self, record: &RemoteRecord, work: &mut Work) {
-        match plan_new_row(self.bound, record) {
-            Ok(row) => work.inserts.push((record.clone(), row)),
-            Err(error) => work.rejects.push((record.id.clone(), error.to_string())),
+    fn plan_insert(&self, record: &RemoteRecord, references: &References, work: &mut Work) {
+        match plan_new_row(self.bound, record, references, self.loose.contains(&record.id)) {
+            Ok(new) => {
+                // what is left out is taken when the record that it names has a row
+                if let Some(missing) = &new.left_out {
+                    work.not_decoded(self.bound, record, DecodeError::Missing(missing.clone()));
+                }
+                work.inserts.push((record.clone(), new));
+            }
+            Err(error) => work.not_decoded(self.bound, record, error),
         }
     }
 
@@ -413,10 +467,13 @@ impl Context<'_> {
         remove_links(transaction, bound.id, &work.unlink).await?;
         let mut after = update_rows(transaction, &bound.table, &columns, &work.updates).await?;
         let written: BTreeSet<String> = after.keys().cloned().collect();
-        let new_rows: Vec<Row> = work.inserts.iter().map(|(_, row)| row.clone()).collect();
+        let new_rows: Vec<Row> = work.inserts.iter().map(|(_, new)| new.row.clone()).collect();
         let inserted = insert_rows(transaction, &bound.table, &columns, &new_rows).await?;
-        for ((record, _), (key, row)) in work.inserts.iter().zip(inserted) {
-            let shadow = project(&record.fields, bound.mapping.field_names());
+        for ((record, new), (key, row)) in work.inserts.iter().zip(inserted) {
+            let mut shadow = project(&record.fields, bound.mapping.field_names());
+            if let Some(missing) = &new.left_out {
+                shadow.insert(missing.field.clone(), Value::Null);
+            }
             journal.push(JournalLine {
                 key: Some(key.clone()),
                 remote_id: Some(record.id.clone()),
@@ -445,9 +502,10 @@ impl Context<'_> {
         write_journal(transaction, bound.id, &journal).await?;
         // what still differs goes out; what we wrote and is equal must not come back to us
         let (mut differs, mut quiet) = (Vec::new(), Vec::new());
+        let references = bound.references(&*transaction, after.values().chain(rows.values()), []).await?;
         for link in &links {
             let Some(row) = after.get(&link.key).or_else(|| rows.get(&link.key)) else { continue };
-            let same = bound.mapping.encode(row).is_ok_and(|encoded| {
+            let same = bound.mapping.encode(row, &references).is_ok_and(|encoded| {
                 bound.mapping.push_diff(&encoded, &link.shadow, &BTreeSet::new()).is_empty()
             });
             if !same {
@@ -463,6 +521,7 @@ impl Context<'_> {
         for (id, reason) in &work.rejects {
             reject_record(transaction, bound.id, id, reason).await?;
         }
+        await_records(transaction, bound.id, &work.waiting).await?;
         park_records(transaction, bound.id, &work.park).await?;
         note_records(transaction, bound.id, &work.missing, MISSING, UNMARKED).await?;
         let deferred: Vec<String> = work.defer.into_iter().collect();

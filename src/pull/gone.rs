@@ -108,7 +108,8 @@ async fn one_gone(
         note_records(transaction, bound.id, &[id.to_owned()], "busy when it was read", wait).await?;
         return Ok(Gone::Settled);
     };
-    let edits = match (&link.shadow, bound.mapping.encode(row)) {
+    let references = bound.references(transaction, [row], []).await?;
+    let edits = match (&link.shadow, bound.mapping.encode(row, &references)) {
         (Some(shadow), Ok(encoded)) if bound.pushes => {
             let changes = bound.mapping.push_diff(&encoded, shadow, &BTreeSet::new());
             changes

@@ -8,6 +8,7 @@ mod fate;
 mod gone;
 mod guard;
 pub mod plan;
+mod referred;
 mod walk;
 
 use std::collections::BTreeSet;
@@ -84,6 +85,15 @@ impl Puller {
         Ok(Turned { seen: 0, rest: Some(rest) })
     }
 
+    /// Frees what waited for records of this binding.
+    async fn free_children(&self) -> Result<(), StoreError> {
+        if self.bound.children.is_empty() {
+            Ok(())
+        } else {
+            self.store.release_waiting_for(self.bound.id).await
+        }
+    }
+
     /// Gives the lease back at a clean stop.
     ///
     /// # Errors
@@ -102,6 +112,11 @@ impl Puller {
         if due.is_empty() {
             return Ok(None);
         }
+        let (named, due): (Vec<_>, Vec<_>) =
+            due.into_iter().partition(|one| one.why == referred::BY_REFERENCE);
+        if !named.is_empty() {
+            return self.read_referred(&named).await.map(Some);
+        }
         let ids: Vec<String> = due.iter().map(|one| one.remote_id.clone()).collect();
         let read_at = self.store.clock().await?;
         let records =
@@ -115,6 +130,10 @@ impl Puller {
         // what a webhook names may not be committed yet: not found is not gone
         let (early, gone): (Vec<_>, Vec<_>) =
             missing.into_iter().partition(|one| one.why == "webhook" && one.attempts < LOOKS_BEFORE_GONE);
+        let not_given: Vec<String> =
+            gone.iter().filter(|one| one.why == referred::BY_ID).map(|one| one.remote_id.clone()).collect();
+        let loose: BTreeSet<String> =
+            due.iter().filter(|one| one.loose).map(|one| one.remote_id.clone()).collect();
         let early: Vec<String> = early.into_iter().map(|one| one.remote_id.clone()).collect();
         let gone: Vec<String> = gone.into_iter().map(|one| one.remote_id.clone()).collect();
         let first_seen = due.iter().map(|one| one.since).min().unwrap_or(read_at);
@@ -126,10 +145,14 @@ impl Puller {
         put_off(&transaction, bound.id, &early, Duration::from_secs(1), "not found yet").await?;
         let waved: BTreeSet<String> =
             due.iter().filter(|one| one.waved).map(|one| one.remote_id.clone()).collect();
-        let batch = Batch { bound, records, read_at, first_seen, waved: waved.clone() };
+        let batch = Batch { bound, records, read_at, first_seen, loose, waved: waved.clone() };
         batch.apply(&mut transaction).await?;
         gone::apply_gone(&mut transaction, bound, &gone, &waved).await?;
+        for id in &not_given {
+            reject_record(&transaction, bound.id, id, referred::NOT_GIVEN).await?;
+        }
         transaction.commit().await?;
+        self.free_children().await?;
         Ok(Some(Turned { seen: ids.len(), rest: None }))
     }
 

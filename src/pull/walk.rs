@@ -15,6 +15,9 @@ use crate::store::walk::{
     PullState, SHORT_OVERLAP_MS, Walk, WalkKind, finish_walk, mark_seen, missing_links, save_walk,
 };
 
+/// How often a first reading that comes after others looks whether they are done.
+const PARENTS_FIRST: Duration = Duration::from_millis(300);
+
 impl Puller {
     /// Fetches and applies the next page of the walk that is under way or due; `None` when none is.
     pub(super) async fn walk(&self, state: &PullState) -> Result<Option<Turned>, StoreError> {
@@ -23,6 +26,9 @@ impl Puller {
             return Ok(None);
         }
         let Some(kind) = self.due(state) else { return Ok(None) };
+        if kind == WalkKind::Backfill && self.parents_come_first().await? {
+            return Ok(Some(Turned { seen: 0, rest: Some(PARENTS_FIRST) }));
+        }
         let read_at = self.store.clock().await?;
         let mut walk = match &state.walk {
             Some(walk) => walk.clone(),
@@ -79,6 +85,7 @@ impl Puller {
                 records: page.records,
                 read_at,
                 first_seen: listed_at,
+                loose: BTreeSet::new(),
                 waved: BTreeSet::new(),
             };
             batch.apply(&mut transaction).await?;
@@ -105,6 +112,7 @@ impl Puller {
             .await?;
         }
         transaction.commit().await?;
+        self.free_children().await?;
         Ok(Some(Turned { seen: count, rest: None }))
     }
 
@@ -120,6 +128,14 @@ impl Puller {
             WalkKind::Poll => SHORT_OVERLAP_MS.min(self.bound.abilities.overlap_ms),
         };
         state.since_ms.map(|since| since.saturating_sub(back))
+    }
+
+    /// Whether what this binding's records refer to is still being read for the first time: every record would have
+    /// to wait by itself otherwise.
+    async fn parents_come_first(&self) -> Result<bool, StoreError> {
+        let first: Vec<i32> =
+            self.bound.parents.iter().filter(|parent| parent.first).map(|parent| parent.id).collect();
+        if first.is_empty() { Ok(false) } else { self.store.being_backfilled(&first).await }
     }
 
     fn overlap_every(&self) -> Duration {

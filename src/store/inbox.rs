@@ -22,6 +22,8 @@ pub struct Waiting {
     pub since: SystemTime,
     /// A person approved it: the guard lets it pass.
     pub waved: bool,
+    /// One of a circle of records that wait for each other: it is taken without the reference that is missing.
+    pub loose: bool,
 }
 
 impl Store {
@@ -35,7 +37,7 @@ impl Store {
             .client()
             .await?
             .query(
-                "select remote_id, why, attempts, since, waved from rowtwin_private.inbox
+                "select remote_id, why, attempts, since, waved, loose from rowtwin_private.inbox
                  where binding_id = $1 and state = 'ready' and not_before <= rowtwin_private.clock()
                  order by not_before limit $2",
                 &[&binding, &limit],
@@ -49,6 +51,7 @@ impl Store {
                 attempts: row.get(2),
                 since: row.get(3),
                 waved: row.get(4),
+                loose: row.get(5),
             })
             .collect())
     }

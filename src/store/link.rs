@@ -31,6 +31,8 @@ pub struct Link {
     pub shadow: Option<Record>,
     pub version: Option<String>,
     pub remote_ms: Option<i64>,
+    /// The number or code by which other records refer to this one, where that is not its id.
+    pub reference: Option<String>,
     pub attempt: Option<Uuid>,
     pub attempted_at: Option<SystemTime>,
     pub intent: Option<Record>,
@@ -42,7 +44,7 @@ pub struct Link {
     pub outside: bool,
 }
 
-const COLUMNS: &str = "key, state, remote_id, shadow, version, remote_ms, attempt, attempted_at, intent, revision, settled_at, gave, outside";
+const COLUMNS: &str = "key, state, remote_id, shadow, version, remote_ms, attempt, attempted_at, intent, revision, settled_at, reference, gave, outside";
 
 impl Link {
     fn from_row(row: &Row) -> Result<Self, StoreError> {
@@ -65,8 +67,9 @@ impl Link {
             intent: json(8),
             revision: row.get(9),
             settled_at: row.get(10),
-            gave: row.get::<_, Option<Vec<String>>>(11).unwrap_or_default(),
-            outside: row.get(12),
+            reference: row.get(11),
+            gave: row.get::<_, Option<Vec<String>>>(12).unwrap_or_default(),
+            outside: row.get(13),
         })
     }
 }

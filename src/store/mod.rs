@@ -13,6 +13,7 @@ pub mod link;
 pub mod migrate;
 pub mod mirror;
 pub mod outbox;
+pub mod reference;
 pub mod standing;
 pub mod walk;
 

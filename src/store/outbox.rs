@@ -35,6 +35,8 @@ pub struct Claimed {
     pub actor: Option<String>,
     /// Capture saw the row's own delete.
     pub row_gone: bool,
+    /// The row is one of a circle: its record is made without the reference that is missing.
+    pub loose: bool,
 }
 
 /// What is about to be sent for one key.
@@ -51,7 +53,7 @@ pub struct Intent {
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Settlement {
     pub key: String,
-    /// done, again, rejected, held or doubtful.
+    /// done, again, rejected, held, doubtful or waiting.
     pub verdict: &'static str,
     /// linked, unlinked or kept; none leaves the link as it is.
     pub link: Option<&'static str>,
@@ -75,6 +77,9 @@ pub struct Settlement {
     pub would: Option<Value>,
     /// Remote ids that come into question as the twin.
     pub candidates: Option<Vec<String>>,
+    /// For `waiting`: the binding and key of the row whose record must exist first.
+    pub waits_binding: Option<i32>,
+    pub waits_key: Option<String>,
 }
 
 impl Store {
@@ -160,6 +165,7 @@ impl Store {
                  on conflict (binding_id, key) do update
                  set state = 'held', hold = 'truncate', effect = null, candidates = null, waved = false, row_gone = true,
                      reason = excluded.reason, lease = null, lease_until = null, claimed = null,
+                     waits_binding = null, waits_key = null,
                      generation = o.generation + 1",
                 &[&binding],
             )
@@ -191,7 +197,7 @@ impl Store {
             .client()
             .await?
             .query(
-                "select key, changed_at, attempts, actor, row_gone
+                "select key, changed_at, attempts, actor, row_gone, loose
                  from rowtwin_private.claim($1, $2, $3, make_interval(secs => $4))",
                 &[&binding, &limit, &lease, &lease_for.as_secs_f64()],
             )
@@ -204,6 +210,7 @@ impl Store {
                 attempts: row.get(2),
                 actor: row.get(3),
                 row_gone: row.get(4),
+                loose: row.get(5),
             })
             .collect())
     }

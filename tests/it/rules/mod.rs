@@ -24,5 +24,6 @@ mod net_change;
 mod one_record;
 mod order;
 mod outage;
+mod references;
 mod refusals;
 mod rights;

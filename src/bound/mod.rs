@@ -1,12 +1,14 @@
 //! A binding at work: its table, its mapping and the client of its system, compiled and ready.
 
+mod references;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::connector::Abilities;
 use crate::connector::client::Client;
 use crate::mapping::Mapping;
-use crate::model::binding::{Brake, DeletePolicy, Guard, Leaving, OverwriteCheck, Prefer};
+use crate::model::binding::{Brake, DeletePolicy, Guard, Leaving, OverwriteCheck, Prefer, ReferredBy};
 use crate::store::mirror::Table;
 
 /// Everything that delivering and pulling one binding needs.
@@ -41,6 +43,33 @@ pub struct Bound {
     pub doubt_window: Duration,
     /// Calls at the same time that one turn makes.
     pub in_flight: usize,
+    /// The bindings that this one's rows and records refer to; known once the bindings are registered.
+    pub parents: Vec<Parent>,
+    /// The fields of other bindings that refer to this one's records.
+    pub children: Vec<Child>,
+}
+
+/// A binding that another one refers to.
+#[derive(Debug, Clone)]
+pub struct Parent {
+    pub id: i32,
+    /// As the configuration names it.
+    pub table_name: String,
+    pub table: Table,
+    pub pushes: bool,
+    pub pulls: bool,
+    /// It does not refer back, not even by way of others: so it can be read wholly before its children.
+    pub first: bool,
+}
+
+/// A field of another binding that refers to this one's records.
+#[derive(Debug, Clone)]
+pub struct Child {
+    pub id: i32,
+    /// As the configuration names it.
+    pub table_name: String,
+    pub field: String,
+    pub by: ReferredBy,
 }
 
 impl Bound {
