@@ -63,6 +63,23 @@ $$;
 comment on function rowtwin_private.hold_ambiguous(integer, text, text[], text) is
   'Keeps a record for which several rows, or a row that has a twin already, come into question. It is looked at again when one of the two sides changes, or by rowtwin.link or rowtwin.retry.';
 
+create or replace function rowtwin_private.reopen_ambiguous(p_binding integer, p_keys text[], p_ids text[]) returns void
+language sql volatile
+set search_path = pg_catalog
+as $$
+  update rowtwin_private.outbox o
+  set state = 'ready', reason = null, field = null, attempts = 0, hold = null, not_before = '-infinity',
+      generation = o.generation + 1
+  where o.binding_id = p_binding and o.candidates is not null and o.state = 'rejected'
+    and (o.key = any (p_keys) or o.candidates && p_ids);
+  update rowtwin_private.inbox i
+  set state = 'ready', reason = null, attempts = 0, hold = null, candidates = null, not_before = '-infinity'
+  where i.binding_id = p_binding and i.candidates is not null and i.state = 'held'
+    and (i.remote_id = any (p_ids) or i.candidates && p_keys)
+$$;
+comment on function rowtwin_private.reopen_ambiguous(integer, text[], text[]) is
+  'Lets rows and records be looked at again that were ambiguous with one of these keys or remote ids.';
+
 create or replace function rowtwin_private.await_record(
   p_binding integer, p_id text, p_name text, p_parent integer, p_value text, p_by text, p_reason text
 ) returns void

@@ -149,6 +149,7 @@ declare
   v_ok boolean;
   v_ours boolean;
   v_waved boolean;
+  v_candidates text[];
   v_deletes bigint := 0;
   v_changes bigint := 0;
 begin
@@ -160,7 +161,7 @@ begin
     order by key
   loop
     v_ok := true;
-    select o.waved into v_waved from rowtwin_private.outbox o
+    select o.waved, o.candidates into v_waved, v_candidates from rowtwin_private.outbox o
     where o.binding_id = p_binding and o.key = r.key and o.lease = p_lease;
     v_ours := found;
     -- the row's primary key may have changed while the call was under way: its link has moved on then
@@ -195,16 +196,20 @@ begin
         r.verdict := 'rejected';
         r.field := null;
         r.reason := format('record %s is already the twin of row %s', r.remote_id, v_other);
+        r.hold := 'ambiguous';
+        r.candidates := array[r.remote_id];
         r.effect := 'reject';
         delete from rowtwin_private.link l where l.binding_id = p_binding and l.key = v_key and l.state = 'creating';
       else
         insert into rowtwin_private.link as l
-          (binding_id, key, state, remote_id, shadow, version, remote_ms, reference, settled_at)
-        values (p_binding, v_key, 'linked', r.remote_id, r.shadow, r.version, r.remote_ms, r.reference, v_now)
+          (binding_id, key, state, remote_id, shadow, version, remote_ms, reference, settled_at, matched)
+        values (p_binding, v_key, 'linked', r.remote_id, r.shadow, r.version, r.remote_ms, r.reference, v_now,
+                coalesce(r.effect = 'link', false))
         on conflict (binding_id, key) do update set
           state = 'linked', remote_id = excluded.remote_id, shadow = excluded.shadow,
           version = coalesce(excluded.version, l.version), remote_ms = coalesce(excluded.remote_ms, l.remote_ms),
           reference = coalesce(excluded.reference, l.reference), attempt = null, attempted_at = null, intent = null,
+          matched = l.matched or excluded.matched,
           gave = case when r.effect = 'update' then rowtwin_private.give(p_binding, v_key, l.gave, r.after) else l.gave end,
           revision = l.revision + 1, settled_at = v_now;
         if not v_ours then
@@ -219,6 +224,8 @@ begin
       where l.binding_id = p_binding and l.key = v_key
         and case when r.attempt is null then l.remote_id is not distinct from r.remote_id
                  else v_ours and l.state = 'creating' and l.attempt = r.attempt end;
+    elsif r.link = 'outside' then
+      update rowtwin_private.link l set outside = true where l.binding_id = p_binding and l.key = v_key and l.state = 'linked';
     elsif r.link = 'kept' then
       update rowtwin_private.link l set state = 'kept', attempt = null, revision = l.revision + 1, settled_at = v_now
       where l.binding_id = p_binding and l.key = v_key and l.remote_id is not distinct from r.remote_id;
@@ -264,6 +271,11 @@ begin
       raise exception 'settle: unknown verdict % for key %', r.verdict, r.key;
     end if;
 
+    if v_candidates is not null and r.candidates is null and r.verdict <> 'again' then
+      -- what was ambiguous with this row may not be any more
+      update rowtwin_private.outbox o set candidates = null where o.binding_id = p_binding and o.key = r.key;
+      perform rowtwin_private.reopen_ambiguous(p_binding, array[r.key], v_candidates);
+    end if;
     if not coalesce(v_waved, false) then
       v_deletes := v_deletes + case when r.effect in ('delete', 'deactivate') then 1 else 0 end;
       v_changes := v_changes + case when r.effect = 'update' then 1 else 0 end;

@@ -49,7 +49,7 @@ as $$
   keys as (
     update rowtwin_private.outbox o
     set state = 'ready', reason = null, field = null, attempts = 0, not_before = '-infinity', generation = o.generation + 1,
-        hold = null, candidates = null
+        hold = null
     from picked where o.binding_id = picked.binding_id and o.key = picked.key
     returning 1),
   named as (

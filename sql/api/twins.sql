@@ -70,6 +70,7 @@ begin
   values (b.id, p_key, 'linked', p_remote_id, true, rowtwin_private.clock());
   insert into rowtwin_private.journal (at, binding_id, key, remote_id, side, effect, actor, reason)
   values (rowtwin_private.clock(), b.id, p_key, p_remote_id, 'link', 'link', session_user, 'linked by hand');
+  perform rowtwin_private.reopen_ambiguous(b.id, array[p_key], array[p_remote_id]);
   perform rowtwin_private.note_records(b.id, array[p_remote_id], 'linked by hand');
   perform rowtwin_private.mark_later(b.id, array[p_key]);
   return format('row %s is the twin of record %s; the two are compared now', p_key, p_remote_id);

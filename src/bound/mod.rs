@@ -9,6 +9,7 @@ use crate::connector::Abilities;
 use crate::connector::client::Client;
 use crate::mapping::Mapping;
 use crate::model::binding::{Brake, DeletePolicy, Guard, Leaving, OverwriteCheck, Prefer, ReferredBy};
+use crate::store::catalog::Column;
 use crate::store::mirror::Table;
 
 /// Everything that delivering and pulling one binding needs.
@@ -32,6 +33,8 @@ pub struct Bound {
     pub brake: Brake,
     /// An SQL predicate: only rows for which it is true are bound.
     pub filter: Option<String>,
+    /// The table's columns, to know what a row that is to be made would be.
+    pub columns: Vec<Column>,
     pub leaving: Leaving,
     pub pushes: bool,
     pub pulls: bool,

@@ -5,9 +5,9 @@ use serde_json::Value;
 use crate::bound::Bound;
 use crate::deliver::look::Looked;
 use crate::mapping::reference::Missing;
-use crate::model::binding::DeletePolicy;
+use crate::model::binding::{DeletePolicy, Leaving};
 use crate::model::record::Record;
-use crate::store::link::LinkState;
+use crate::store::link::{Link, LinkState};
 use crate::store::outbox::Settlement;
 
 /// What a key needs.
@@ -38,6 +38,8 @@ pub enum AtOnce {
     Nothing,
     /// Capture has not come to what happened to the row.
     Later,
+    /// The row is outside of the binding's filter: its link and record stay as they are.
+    Outside,
     /// The row is gone and so is what was left of the link.
     Forget,
     /// The row is gone and the record stays, by policy.
@@ -60,6 +62,7 @@ impl Decision {
         match self {
             Self::Settle(AtOnce::Nothing) => "nothing",
             Self::Settle(AtOnce::Later) => "later",
+            Self::Settle(AtOnce::Outside) => "outside",
             Self::Settle(AtOnce::Forget) => "forget",
             Self::Settle(AtOnce::Keep) => "keep",
             Self::Settle(AtOnce::Reject { .. }) => "reject",
@@ -88,6 +91,7 @@ impl AtOnce {
         };
         match self {
             Self::Nothing => base,
+            Self::Outside => Settlement { link: Some("outside"), ..base },
             Self::Later => Settlement { verdict: "again", wait_ms: Some(200), ..base },
             Self::Forget => Settlement { link: looked.link.is_some().then_some("unlinked"), ..base },
             Self::Keep => Settlement {
@@ -133,6 +137,7 @@ pub fn decide(looked: &Looked, bound: &Bound) -> Decision {
                 DeletePolicy::Deactivate => Decision::Delete { deactivate: true },
             },
         },
+        (Some(_), link) if looked.outside => outside(link.as_ref(), bound),
         (Some(row), link) => {
             let encoded = match &looked.encoded {
                 Some(Ok(encoded)) => encoded,
@@ -157,6 +162,9 @@ pub fn decide(looked: &Looked, bound: &Bound) -> Decision {
                     (LinkState::Kept, _) => Decision::Settle(AtOnce::Nothing),
                     (LinkState::Creating, _) => Decision::Doubt,
                     (LinkState::Linked, None) => Decision::Reread("first comparison"),
+                    (LinkState::Linked, _) if link.outside && bound.abilities.can_read => {
+                        Decision::Reread("back inside of the filter")
+                    }
                     (LinkState::Linked, Some(shadow))
                         if bound.mapping.outgrown(shadow) && bound.abilities.can_read =>
                     {
@@ -181,6 +189,21 @@ pub fn decide(looked: &Looked, bound: &Bound) -> Decision {
                     }
                 },
             }
+        }
+    }
+}
+
+/// The row does not belong to the binding: nothing flows.
+fn outside(link: Option<&Link>, bound: &Bound) -> Decision {
+    let Some(link) = link else { return Decision::Settle(AtOnce::Nothing) };
+    match (link.state, bound.leaving, bound.to_remote) {
+        (LinkState::Kept, ..) => Decision::Settle(AtOnce::Nothing),
+        (LinkState::Creating, ..) => Decision::Doubt,
+        (LinkState::Linked, Leaving::Keep, _) | (LinkState::Linked, _, DeletePolicy::Keep) => {
+            Decision::Settle(AtOnce::Outside)
+        }
+        (LinkState::Linked, Leaving::Delete, policy) => {
+            Decision::Delete { deactivate: policy == DeletePolicy::Deactivate }
         }
     }
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::bound::Bound;
 use crate::mapping::FieldError;
 use crate::model::record::Record;
+use crate::store::filter::inside;
 use crate::store::link::{Link, held_fields, links_by_key};
 use crate::store::mirror::{Row, read_rows};
 use crate::store::outbox::{Claimed, approvals};
@@ -29,6 +30,8 @@ pub struct Looked {
     /// The row in the record's form, where there is a row.
     pub encoded: Option<Result<Record, FieldError>>,
     pub link: Option<Link>,
+    /// The row is outside of the binding's filter.
+    pub outside: bool,
     /// The effect that a person approved, where this binding asks for approvals.
     pub approved: Option<Value>,
     /// A person approved this entry, whatever it is.
@@ -59,6 +62,7 @@ pub async fn look(store: &Store, bound: &Bound, claimed: &[Claimed]) -> Result<V
     let mut links = links_by_key(&client, bound.id, &keys).await?;
     let mut rows = read_rows(&client, &bound.table, &bound.row_columns(), &keys, false).await?;
     let references = bound.references(&client, rows.values(), []).await?;
+    let inside = inside(&client, &bound.table, bound.filter.as_deref(), &keys).await?;
     let mut held = held_fields(&client, bound.id, &keys).await?;
     let mut approvals =
         if bound.asks_for_approvals() { approvals(&client, bound.id, &keys).await? } else { HashMap::new() };
@@ -67,6 +71,7 @@ pub async fn look(store: &Store, bound: &Bound, claimed: &[Claimed]) -> Result<V
         .iter()
         .map(|one| (one, approval(&one.key), rows.remove(&one.key)))
         .map(|(one, (approved, waved), row)| Looked {
+            outside: row.is_some() && !inside.contains(&one.key),
             approved,
             waved,
             key: one.key.clone(),

@@ -149,6 +149,13 @@ impl Engine {
                     });
                     Some(Reference { table, by, numeric: theirs.numeric_ids, parent: 0 })
                 };
+                if let Some(filter) = &binding.filter
+                    && let Some(said) = store.check_filter(&table, filter).await?
+                {
+                    findings.push(format!(
+                        "{place}: where: {said}; write an SQL condition over the columns of {table_name}, such as region = 'east'"
+                    ));
+                }
                 let mapping = match Mapping::new(binding, type_of, abilities.blank_is_null, refers) {
                     Ok(mapping) => mapping,
                     Err(more) => {
@@ -182,6 +189,7 @@ impl Engine {
                     guard: guard(binding),
                     brake: brake(binding),
                     filter: binding.filter.clone(),
+                    columns: columns.clone(),
                     leaving: binding.leaving,
                     pushes: binding.direction.pushes(),
                     pulls: binding.direction.pulls(),

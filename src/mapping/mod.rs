@@ -278,6 +278,12 @@ impl Mapping {
         self.one_way(merged, row, record, Some(shadow))
     }
 
+    /// The columns that these fields are mapped to.
+    pub fn columns_of(&self, fields: &[String]) -> Vec<String> {
+        let mapped = self.fields.iter().filter(|field| fields.contains(&field.field));
+        mapped.map(|field| field.column.clone()).collect()
+    }
+
     /// The group that a field is merged in, alone or with others.
     pub fn group_of(&self, field: &str) -> Option<&Group> {
         self.groups.iter().find(|group| group.fields.iter().any(|member| member == field))

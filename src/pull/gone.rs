@@ -12,6 +12,7 @@ use crate::model::merge::{FieldConflict, Policy, Side};
 use crate::pull::guard;
 use crate::store::StoreError;
 use crate::store::error::Class;
+use crate::store::filter::inside;
 use crate::store::guard::{Kind, guard_count, hold_records};
 use crate::store::inbox::{JournalLine, note_records, reject_record, save_conflicts, write_journal};
 use crate::store::link::{Link, LinkState, changed_at, keep_links, keys_in_flight, lock_links, remove_links};
@@ -109,6 +110,12 @@ async fn one_gone(
         return Ok(Gone::Settled);
     };
     let references = bound.references(transaction, [row], []).await?;
+    if inside(transaction, &bound.table, bound.filter.as_deref(), keys).await?.is_empty() {
+        remove_links(transaction, bound.id, keys).await?;
+        let reason = "the record was deleted; the row is outside of the filter and stays";
+        write_journal(transaction, bound.id, &[line("link", "unlink", Some(reason))]).await?;
+        return Ok(Gone::Settled);
+    }
     let edits = match (&link.shadow, bound.mapping.encode(row, &references)) {
         (Some(shadow), Ok(encoded)) if bound.pushes => {
             let changes = bound.mapping.push_diff(&encoded, shadow, &BTreeSet::new());

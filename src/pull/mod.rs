@@ -7,6 +7,7 @@ pub mod apply;
 mod fate;
 mod gone;
 mod guard;
+mod matching;
 pub mod plan;
 mod referred;
 mod walk;
@@ -74,7 +75,8 @@ impl Puller {
             let client = self.store.client().await?;
             // the links first: a row that was deleted while nobody watched has nothing but its link
             crate::store::mirror::mark_links(&client, bound.id).await?;
-            crate::store::mirror::mark_table(&client, &bound.table, bound.id).await?;
+            crate::store::mirror::mark_table(&client, &bound.table, bound.filter.as_deref(), bound.id)
+                .await?;
             self.store.first_push_marked(bound.id).await?;
             return Ok(Turned::default());
         }

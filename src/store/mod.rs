@@ -6,10 +6,12 @@
 pub mod binding;
 pub mod catalog;
 pub mod error;
+pub mod filter;
 pub mod guard;
 pub mod inbox;
 pub mod limits;
 pub mod link;
+pub mod matching;
 pub mod migrate;
 pub mod mirror;
 pub mod outbox;

@@ -55,7 +55,7 @@ pub struct Settlement {
     pub key: String,
     /// done, again, rejected, held, doubtful or waiting.
     pub verdict: &'static str,
-    /// linked, unlinked or kept; none leaves the link as it is.
+    /// linked, unlinked, kept or outside; none leaves the link as it is.
     pub link: Option<&'static str>,
     pub remote_id: Option<String>,
     pub version: Option<String>,

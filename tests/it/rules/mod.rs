@@ -1,5 +1,6 @@
 //! The rules R1 to R20 of `docs/rules.md`, each with a test that is named after it.
 
+mod ambiguous;
 mod approvals;
 mod bad_answers;
 mod both_ways;
@@ -14,7 +15,9 @@ mod doubt;
 mod durable;
 mod echo;
 mod exactly_once;
+mod filter;
 mod guard;
+mod history;
 mod hub;
 mod isolation;
 mod keys;
