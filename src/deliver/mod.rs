@@ -8,6 +8,7 @@ pub mod approval;
 mod create;
 pub mod decide;
 mod doubt;
+pub mod foresee;
 mod guard;
 pub mod look;
 mod send;

@@ -27,6 +27,7 @@ mod net_change;
 mod one_record;
 mod order;
 mod outage;
+mod plan;
 mod references;
 mod refusals;
 mod rights;
