@@ -1,8 +1,15 @@
 -- What waits for a person's decision.
 
--- its columns grew
-drop view if exists rowtwin.approvals;
-create view rowtwin.approvals as
+-- the columns of the first version were others; later ones keep the grants that people gave on it
+do $$
+begin
+  if to_regclass('rowtwin.approvals') is not null and not exists (
+    select 1 from pg_catalog.pg_attribute where attrelid = to_regclass('rowtwin.approvals') and attname = 'hold')
+  then
+    drop view rowtwin.approvals;
+  end if;
+end $$;
+create or replace view rowtwin.approvals as
 select b.table_name, b.system, b.object, o.key, l.remote_id, 1::bigint as rows, o.effect,
        (select jsonb_object_agg(f.name, l.shadow -> f.name) from jsonb_object_keys(o.effect -> 'update') f (name)
         where jsonb_typeof(o.effect -> 'update') = 'object') as was,
