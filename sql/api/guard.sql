@@ -39,14 +39,16 @@ declare
 begin
   select counted_links, counted_at into v_count, v_at from rowtwin_private.binding where id = p_binding;
   if v_at is null or v_at < v_now - interval '1 minute' or v_at > v_now then
-    select count(*) into v_count from rowtwin_private.link where binding_id = p_binding and state = 'linked';
+    -- what was deleted within the hour was linked when the hour began
+    select count(*) + rowtwin_private.guard_used(p_binding, 'remote', 'deletes') + rowtwin_private.guard_used(p_binding, 'row', 'deletes')
+    into v_count from rowtwin_private.link where binding_id = p_binding and state = 'linked';
     -- the row of the binding may be locked by a pull's page: whoever comes next counts again then
     update rowtwin_private.binding set counted_links = v_count, counted_at = v_now
     where id = (select b.id from rowtwin_private.binding b where b.id = p_binding for no key update skip locked);
   end if;
   return coalesce(v_count, 0);
 end $$;
-comment on function rowtwin_private.guard_links(integer) is 'The linked rows of a binding, counted at most once a minute.';
+comment on function rowtwin_private.guard_links(integer) is 'The linked rows of a binding and those that were deleted within the hour, counted at most once a minute.';
 
 create or replace function rowtwin_private.guard_limit(
   p_binding integer, p_kind text, p_wanted bigint, p_used bigint, p_share double precision, p_most bigint, p_at_least bigint,
@@ -65,8 +67,6 @@ begin
     most := p_at_least;
   else
     v_links := rowtwin_private.guard_links(p_binding);
-    -- what was deleted within the hour was linked when the hour began
-    if p_kind = 'deletes' then v_links := v_links + p_used; end if;
     most := greatest(ceil(v_links * p_share)::bigint, p_at_least);
     said := format('%s %s within an hour (%s%% of %s linked rows, at least %s)',
                    to_char(most, 'FM999,999,999,999'), p_kind, round((p_share * 100)::numeric, 1)::float8,
@@ -77,7 +77,8 @@ comment on function rowtwin_private.guard_limit(integer, text, bigint, bigint, d
   'How many deletes or changes the guard of a binding allows within an hour: p_most, or the share p_share of the linked rows but at least p_at_least; and how it is said.';
 
 create or replace function rowtwin_private.guard_hold(
-  p_binding integer, p_lease uuid, p_kind text, p_keys text[], p_share double precision, p_most bigint, p_at_least bigint
+  p_binding integer, p_lease uuid, p_kind text, p_keys text[], p_share double precision, p_most bigint, p_at_least bigint,
+  p_pending bigint
 ) returns table (key text, reason text)
 language plpgsql volatile
 set search_path = pg_catalog
@@ -89,6 +90,7 @@ declare
   v_wanted text[];
   v_limit record;
   v_room bigint;
+  v_coming bigint;
 begin
   perform rowtwin_private.guard_lock(p_binding, 'remote');
   -- in the order of the keys, as marks lock them
@@ -102,18 +104,20 @@ begin
   where o.binding_id = p_binding and o.guarded = p_kind and o.state = 'sending' and not o.waved
     and not (o.lease = p_lease and o.key = any (p_keys));
   v_used := rowtwin_private.guard_used(p_binding, 'remote', p_kind);
-  select * into v_limit from rowtwin_private.guard_limit(
-    p_binding, p_kind, v_flying + cardinality(v_wanted), v_used, p_share, p_most, p_at_least);
+  v_coming := greatest(p_pending, v_flying + cardinality(v_wanted));
+  select * into v_limit from rowtwin_private.guard_limit(p_binding, p_kind, v_coming, v_used, p_share, p_most, p_at_least);
   v_room := least(greatest(v_limit.most - v_used - v_flying, 0), cardinality(v_wanted));
+  -- what is known to be too much as a whole is held as a whole
+  if p_pending > 0 and v_used + p_pending > v_limit.most then v_room := 0; end if;
   update rowtwin_private.outbox o set guarded = p_kind
   where o.binding_id = p_binding and o.lease = p_lease and o.key = any (v_wanted[1:v_room::integer]);
   return query
-    select k, format('the guard allows %s, and %s went out in the last hour', coalesce(v_limit.said, ''),
-                     to_char(v_used + v_flying, 'FM999,999,999,990'))
+    select k, format('the guard allows %s; %s went out in the last hour, and %s more would', coalesce(v_limit.said, ''),
+                     to_char(v_used + v_flying, 'FM999,999,999,990'), to_char(greatest(v_coming - v_flying, 1), 'FM999,999,999,990'))
     from unnest(v_wanted[v_room::integer + 1:]) k;
 end $$;
-comment on function rowtwin_private.guard_hold(integer, uuid, text, text[], double precision, bigint, bigint) is
-  'Reserves room for the deletes or changes of these claimed keys and returns those for which there is none, with the reason. Settling counts what was reserved.';
+comment on function rowtwin_private.guard_hold(integer, uuid, text, text[], double precision, bigint, bigint, bigint) is
+  'Reserves room for the deletes or changes of these claimed keys and returns those for which there is none, with the reason. p_pending: how many are known to wait in all; where that is too much, none has room. Settling counts what was reserved.';
 
 create or replace function rowtwin_private.guard_room(
   p_binding integer, p_kind text, p_wanted bigint, p_share double precision, p_most bigint, p_at_least bigint

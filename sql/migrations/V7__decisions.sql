@@ -15,6 +15,7 @@ comment on column rowtwin_private.outbox.guarded is 'While sending: it has been 
 comment on column rowtwin_private.outbox.candidates is 'The remote ids that come into question as the twin of this row.';
 update rowtwin_private.outbox set hold = 'truncate' where state = 'held';
 create index outbox_guarded on rowtwin_private.outbox (binding_id, guarded) where guarded is not null;
+create index outbox_gone on rowtwin_private.outbox (binding_id) where row_gone;
 create index outbox_candidates on rowtwin_private.outbox (binding_id) where candidates is not null;
 
 alter table rowtwin_private.inbox
@@ -68,7 +69,7 @@ comment on column rowtwin_private.conflict.chosen is 'The value that a person ch
 alter table rowtwin_private.binding
   add column counted_links bigint,
   add column counted_at    timestamptz;
-comment on column rowtwin_private.binding.counted_links is 'The linked rows as the guard counted them last, at most a minute ago while it matters.';
+comment on column rowtwin_private.binding.counted_links is 'The rows that are linked or were until an hour ago, as the guard counted them last: at most a minute ago while it matters.';
 
 alter table rowtwin_private.journal
   drop constraint journal_effect_check,

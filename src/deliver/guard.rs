@@ -27,7 +27,12 @@ impl Deliverer {
         }
         let names: Vec<String> = keys.iter().map(|one| looked(one).key.clone()).collect();
         let limit = Limit { allowance, at_least: guard.at_least };
-        let held = self.store.guard_hold(self.bound.id, settler.lease, kind, &names, limit).await?;
+        // deletes that wait are known, and held as a whole; how many rows have changed is seen only as they are looked at
+        let pending = match kind {
+            Kind::Deletes => self.store.pending_deletes(self.bound.id, &self.bound.table).await?,
+            Kind::Changes => 0,
+        };
+        let held = self.store.guard_hold(self.bound.id, settler.lease, kind, &names, limit, pending).await?;
         if held.is_empty() {
             return Ok(keys);
         }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::bound::Bound;
 use crate::mapping::FieldError;
 use crate::model::record::Record;
-use crate::store::filter::inside;
+use crate::store::filter::inside_each;
 use crate::store::link::{Link, held_fields, links_by_key};
 use crate::store::mirror::{Row, read_rows};
 use crate::store::outbox::{Claimed, approvals};
@@ -62,7 +62,7 @@ pub async fn look(store: &Store, bound: &Bound, claimed: &[Claimed]) -> Result<V
     let mut links = links_by_key(&client, bound.id, &keys).await?;
     let mut rows = read_rows(&client, &bound.table, &bound.row_columns(), &keys, false).await?;
     let references = bound.references(&client, rows.values(), []).await?;
-    let inside = inside(&client, &bound.table, bound.filter.as_deref(), &keys).await?;
+    let (inside, unclear) = inside_each(&client, &bound.table, bound.filter.as_deref(), &keys).await?;
     let mut held = held_fields(&client, bound.id, &keys).await?;
     let mut approvals =
         if bound.asks_for_approvals() { approvals(&client, bound.id, &keys).await? } else { HashMap::new() };
@@ -71,7 +71,7 @@ pub async fn look(store: &Store, bound: &Bound, claimed: &[Claimed]) -> Result<V
         .iter()
         .map(|one| (one, approval(&one.key), rows.remove(&one.key)))
         .map(|(one, (approved, waved), row)| Looked {
-            outside: row.is_some() && !inside.contains(&one.key),
+            outside: row.is_some() && !inside.contains(&one.key) && !unclear.contains_key(&one.key),
             approved,
             waved,
             key: one.key.clone(),
@@ -80,7 +80,11 @@ pub async fn look(store: &Store, bound: &Bound, claimed: &[Claimed]) -> Result<V
             actor: one.actor.clone(),
             row_gone: one.row_gone,
             loose: one.loose,
-            encoded: row.as_ref().map(|row| bound.mapping.encode(row, &references)),
+            encoded: row.as_ref().map(|row| match unclear.get(&one.key) {
+                // whether it belongs to the binding cannot be told
+                Some(reason) => Err(FieldError { field: "where".to_owned(), reason: reason.clone() }),
+                None => bound.mapping.encode(row, &references),
+            }),
             row,
             link: links.remove(&one.key),
             held: bound.mapping.with_their_groups(&held.remove(&one.key).unwrap_or_default()),

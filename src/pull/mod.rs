@@ -25,7 +25,9 @@ use crate::model::record::RemoteRecord;
 use crate::model::retry;
 use crate::pull::apply::Batch;
 use crate::remote::gate::Priority;
+use crate::store::error::Class;
 use crate::store::inbox::{clear_records, note_records, put_off, reject_record};
+use crate::store::mirror::mark_table;
 use crate::store::{Store, StoreError};
 
 /// How long one process may pull a binding without a sign of life.
@@ -75,8 +77,15 @@ impl Puller {
             let client = self.store.client().await?;
             // the links first: a row that was deleted while nobody watched has nothing but its link
             crate::store::mirror::mark_links(&client, bound.id).await?;
-            crate::store::mirror::mark_table(&client, &bound.table, bound.filter.as_deref(), bound.id)
-                .await?;
+            match mark_table(&client, &bound.table, bound.filter.as_deref(), bound.id).await {
+                // a row for which the filter fails is looked at, and rejected, alone
+                Err(error) if error.class() == Class::Definite && bound.filter.is_some() => {
+                    mark_table(&client, &bound.table, None, bound.id).await?;
+                }
+                other => {
+                    other?;
+                }
+            }
             self.store.first_push_marked(bound.id).await?;
             return Ok(Turned::default());
         }

@@ -3,13 +3,14 @@
 //! The predicate is the user's own SQL. It stands in a subquery of the table alone, so that its names mean the
 //! table's columns and nothing of ours; the line break before the closing bracket ends a comment in it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use deadpool_postgres::GenericClient;
 use tokio_postgres::types::{Json, ToSql};
 
 use crate::model::key::encode_key;
 use crate::store::catalog::Column;
+use crate::store::error::Class;
 use crate::store::mirror::{Row, Table, quote};
 use crate::store::{Store, StoreError};
 
@@ -60,6 +61,35 @@ pub async fn inside(
         arrays.iter().map(|array| array as &(dyn ToSql + Sync)).collect();
     let rows = client.query(&sql, &parameters).await?;
     Ok(rows.iter().map(|row| encode_key(&row.get::<_, Vec<String>>(0))).collect())
+}
+
+/// The same outside of a transaction, where one row for which the condition fails does not stop the others: such keys
+/// come with what Postgres said.
+///
+/// # Errors
+/// When the database fails for reasons that are not a row's own.
+pub async fn inside_each(
+    client: &impl GenericClient,
+    table: &Table,
+    filter: Option<&str>,
+    keys: &[String],
+) -> Result<(BTreeSet<String>, HashMap<String, String>), StoreError> {
+    match inside(client, table, filter, keys).await {
+        Ok(found) => return Ok((found, HashMap::new())),
+        Err(error) if error.class() == Class::Definite => {}
+        Err(error) => return Err(error),
+    }
+    let (mut found, mut unclear) = (BTreeSet::new(), HashMap::new());
+    for key in keys {
+        match inside(client, table, filter, std::slice::from_ref(key)).await {
+            Ok(one) => found.extend(one),
+            Err(error) if error.class() == Class::Definite => {
+                unclear.insert(key.clone(), error.reason());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((found, unclear))
 }
 
 /// For each of these rows that are to be inserted: whether it would be inside of the filter. A column without a

@@ -6,6 +6,7 @@ use deadpool_postgres::GenericClient;
 use uuid::Uuid;
 
 use crate::model::binding::Allowance;
+use crate::store::mirror::Table;
 use crate::store::{Store, StoreError};
 
 /// What is counted.
@@ -78,7 +79,25 @@ impl Room {
 }
 
 impl Store {
-    /// Reserves room for claimed keys; returns those for which there is none, with the reason.
+    /// How many deletes of a binding wait in all, those that the guard holds included: keys whose row was deleted and
+    /// is not there. What somebody approved does not count.
+    ///
+    /// # Errors
+    /// When the statement fails.
+    pub async fn pending_deletes(&self, binding: i32, table: &Table) -> Result<i64, StoreError> {
+        let sql = format!(
+            "select count(*) from rowtwin_private.outbox o
+             join rowtwin_private.link l on l.binding_id = o.binding_id and l.key = o.key and l.state = 'linked'
+             where o.binding_id = $1 and o.row_gone and not o.waved
+               and (o.state in ('ready', 'sending') or (o.state = 'held' and o.hold = 'guard'))
+               and not exists (select 1 from {} t where {})",
+            table.sql_name(),
+            table.on_key_text("o.key"),
+        );
+        Ok(self.client().await?.query_one(&sql, &[&binding]).await?.get(0))
+    }
+
+    /// Reserves room for claimed keys, of `pending` that are known to wait in all; returns those for which there is none, with the reason.
     ///
     /// # Errors
     /// When the statement fails; nothing may be sent then.
@@ -89,14 +108,15 @@ impl Store {
         kind: Kind,
         keys: &[String],
         limit: Limit,
+        pending: i64,
     ) -> Result<HashMap<String, String>, StoreError> {
         let (share, most, at_least) = limit.numbers();
         let rows = self
             .client()
             .await?
             .query(
-                "select key, reason from rowtwin_private.guard_hold($1, $2, $3, $4, $5, $6, $7)",
-                &[&binding, &lease, &kind.word(), &keys, &share, &most, &at_least],
+                "select key, reason from rowtwin_private.guard_hold($1, $2, $3, $4, $5, $6, $7, $8)",
+                &[&binding, &lease, &kind.word(), &keys, &share, &most, &at_least, &pending],
             )
             .await?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())

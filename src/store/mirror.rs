@@ -83,6 +83,21 @@ impl Table {
         pairs.join(" and ")
     }
 
+    /// `t.a = key::type and …`, for a key in the form of [`encode_key`].
+    pub(super) fn on_key_text(&self, key: &str) -> String {
+        let single = self.key.len() == 1;
+        let pairs: Vec<String> = self
+            .key
+            .iter()
+            .enumerate()
+            .map(|(place, column)| {
+                let part = if single { key.to_owned() } else { format!("({key}::jsonb ->> {place})") };
+                format!("t.{} = {part}::{}", quote(&column.name), column.type_name)
+            })
+            .collect();
+        pairs.join(" and ")
+    }
+
     /// The key of a row of `t` in the form of [`encode_key`].
     pub(super) fn key_text(&self) -> String {
         if self.key.len() == 1 {

@@ -146,3 +146,23 @@ async fn r20_a_filter_that_is_no_condition_is_a_finding() {
         assert!(error.contains("where: ") && error.contains(said), "{error}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r11_a_row_for_which_the_condition_fails_stops_no_other() {
+    let scene = Scene::with(Script {
+        with_erp: false,
+        extra_crm: ", where: \"note::int > 0\"".to_owned(),
+        ..Script::default()
+    })
+    .await;
+    scene.run("insert into sales.customer (name, number, note) values ('Acme', 'C1', '1'), ('Bolt', 'C2', 'many')").await;
+    scene.settle().await;
+    assert_eq!(scene.crm().count(CRM), 1);
+    assert_eq!(
+        scene.row("select key, field from rowtwin.rejected").await,
+        json!({"key": "2", "field": "where"})
+    );
+    scene.run("update sales.customer set note = '2' where number = 'C2'").await;
+    scene.settle().await;
+    assert_eq!(scene.crm().count(CRM), 2);
+}
