@@ -157,7 +157,8 @@ begin
     select * from jsonb_to_recordset(p_results) as x (
       key text, verdict text, link text, remote_id text, version text, remote_ms bigint, reference text, shadow jsonb,
       attempt uuid, field text, reason text, wait_ms bigint, effect text, before jsonb, after jsonb, actor text, side text,
-      waits_binding integer, waits_key text, hold text, would jsonb, candidates text[])
+      waits_binding integer, waits_key text, hold text, would jsonb, candidates text[],
+      stage text, step text, owes_nothing boolean)
     order by key
   loop
     v_ok := true;
@@ -230,6 +231,11 @@ begin
       update rowtwin_private.link l set state = 'kept', attempt = null, revision = l.revision + 1, settled_at = v_now
       where l.binding_id = p_binding and l.key = v_key and l.remote_id is not distinct from r.remote_id;
     end if;
+    if r.stage is not null then
+      -- settled now: a page that was read before the step must not move the record back
+      update rowtwin_private.link l set stage = r.stage, revision = l.revision + 1, settled_at = v_now
+      where l.binding_id = p_binding and l.remote_id = r.remote_id and l.stage is distinct from r.stage;
+    end if;
     if r.link in ('unlinked', 'kept') and r.attempt is null and not v_ours then
       -- another turn may have found the row there again before the record went: the key is looked at once more
       perform rowtwin_private.mark_later(p_binding, array[v_key]);
@@ -239,14 +245,26 @@ begin
       delete from rowtwin_private.outbox o
       where o.binding_id = p_binding and o.key = r.key and o.lease = p_lease and o.generation = o.claimed;
       update rowtwin_private.outbox o
-      set state = 'ready', lease = null, lease_until = null, claimed = null, attempts = 0, reason = null, field = null,
+      set state = 'ready', lease = null, lease_until = null, claimed = null, attempts = 0, reason = null, field = null, step = null,
           guarded = null, approved = null, waved = false
+      where o.binding_id = p_binding and o.key = r.key and o.lease = p_lease;
+    elsif r.verdict = 'step' then
+      -- a save is a fresh start, and uses an approval up; a step is not, so that a system in which steps lead nowhere is
+      -- asked ever more rarely
+      update rowtwin_private.outbox o
+      set state = 'ready', lease = null, lease_until = null, claimed = null, step = r.step, reason = null, field = null,
+          guarded = null,
+          approved = case when r.effect in ('create', 'update') then null else o.approved end,
+          waved = o.waved and r.effect not in ('create', 'update'),
+          attempts = case when r.effect in ('create', 'update') then 0 else o.attempts end,
+          not_before = least(o.not_before, v_now)
       where o.binding_id = p_binding and o.key = r.key and o.lease = p_lease;
     elsif r.verdict = 'again' then
       update rowtwin_private.outbox o
       set state = 'ready', lease = null, lease_until = null, claimed = null, guarded = null,
           attempts = o.attempts + case when r.reason is null then 0 else 1 end,
           reason = r.reason, field = r.field,
+          step = case when r.owes_nothing then null else coalesce(r.step, o.step) end,
           not_before = v_now + make_interval(secs => coalesce(r.wait_ms, 0) / 1000.0)
       where o.binding_id = p_binding and o.key = r.key and o.lease = p_lease;
     elsif r.verdict in ('rejected', 'held', 'doubtful') then
@@ -256,7 +274,8 @@ begin
           lease = null, lease_until = null, claimed = null, guarded = null, attempts = o.attempts + 1,
           reason = coalesce(r.reason, 'no reason given'), field = r.field,
           hold = r.hold, effect = r.would, candidates = r.candidates,
-          approved = case when r.verdict = 'held' then null else o.approved end, waved = o.waved and r.verdict <> 'held'
+          approved = case when r.verdict = 'held' then null else o.approved end, waved = o.waved and r.verdict <> 'held',
+          step = case when r.owes_nothing then null else coalesce(r.step, o.step) end
       where o.binding_id = p_binding and o.key = r.key and o.lease = p_lease;
     elsif r.verdict = 'waiting' then
       -- a change that came meanwhile may refer to another row

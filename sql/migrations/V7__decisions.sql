@@ -74,4 +74,4 @@ comment on column rowtwin_private.binding.counted_links is 'The rows that are li
 alter table rowtwin_private.journal
   drop constraint journal_effect_check,
   add constraint journal_effect_check check (effect in
-    ('create', 'update', 'delete', 'deactivate', 'link', 'unlink', 'reject', 'approve', 'hold', 'resolve'));
+    ('create', 'update', 'delete', 'deactivate', 'link', 'unlink', 'reject', 'step', 'approve', 'hold', 'resolve'));

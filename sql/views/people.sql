@@ -58,7 +58,7 @@ select b.table_name, b.system, b.object, o.key, o.state, o.since, o.changed_at, 
             then 'waits for ' || w.table_name || ' ' || o.waits_key
                  || case when p.state in ('rejected', 'held', 'doubtful', 'waiting') then ': ' || p.state || coalesce(', ' || p.reason, '') else '' end
             else o.reason end as reason,
-       o.actor, l.remote_id
+       o.actor, l.remote_id, o.step
 from rowtwin_private.outbox o
 join rowtwin_private.binding b on b.id = o.binding_id
 left join rowtwin_private.binding w on w.id = o.waits_binding
@@ -69,6 +69,14 @@ comment on view rowtwin.outbox is 'Rows on their way to a system, with what keep
 create or replace view rowtwin.rejected as
 select table_name, system, object, key, field, reason, attempts, since, changed_at from rowtwin.outbox where state = 'rejected';
 comment on view rowtwin.rejected is 'Rows that a system, or a check before it, refused. Edit the row and it goes again by itself; or rowtwin.retry, rowtwin.discard.';
+
+create or replace view rowtwin.unfinished as
+select b.table_name, b.system, b.object, o.key, l.remote_id, l.stage, o.step, o.since, o.state, o.attempts, o.reason
+from rowtwin_private.outbox o
+join rowtwin_private.binding b on b.id = o.binding_id
+left join rowtwin_private.link l on l.binding_id = o.binding_id and l.key = o.key
+where o.step is not null;
+comment on view rowtwin.unfinished is 'Records that we have saved or taken back and that are not where they should end: where each stands, which step comes next, since when, and what keeps it.';
 
 create or replace view rowtwin.doubtful as
 select o.table_name, o.system, o.object, o.key, l.attempt, l.attempted_at, o.reason, o.attempts
@@ -101,7 +109,7 @@ join rowtwin_private.binding b on b.id = c.binding_id;
 comment on view rowtwin.conflicts is 'Fields that both sides changed, with what it was, both values and who won. The value that lost is kept here.';
 
 create or replace view rowtwin.links as
-select b.table_name, b.system, b.object, l.key, l.remote_id, l.state, l.shadow, l.version, l.settled_at
+select b.table_name, b.system, b.object, l.key, l.remote_id, l.state, l.shadow, l.version, l.settled_at, l.stage
 from rowtwin_private.link l
 join rowtwin_private.binding b on b.id = l.binding_id;
 comment on view rowtwin.links is 'Which row is the twin of which record, and the record as both sides last knew it.';

@@ -9,6 +9,7 @@ use crate::connector::Abilities;
 use crate::connector::client::Client;
 use crate::mapping::Mapping;
 use crate::model::binding::{Brake, DeletePolicy, Guard, Leaving, OverwriteCheck, Prefer, ReferredBy};
+use crate::model::lifecycle::Plan;
 use crate::store::catalog::Column;
 use crate::store::mirror::Table;
 
@@ -44,6 +45,8 @@ pub struct Bound {
     pub sweep_every: Option<Duration>,
     /// How long a create whose answer was lost may still turn up in the remote.
     pub doubt_window: Duration,
+    /// The object's lifecycle, where it has one, and what is asked of it.
+    pub lifecycle: Option<Plan>,
     /// Calls at the same time that one turn makes.
     pub in_flight: usize,
     /// The bindings that this one's rows and records refer to; known once the bindings are registered.

@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 
 use crate::bound::Bound;
 use crate::cli::Common;
-use crate::deliver::approval::or_hold;
 use crate::deliver::decide::{AtOnce, Decision, decide};
 use crate::deliver::foresee::{Foreseen, Single, foresee};
-use crate::deliver::look::look;
+use crate::deliver::look::{Looked, look};
+use crate::deliver::steps::Step;
 use crate::engine::Engine;
 use crate::model::binding::OverwriteCheck;
-use crate::model::record::member;
+use crate::model::record::{Record, member};
 use crate::store::mirror::all_keys;
 use crate::store::outbox::Claimed;
 use crate::terminal::Listing;
@@ -64,6 +64,16 @@ pub async fn plan(common: &Common, args: PlanArgs) -> anyhow::Result<ExitCode> {
     ];
     Listing::of_json(&columns, &plans).print();
     for one in &plans {
+        let steps = member(one, "steps").as_object().into_iter().flatten();
+        let steps: Vec<String> = steps.map(|(step, rows)| format!("{step} {rows}")).collect();
+        if !steps.is_empty() {
+            println!(
+                "  {} → {}: steps {}",
+                crate::terminal::plain(member(one, "table")),
+                crate::terminal::plain(member(one, "system")),
+                steps.join(", ")
+            );
+        }
         for sample in member(one, "samples").as_array().into_iter().flatten() {
             println!(
                 "  {} → {}: {}",
@@ -147,6 +157,7 @@ async fn plan_binding(engine: &Engine, bound: &Bound, args: &PlanArgs) -> anyhow
     drop(client);
     let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
     let mut shown: BTreeMap<&'static str, usize> = BTreeMap::new();
+    let mut steps = StepCounts::default();
     let mut texts = Vec::new();
     let reads =
         everything && !args.no_reads && bound.abilities.can_find && !bound.mapping.match_fields.is_empty();
@@ -164,12 +175,21 @@ async fn plan_binding(engine: &Engine, bound: &Bound, args: &PlanArgs) -> anyhow
             })
             .collect();
         for one in look(&engine.store, bound, &claimed).await? {
-            let decision = or_hold(decide(&one, bound), &one, bound);
+            let decision = decide(&one, bound);
             let word = match &decision {
                 Decision::Create(_) => "create",
                 Decision::Update(_) => "update",
                 Decision::Delete { .. } => "delete",
-                Decision::Doubt | Decision::Reread(_) => "compare",
+                Decision::Step(Step { reopens: true, .. }) => {
+                    if one.row.is_some() {
+                        "update"
+                    } else {
+                        "delete"
+                    }
+                }
+                Decision::Step(_) => "finish",
+                Decision::Stage { refusal: Some(_) } => "reject",
+                Decision::Doubt | Decision::Reread(_) | Decision::Stage { refusal: None } => "compare",
                 // it goes after the row that it refers to
                 Decision::Wait(_) if one.link.is_none() => "create",
                 Decision::Wait(_) => "update",
@@ -182,6 +202,7 @@ async fn plan_binding(engine: &Engine, bound: &Bound, args: &PlanArgs) -> anyhow
             if let (true, Decision::Create(record), Some(Ok(encoded))) = (reads, &decision, &one.encoded) {
                 singles.push(Single { record: record.clone(), encoded: encoded.clone() });
             }
+            steps.count(&one, word, bound);
             let so_far = shown.entry(word).or_default();
             if *so_far < args.samples && word != "outside" && word != "unchanged" {
                 *so_far += 1;
@@ -215,7 +236,12 @@ async fn plan_binding(engine: &Engine, bound: &Bound, args: &PlanArgs) -> anyhow
         + calls(count("delete"), abilities.delete_batch)
         + calls(count("compare"), abilities.read_batch)
         + checks
-        + finds;
+        + finds
+        + steps
+            .0
+            .iter()
+            .map(|(step, rows)| calls(*rows, bound.client.step_batch(&bound.object, step)))
+            .sum::<usize>();
     Ok(json!({
         "table": format!("{}.{}", bound.table.schema, bound.table.name),
         "system": bound.system,
@@ -237,10 +263,46 @@ async fn plan_binding(engine: &Engine, bound: &Bound, args: &PlanArgs) -> anyhow
         "reject": count("reject"),
         "compare": count("compare"),
         "unchanged": count("unchanged"),
+        "finish": count("finish"),
+        "steps": steps.0.iter().map(|(step, rows)| (step.clone(), Value::from(*rows))).collect::<Record>(),
         "calls": total,
         "pulls_first": pulls_first,
         "samples": texts,
     }))
+}
+
+/// How many records will take which step.
+#[derive(Default)]
+struct StepCounts(Vec<(String, usize)>);
+
+impl StepCounts {
+    /// Counts the steps of one key, from where its record stands to where it should end.
+    fn count(&mut self, one: &Looked, word: &str, bound: &Bound) {
+        let Some(plan) = &bound.lifecycle else { return };
+        let lifecycle = &plan.lifecycle;
+        let mut stage = match word {
+            "create" => lifecycle.created.as_deref(),
+            "update" | "delete" | "finish" => one.stage(),
+            _ => return,
+        };
+        let mut goals = Vec::new();
+        if word != "create" && word != "finish" {
+            goals.push(&lifecycle.editable);
+        }
+        if word != "delete" {
+            goals.extend(&plan.until);
+        }
+        for goals in goals {
+            let Some(from) = stage else { return };
+            for step in lifecycle.way(from, goals).unwrap_or_default() {
+                match self.0.iter_mut().find(|(name, _)| name == step) {
+                    Some((_, rows)) => *rows += 1,
+                    None => self.0.push((step.to_owned(), 1)),
+                }
+                stage = lifecycle.steps.get(step).map(|step| step.to.as_str());
+            }
+        }
+    }
 }
 
 /// Key and field names; a value is the analyst's own business and stays in the database.
@@ -253,6 +315,9 @@ fn describe(key: &str, word: &str, decision: &Decision) -> String {
         Decision::Settle(AtOnce::Reject { field, reason }) => {
             format!("reject row {key}: {} {reason}", field.as_deref().unwrap_or(""))
         }
+        Decision::Stage { refusal: Some(reason) } => format!("reject row {key}: {reason}"),
+        Decision::Step(Step { name, reopens: true }) => format!("{word} row {key} ({name} first)"),
+        Decision::Step(Step { name, .. }) => format!("{word} row {key} ({name})"),
         _ => format!("{word} row {key}"),
     }
 }

@@ -197,6 +197,9 @@ pub struct BindingFile {
     /// What becomes of the record when its row leaves the filter: `keep` or `delete` (default `keep`).
     #[serde(default)]
     pub leaving: Leaving,
+    /// Where a saved record is to end up, and whether one is taken back for an edit.
+    #[serde(default)]
+    pub lifecycle: LifecycleFile,
 }
 
 /// How much may be deleted or changed within an hour, on either side, before a person is asked.
@@ -230,6 +233,18 @@ pub struct BrakeFile {
     /// Within which time (default `10m`).
     #[serde(default)]
     pub within: Option<String>,
+}
+
+/// What is asked of an object's lifecycle.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LifecycleFile {
+    /// One of the targets of the object's connector, as `submitted` or `audited` (default: it ends with the save).
+    #[serde(default)]
+    pub until: Option<String>,
+    /// A record that cannot be changed where it stands is taken back first (default `false`: the edit is rejected).
+    #[serde(default)]
+    pub reopen: bool,
 }
 
 /// What deletes do.

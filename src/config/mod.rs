@@ -5,5 +5,5 @@ pub mod file;
 pub mod load;
 pub mod located;
 
-pub use file::{BindingFile, CodecName, Field, RowtwinFile, Setting, SystemFile};
+pub use file::{BindingFile, CodecName, Field, LifecycleFile, RowtwinFile, Setting, SystemFile};
 pub use load::{ConfigError, Finding, load, parse, schema};

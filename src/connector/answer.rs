@@ -29,7 +29,9 @@ pub(super) enum Effect {
 pub(super) fn effect(operation: OperationName) -> Effect {
     match operation {
         OperationName::Create => Effect::Once,
-        OperationName::Update | OperationName::Delete | OperationName::Deactivate => Effect::Repeatable,
+        OperationName::Update | OperationName::Delete | OperationName::Deactivate | OperationName::Step => {
+            Effect::Repeatable
+        }
         _ => Effect::None,
     }
 }

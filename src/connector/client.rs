@@ -14,6 +14,7 @@ use crate::connector::manifest::OperationName;
 use crate::connector::records;
 use crate::connector::request::{as_text, first, object as members};
 use crate::connector::settings::Settings;
+use crate::connector::steps::{fields_value, named};
 use crate::model::outcome::{BatchAnswer, Outcome};
 use crate::model::record::{Record, RemoteRecord};
 use crate::remote::gate::{Gate, Priority};
@@ -74,7 +75,7 @@ pub struct FieldInfo {
 
 /// One system, spoken to in its connector's words. Share it by `Arc`.
 pub struct Client {
-    caller: Arc<Caller>,
+    pub(super) caller: Arc<Caller>,
 }
 
 impl std::fmt::Debug for Client {
@@ -135,7 +136,7 @@ impl Client {
     ) -> Result<Page, Outcome> {
         let (compiled, operation) = self.operation(object, OperationName::List)?;
         let inputs = members([
-            ("fields", fields_value(fields)),
+            ("fields", fields_value(&compiled, fields)),
             ("since", since_ms.map_or(Value::Null, Value::from)),
             ("page", page.cloned().unwrap_or(Value::Null)),
             ("ids_only", Value::from(ids_only)),
@@ -156,7 +157,7 @@ impl Client {
         let mut found = Vec::new();
         for ids in ids.chunks(operation.batch) {
             let inputs = members([
-                ("fields", fields_value(fields)),
+                ("fields", fields_value(&compiled, fields)),
                 ("ids", Value::from(ids)),
                 ("ids_only", Value::from(false)),
                 ("limit", Value::from(operation.batch)),
@@ -182,7 +183,7 @@ impl Client {
         let mut found = Vec::new();
         for by in by.chunks(batch) {
             let inputs = members([
-                ("fields", fields_value(fields)),
+                ("fields", fields_value(&compiled, fields)),
                 ("by", Value::Array(by.iter().cloned().map(Value::Object).collect())),
                 ("ids_only", Value::from(false)),
                 ("limit", Value::from(operation.batch)),
@@ -242,13 +243,7 @@ impl Client {
         priority: Priority,
     ) -> BatchAnswer {
         let operation = if deactivate { OperationName::Deactivate } else { OperationName::Delete };
-        let items = items.iter().map(|item| {
-            Value::Object(members([
-                ("id", Value::from(item.id.as_str())),
-                ("version", item.version.as_deref().map_or(Value::Null, Value::from)),
-            ]))
-        });
-        self.write(operation, object, items.collect(), deactivate, priority).await
+        self.write(operation, object, named(items), deactivate, priority).await
     }
 
     /// The object's fields as the remote describes them.
@@ -348,12 +343,25 @@ impl Client {
         deactivate: bool,
         priority: Priority,
     ) -> BatchAnswer {
+        let inputs = members([("deactivate", Value::from(deactivate))]);
+        self.write_by(self.operation(object, name), name, object, items, inputs, priority).await
+    }
+
+    pub(super) async fn write_by(
+        &self,
+        found: Result<(Arc<Object>, Arc<Operation>), Outcome>,
+        name: OperationName,
+        object: &str,
+        items: Vec<Value>,
+        more: Record,
+        priority: Priority,
+    ) -> BatchAnswer {
         let count = items.len();
         let whole = |outcome: Outcome| BatchAnswer { outcomes: vec![outcome; count], whole: true };
         if count == 0 {
             return BatchAnswer { outcomes: Vec::new(), whole: false };
         }
-        let (compiled, operation) = match self.operation(object, name) {
+        let (compiled, operation) = match found {
             Ok(found) => found,
             Err(outcome) => return whole(outcome),
         };
@@ -367,11 +375,9 @@ impl Client {
         let mut whole_failure = false;
         for (number, step) in operation.steps.iter().enumerate() {
             let chosen: Vec<Value> = going.iter().filter_map(|at| items.get(*at).cloned()).collect();
-            let inputs = members([
-                ("items", Value::Array(chosen)),
-                ("deactivate", Value::from(deactivate)),
-                ("limit", Value::from(operation.batch)),
-            ]);
+            let mut inputs =
+                members([("items", Value::Array(chosen)), ("limit", Value::from(operation.batch))]);
+            inputs.extend(more.clone());
             let call = self.call(name, object, &compiled, inputs, going.len(), priority);
             let told = match self.caller.exchange(&call, step).await {
                 Ok(answer) => {
@@ -405,10 +411,6 @@ impl Client {
         }
         BatchAnswer { outcomes, whole: whole_failure }
     }
-}
-
-fn fields_value(fields: &[String]) -> Value {
-    Value::from(fields)
 }
 
 fn strip(fields: &mut Record, object: &Object) {

@@ -10,6 +10,7 @@ use crate::connector::error::ConnectorError;
 use crate::connector::expr::Expr;
 use crate::connector::manifest::{OperationName, SettingSpec, SignInKind};
 use crate::connector::settings::{self, Settings};
+use crate::model::lifecycle::Lifecycle;
 use crate::model::outcome::OutcomeKind;
 use crate::remote::http::{BODY_LIMIT, HttpOptions};
 
@@ -129,6 +130,17 @@ pub(super) struct Object {
     pub(super) read_only: Vec<String>,
     pub(super) parameters: serde_json::Map<String, Value>,
     pub(super) operations: BTreeMap<OperationName, Arc<Operation>>,
+    pub(super) lifecycle: Option<Staged>,
+}
+
+/// A lifecycle with its requests.
+#[derive(Debug)]
+pub(super) struct Staged {
+    pub(super) state: Expr,
+    /// The field that tells where a record stands.
+    pub(super) field: String,
+    pub(super) lifecycle: Lifecycle,
+    pub(super) steps: BTreeMap<String, Arc<Operation>>,
 }
 
 /// What can be done with an object, and how much of it at once.
@@ -255,7 +267,7 @@ impl Object {
 }
 
 /// The field that an expression begins with: `.record.NAME …`.
-fn field_of(expr: &Expr) -> Option<String> {
+pub(super) fn field_of(expr: &Expr) -> Option<String> {
     let rest = expr.source().trim().strip_prefix(".record.")?;
     let end = rest.find(|char: char| !char.is_alphanumeric() && char != '_').unwrap_or(rest.len());
     rest.get(..end).filter(|name| !name.is_empty()).map(str::to_owned)

@@ -245,6 +245,8 @@ pub enum OperationName {
     Deactivate,
     Describe,
     SignIn,
+    // a step of a lifecycle; which one, `.step` says
+    Step,
 }
 
 impl OperationName {
@@ -260,6 +262,7 @@ impl OperationName {
             Self::Deactivate => "deactivate",
             Self::Describe => "describe",
             Self::SignIn => "sign_in",
+            Self::Step => "step",
         }
     }
 }
@@ -267,7 +270,7 @@ impl OperationName {
 /// An operation: one request, or several in turn (`steps`).
 ///
 /// Inputs: `.settings .token .object .now_ms .uuid .limit`; of a list `.fields .since .page .ids_only`, of a read
-/// `.fields .ids`, of a find `.fields .by`, of writes `.items .deactivate`.
+/// `.fields .ids`, of a find `.fields .by`, of writes `.items .deactivate`, of a lifecycle's step `.items .step`.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OperationSpec {
@@ -386,6 +389,57 @@ pub struct ObjectSpec {
     /// Requests of its own.
     #[serde(default)]
     pub operations: BTreeMap<OperationName, OperationSpec>,
+    /// Where its records stand, and the steps from there.
+    #[serde(default)]
+    pub lifecycle: Option<LifecycleSpec>,
+}
+
+/// A lifecycle: the stages of a record, and the steps between them.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LifecycleSpec {
+    /// Where the record stands: begins with the field that tells, which is always read (`.record.FIELD …`).
+    pub state: Jq,
+    /// The stages in which a record can be changed or deleted.
+    pub editable: Vec<String>,
+    /// Where a record stands that was just created; read when left out.
+    #[serde(default)]
+    pub created: Option<String>,
+    /// The steps by name.
+    pub steps: BTreeMap<String, LifecycleStepSpec>,
+    /// Names for the configuration, each with the stages that it stands for.
+    #[serde(default)]
+    pub targets: BTreeMap<String, Vec<String>>,
+}
+
+/// A step of a lifecycle: a request for a batch of records. Inputs are those of a write, and `.step`.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LifecycleStepSpec {
+    /// The stages in which it is possible.
+    pub from: Vec<String>,
+    /// The stage to which it leads.
+    pub to: String,
+    /// Records in one call; 1 when left out.
+    #[serde(default)]
+    pub batch: Option<usize>,
+    #[serde(default)]
+    pub method: Option<String>,
+    #[serde(default)]
+    pub path: Option<Jq>,
+    #[serde(default)]
+    pub query: Option<Jq>,
+    #[serde(default)]
+    pub headers: Option<Jq>,
+    #[serde(default)]
+    pub body: Option<Jq>,
+    #[serde(default)]
+    pub form: Option<Jq>,
+    /// One result per item, as of a write.
+    #[serde(default)]
+    pub results: Option<Jq>,
+    #[serde(default)]
+    pub answers: Vec<RuleSpec>,
 }
 
 /// The JSON Schema of manifests, as `connectors/schema.json` holds it.

@@ -16,6 +16,7 @@ pub mod manifest;
 mod records;
 mod request;
 pub mod settings;
+mod steps;
 
 pub use cases::{CaseResult, run_cases};
 pub use client::{Change, Client, FieldInfo, NewRecord, Page, Removal};

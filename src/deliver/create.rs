@@ -6,13 +6,14 @@ use crate::connector::client::NewRecord;
 use crate::deliver::look::Looked;
 use crate::deliver::send::{chunks, halve, splits};
 use crate::deliver::settle::{Settler, not_done};
-use crate::deliver::{Deliverer, LEASE, bounded};
+use crate::deliver::{Deliverer, bounded};
 use crate::mapping::Mapping;
 use crate::mapping::reference::Missing;
 use crate::model::diff::project;
 use crate::model::outcome::Outcome;
 use crate::model::record::{Record, RemoteRecord, same_value};
 use crate::remote::gate::Priority;
+use crate::remote::lease::LEASE;
 use crate::store::StoreError;
 use crate::store::filter::inside;
 use crate::store::matching::matches;
@@ -218,6 +219,7 @@ impl Deliverer {
             if batch.is_empty() {
                 continue;
             }
+            self.owe(settler, &batch.iter().map(|one| &one.looked).collect::<Vec<_>>()).await?;
             let items: Vec<NewRecord> = batch
                 .iter()
                 .map(|one| NewRecord { attempt: one.attempt, fields: one.record.clone() })
@@ -261,7 +263,7 @@ impl Deliverer {
                 if known.surprising {
                     read_again.push(id.clone());
                 }
-                Settlement {
+                settler.created(Settlement {
                     // what was left out follows when the record that it names exists
                     verdict: if left_out.is_some() { "waiting" } else { "done" },
                     waits_binding: left_out.as_ref().map(|missing| missing.parent),
@@ -274,7 +276,7 @@ impl Deliverer {
                     effect: Some("create"),
                     after: Some(one.record.clone()),
                     ..base
-                }
+                })
             }
             // the intent stays: the next look finds out
             Outcome::Ok { id: None, .. } => Settlement {
@@ -305,6 +307,7 @@ impl Deliverer {
             other => Settlement {
                 link: Some("unlinked"),
                 attempt: Some(one.attempt),
+                owes_nothing: true,
                 ..not_done(&one.looked, &other)
             },
         })

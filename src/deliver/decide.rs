@@ -3,7 +3,9 @@
 use serde_json::Value;
 
 use crate::bound::Bound;
+use crate::deliver::approval::or_hold;
 use crate::deliver::look::Looked;
+use crate::deliver::steps::{Step, after_save, before_save};
 use crate::mapping::reference::Missing;
 use crate::model::binding::{DeletePolicy, Leaving};
 use crate::model::record::Record;
@@ -28,6 +30,12 @@ pub enum Decision {
     },
     /// The record must be read and merged before anything is sent; why.
     Reread(&'static str),
+    /// The record must be taken back before a save, or on after one.
+    Step(Step),
+    /// Where the record stands must be read; if it still stands there, the change is refused for this reason.
+    Stage {
+        refusal: Option<String>,
+    },
     /// Nothing to send, but the row does not carry its remote id yet.
     WriteBack(String),
 }
@@ -74,6 +82,8 @@ impl Decision {
             Self::Delete { deactivate: false } => "delete",
             Self::Delete { deactivate: true } => "deactivate",
             Self::Reread(_) => "read first",
+            Self::Step(_) => "step",
+            Self::Stage { .. } => "read stage",
             Self::WriteBack(_) => "write back",
         }
     }
@@ -133,12 +143,11 @@ pub fn decide(looked: &Looked, bound: &Bound) -> Decision {
             LinkState::Creating => Decision::Doubt,
             LinkState::Linked => match bound.to_remote {
                 DeletePolicy::Keep => Decision::Settle(AtOnce::Keep),
-                DeletePolicy::Delete => Decision::Delete { deactivate: false },
-                DeletePolicy::Deactivate => Decision::Delete { deactivate: true },
+                policy => delete(looked, bound, policy == DeletePolicy::Deactivate),
             },
         },
-        (Some(_), link) if looked.outside => outside(link.as_ref(), bound),
-        (Some(row), link) => {
+        (Some(_), link) if looked.outside => outside(looked, link.as_ref(), bound),
+        (Some(_), link) => {
             let encoded = match &looked.encoded {
                 Some(Ok(encoded)) => encoded,
                 None => return Decision::Settle(AtOnce::Later),
@@ -156,7 +165,7 @@ pub fn decide(looked: &Looked, bound: &Bound) -> Decision {
                         }
                         record = bound.mapping.without_missing(record);
                     }
-                    checked(bound, record, Decision::Create)
+                    checked(bound, record, |record| or_hold(Decision::Create(record), looked, bound))
                 }
                 Some(link) => match (link.state, &link.shadow) {
                     (LinkState::Kept, _) => Decision::Settle(AtOnce::Nothing),
@@ -176,15 +185,21 @@ pub fn decide(looked: &Looked, bound: &Bound) -> Decision {
                             return Decision::Wait(missing);
                         }
                         if !changes.is_empty() {
-                            return checked(bound, changes, Decision::Update);
+                            // what cannot be sent anyway, or not yet, is no reason to take the record back
+                            let go = |changes| or_hold(Decision::Update(changes), looked, bound);
+                            return match checked(bound, changes, go) {
+                                Decision::Update(changes) => {
+                                    before_save(looked, bound).unwrap_or(Decision::Update(changes))
+                                }
+                                refused => refused,
+                            };
                         }
-                        match (&bound.id_column, &link.remote_id) {
-                            (Some(column), Some(id))
-                                if row.get(column).and_then(|v| v.as_str()) != Some(id) =>
-                            {
-                                Decision::WriteBack(id.clone())
-                            }
-                            _ => Decision::Settle(AtOnce::Nothing),
+                        if let Some(decision) = after_save(looked, bound) {
+                            return decision;
+                        }
+                        match write_back(looked, bound) {
+                            Some(id) => Decision::WriteBack(id),
+                            None => Decision::Settle(AtOnce::Nothing),
                         }
                     }
                 },
@@ -194,7 +209,7 @@ pub fn decide(looked: &Looked, bound: &Bound) -> Decision {
 }
 
 /// The row does not belong to the binding: nothing flows.
-fn outside(link: Option<&Link>, bound: &Bound) -> Decision {
+fn outside(looked: &Looked, link: Option<&Link>, bound: &Bound) -> Decision {
     let Some(link) = link else { return Decision::Settle(AtOnce::Nothing) };
     match (link.state, bound.leaving, bound.to_remote) {
         (LinkState::Kept, ..) => Decision::Settle(AtOnce::Nothing),
@@ -203,9 +218,25 @@ fn outside(link: Option<&Link>, bound: &Bound) -> Decision {
             Decision::Settle(AtOnce::Outside)
         }
         (LinkState::Linked, Leaving::Delete, policy) => {
-            Decision::Delete { deactivate: policy == DeletePolicy::Deactivate }
+            delete(looked, bound, policy == DeletePolicy::Deactivate)
         }
     }
+}
+
+/// A delete, once a person has approved it where that is asked for, and from where the record can be deleted.
+fn delete(looked: &Looked, bound: &Bound, deactivate: bool) -> Decision {
+    match or_hold(Decision::Delete { deactivate }, looked, bound) {
+        Decision::Delete { deactivate: false } => {
+            before_save(looked, bound).unwrap_or(Decision::Delete { deactivate: false })
+        }
+        other => other,
+    }
+}
+
+/// The remote id that the row is to carry and does not yet.
+pub(super) fn write_back(looked: &Looked, bound: &Bound) -> Option<String> {
+    let (column, row, id) = (bound.id_column.as_ref()?, looked.row.as_ref()?, looked.remote_id()?);
+    (row.get(column).and_then(|value| value.as_str()) != Some(id)).then(|| id.to_owned())
 }
 
 fn checked(bound: &Bound, values: Record, go: impl FnOnce(Record) -> Decision) -> Decision {

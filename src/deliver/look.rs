@@ -12,6 +12,7 @@ use crate::store::filter::inside_each;
 use crate::store::link::{Link, held_fields, links_by_key};
 use crate::store::mirror::{Row, read_rows};
 use crate::store::outbox::{Claimed, approvals};
+use crate::store::steps::owed_steps;
 use crate::store::{Store, StoreError};
 
 /// Everything that is known about one claimed key.
@@ -38,12 +39,19 @@ pub struct Looked {
     pub waved: bool,
     /// Fields whose conflict waits for a person.
     pub held: BTreeSet<String>,
+    /// The step that is owed, where a save of ours is not finished.
+    pub step: Option<String>,
 }
 
 impl Looked {
     /// The link's revision; 0 where there is none.
     pub fn revision(&self) -> i64 {
         self.link.as_ref().map_or(0, |link| link.revision)
+    }
+
+    /// Where the record stands, as last known.
+    pub fn stage(&self) -> Option<&str> {
+        self.link.as_ref().and_then(|link| link.stage.as_deref())
     }
 
     /// The twin's id.
@@ -67,6 +75,10 @@ pub async fn look(store: &Store, bound: &Bound, claimed: &[Claimed]) -> Result<V
     let mut approvals =
         if bound.asks_for_approvals() { approvals(&client, bound.id, &keys).await? } else { HashMap::new() };
     let mut approval = |key: &str| approvals.remove(key).unwrap_or_default();
+    let mut steps = match &bound.lifecycle {
+        Some(_) => owed_steps(&client, bound.id, &keys).await?,
+        None => HashMap::new(),
+    };
     Ok(claimed
         .iter()
         .map(|one| (one, approval(&one.key), rows.remove(&one.key)))
@@ -88,6 +100,7 @@ pub async fn look(store: &Store, bound: &Bound, claimed: &[Claimed]) -> Result<V
             row,
             link: links.remove(&one.key),
             held: bound.mapping.with_their_groups(&held.remove(&one.key).unwrap_or_default()),
+            step: steps.remove(&one.key),
         })
         .collect())
 }

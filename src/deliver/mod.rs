@@ -4,7 +4,7 @@
 //! for a person. No database transaction is open while a remote is called, and what is not ended, because the process
 //! died, comes back when the lease runs out.
 
-pub mod approval;
+mod approval;
 mod create;
 pub mod decide;
 mod doubt;
@@ -13,11 +13,12 @@ mod guard;
 pub mod look;
 mod send;
 mod settle;
+pub mod steps;
 mod wait;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, instrument};
@@ -27,24 +28,26 @@ use crate::bound::Bound;
 use crate::deliver::decide::Decision;
 use crate::deliver::look::Looked;
 use crate::deliver::settle::Settler;
+use crate::deliver::steps::Step;
 use crate::model::outcome::{BatchAnswer, Outcome};
+use crate::remote::lease::{self, LEASE, Lease};
 use crate::store::guard::Kind;
-use crate::store::outbox::Settlement;
+use crate::store::outbox::{Claimed, Settlement};
 use crate::store::{Store, StoreError};
 
-/// How long a key stays claimed without a sign of life. Longer than any call may take.
-pub const LEASE: Duration = Duration::from_secs(120);
-
-/// How long a writing call may take in all, waiting at the gate and a second sign-in included. Less than the lease:
-/// when the lease is over, nobody of ours is still sending.
+/// How long a writing call may take in all, waiting at the gate and a second sign-in included.
 const CALL_LIMIT: Duration = Duration::from_secs(100);
 
-/// Makes a writing call within [`CALL_LIMIT`]; what takes longer has an unknown outcome.
+/// Makes a writing call within [`CALL_LIMIT`] and while the turn's lease holds; what takes longer has an unknown outcome.
 async fn bounded(items: usize, call: impl Future<Output = BatchAnswer>) -> BatchAnswer {
-    tokio::time::timeout(CALL_LIMIT, call).await.unwrap_or_else(|_| {
-        let reason = format!("no answer within {} s", CALL_LIMIT.as_secs());
-        BatchAnswer { outcomes: vec![Outcome::Unknown { reason }; items], whole: true }
-    })
+    let unknown =
+        |reason: String| BatchAnswer { outcomes: vec![Outcome::Unknown { reason }; items], whole: true };
+    tokio::select! {
+        answer = tokio::time::timeout(CALL_LIMIT, call) => {
+            answer.unwrap_or_else(|_| unknown(format!("no answer within {} s", CALL_LIMIT.as_secs())))
+        }
+        () = lease::lost() => unknown("the lease could not be renewed before the answer came".to_owned()),
+    }
 }
 
 /// What a turn did.
@@ -77,16 +80,28 @@ impl Deliverer {
         }
         let lease = Uuid::new_v4();
         let limit = self.batch_size();
+        let asked = Instant::now();
         let claimed = self.store.claim(bound.id, limit, lease, LEASE).await?;
         if claimed.is_empty() {
             return Ok(Turned { looked: 0, rest: Some(Duration::from_millis(200)) });
         }
+        let store = self.store.clone();
+        let renew = move || {
+            let store = store.clone();
+            async move { store.renew_claims(lease, LEASE).await.unwrap_or(false) }
+        };
+        Lease::taken(asked).during(renew, self.work(claimed, limit, lease)).await
+    }
+
+    /// Ends each of the claimed keys.
+    async fn work(&self, claimed: Vec<Claimed>, limit: usize, lease: Uuid) -> Result<Turned, StoreError> {
+        let bound = &self.bound;
         let looked = look::look(&self.store, bound, &claimed).await?;
         let settler = Settler { store: &self.store, bound, lease };
         let mut by_kind = Sorted::default();
         let mut settled_at_once = Vec::new();
         for one in looked {
-            let decision = approval::or_hold(decide::decide(&one, bound), &one, bound);
+            let decision = decide::decide(&one, bound);
             debug!(decision = decision.word(), "decided");
             match decision {
                 Decision::Settle(settlement) => settled_at_once.push(settlement.by(&one)),
@@ -96,6 +111,8 @@ impl Deliverer {
                 Decision::Update(changes) => by_kind.updates.push((one, changes)),
                 Decision::Delete { deactivate } => by_kind.deletes.push((one, deactivate)),
                 Decision::Reread(reason) => by_kind.rereads.push((one, reason)),
+                Decision::Step(step) => by_kind.steps.push((one, step)),
+                Decision::Stage { refusal } => by_kind.stages.push((one, refusal)),
                 Decision::WriteBack(id) => by_kind.write_backs.push((one, id)),
             }
         }
@@ -111,6 +128,7 @@ impl Deliverer {
         settler.settle(settled_at_once).await?;
         self.wait(&settler, by_kind.waits).await?;
         self.reread(&settler, by_kind.rereads).await?;
+        self.read_stages(&settler, by_kind.stages).await?;
         settler.write_back(by_kind.write_backs).await?;
         self.resolve_doubts(&settler, by_kind.doubts).await?;
         self.create(&settler, by_kind.creates).await?;
@@ -119,6 +137,7 @@ impl Deliverer {
         let deletes = self.after_children(&settler, by_kind.deletes).await?;
         let deletes = self.within_guard(&settler, Kind::Deletes, deletes, |(one, _)| one).await?;
         self.delete(&settler, deletes).await?;
+        self.take_steps(&settler, by_kind.steps).await?;
         Ok(Turned { looked: count, rest: None })
     }
 
@@ -182,6 +201,8 @@ struct Sorted {
     deletes: Vec<(Looked, bool)>,
     rereads: Vec<(Looked, &'static str)>,
     write_backs: Vec<(Looked, String)>,
+    steps: Vec<(Looked, Step)>,
+    stages: Vec<(Looked, Option<String>)>,
 }
 
 impl Sorted {

@@ -7,12 +7,14 @@ use futures_util::stream::{StreamExt, iter};
 use crate::connector::client::{Change, Removal};
 use crate::deliver::look::Looked;
 use crate::deliver::settle::{Settler, not_done};
-use crate::deliver::{Deliverer, LEASE, bounded};
+use crate::deliver::steps::unsaved;
+use crate::deliver::{Deliverer, bounded};
 use crate::model::binding::OverwriteCheck;
 use crate::model::diff::project;
 use crate::model::outcome::{BatchAnswer, Outcome};
 use crate::model::record::Record;
 use crate::remote::gate::Priority;
+use crate::remote::lease::LEASE;
 use crate::store::StoreError;
 use crate::store::outbox::{Intent, Settlement};
 
@@ -88,6 +90,7 @@ impl Deliverer {
                 }
             }
         }
+        let keys = self.standing(settler, keys, &records).await?;
         let mut good: BTreeSet<String> = checked.into_iter().map(|one| one.key.clone()).collect();
         let mut moved = Vec::new();
         for one in keys {
@@ -177,6 +180,7 @@ impl Deliverer {
             if batch.is_empty() {
                 continue;
             }
+            self.owe(settler, &batch.iter().map(|(one, _)| one).collect::<Vec<_>>()).await?;
             let items: Vec<Change> = batch
                 .iter()
                 .filter_map(|(one, changes)| {
@@ -197,6 +201,7 @@ impl Deliverer {
             }
             let mut settlements = Vec::new();
             let mut read_again = Vec::new();
+            let mut refused = Vec::new();
             for ((one, changes), outcome) in batch.iter().zip(answer.outcomes) {
                 let link = one.link.as_ref();
                 let shadow = link.and_then(|link| link.shadow.as_ref());
@@ -206,7 +211,7 @@ impl Deliverer {
                         if known.surprising {
                             read_again.extend(one.remote_id().map(str::to_owned));
                         }
-                        settlements.push(Settlement {
+                        let done = Settlement {
                             key: one.key.clone(),
                             verdict: "done",
                             link: Some("linked"),
@@ -218,17 +223,22 @@ impl Deliverer {
                             after: Some(changes.clone()),
                             actor: one.actor.clone(),
                             ..Settlement::default()
-                        });
+                        };
+                        settlements.push(settler.saved(link.and_then(|link| link.stage.clone()), done));
+                    }
+                    Outcome::Reject { .. } if bound.lifecycle.is_some() => {
+                        refused.push((one.clone(), outcome));
                     }
                     Outcome::Conflict { .. } | Outcome::Gone { .. } => {
                         read_again.extend(one.remote_id().map(str::to_owned));
                         let outcome = Outcome::Conflict { reason: outcome.reason().to_owned() };
                         settlements.push(not_done(one, &outcome));
                     }
-                    other => settlements.push(not_done(one, &repeatable(other))),
+                    other => settlements.push(unsaved(one, other)),
                 }
             }
             settler.settle(settlements).await?;
+            self.refused_saves(settler, refused).await?;
             if !read_again.is_empty() {
                 settler.read_again(&read_again, "changed in the remote").await?;
             }
@@ -270,6 +280,7 @@ impl Deliverer {
             }
             let mut settlements = Vec::new();
             let mut read_again = Vec::new();
+            let mut refused = Vec::new();
             for ((one, _), outcome) in batch.iter().zip(answer.outcomes) {
                 match outcome {
                     // deleting what is gone already is done
@@ -287,10 +298,14 @@ impl Deliverer {
                         read_again.extend(one.remote_id().map(str::to_owned));
                         settlements.push(not_done(one, &outcome));
                     }
+                    Outcome::Reject { .. } if bound.lifecycle.is_some() && !deactivate => {
+                        refused.push((one.clone(), outcome));
+                    }
                     other => settlements.push(not_done(one, &repeatable(other))),
                 }
             }
             settler.settle(settlements).await?;
+            self.refused_saves(settler, refused).await?;
             if !read_again.is_empty() {
                 settler.read_again(&read_again, "changed in the remote").await?;
             }
@@ -299,7 +314,7 @@ impl Deliverer {
     }
 
     /// The last look before a call: only what is still under our lease and unchanged goes out.
-    async fn still_ours<T>(
+    pub(super) async fn still_ours<T>(
         &self,
         settler: &Settler<'_>,
         batch: Vec<T>,
@@ -329,7 +344,7 @@ impl Deliverer {
 }
 
 /// An update or delete may simply be repeated, so a lost answer is no doubt.
-fn repeatable(outcome: Outcome) -> Outcome {
+pub(super) fn repeatable(outcome: Outcome) -> Outcome {
     match outcome {
         Outcome::Unknown { reason } => Outcome::Retry { after: None, reason },
         other => other,

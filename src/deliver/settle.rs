@@ -204,6 +204,6 @@ fn wait_ms(attempts: u32, asked: Option<Duration>) -> i64 {
 }
 
 /// A number in `0.0..1.0` for the jitter.
-fn chance() -> f64 {
+pub(super) fn chance() -> f64 {
     f64::from(u32::try_from(Uuid::new_v4().as_u128() & 0xFFFF_FFFF).unwrap_or(0)) / f64::from(u32::MAX)
 }

@@ -11,14 +11,15 @@ use serde_json::Value;
 use crate::bound::Bound;
 use crate::config::duration::{parse_allowance, parse_duration, parse_share};
 use crate::config::file::Field;
-use crate::config::{BindingFile, RowtwinFile, Setting, SystemFile};
+use crate::config::{BindingFile, LifecycleFile, RowtwinFile, Setting, SystemFile};
 use crate::connector::{Client, Connector, SettingValue, Settings};
-use crate::engine::gate::SharedGate;
+use crate::engine::gate::{SharedGate, UnderWay};
 use crate::engine::{DEFAULT_NAME, Engine, EngineError};
 use crate::mapping::Mapping;
 use crate::mapping::reference::Reference;
 use crate::metrics::Metrics;
 use crate::model::binding::{Allowance, Brake, Guard, ReferredBy};
+use crate::model::lifecycle::Plan;
 use crate::postgres::{ConnectOptions, connect_options};
 use crate::remote::http::HttpTransport;
 use crate::store::binding::{BindingSpec, SystemSpec};
@@ -138,6 +139,13 @@ impl Engine {
                         ));
                     }
                 }
+                let lifecycle = match plan(client, binding) {
+                    Ok(plan) => plan,
+                    Err(finding) => {
+                        findings.push(format!("{place}: {finding}"));
+                        None
+                    }
+                };
                 let refers = |field: &Field| {
                     let table = field.refers_to.clone()?;
                     let parent =
@@ -200,6 +208,7 @@ impl Engine {
                     in_flight: usize::try_from(in_flight.get(&binding.system).copied().unwrap_or(IN_FLIGHT))
                         .unwrap_or(1),
                     abilities,
+                    lifecycle,
                     parents: Vec::new(),
                     children: Vec::new(),
                 }));
@@ -245,6 +254,29 @@ fn brake(binding: &BindingFile) -> Brake {
         turns: binding.brake.turns.unwrap_or(default.turns),
         within: duration(binding.brake.within.as_deref(), default.within),
     }
+}
+
+/// What a binding asks of its object's lifecycle.
+fn plan(client: &Client, binding: &BindingFile) -> Result<Option<Plan>, String> {
+    let asked = &binding.lifecycle;
+    let Some(lifecycle) = client.lifecycle(&binding.object).map_err(|error| error.to_string())? else {
+        return match asked == &LifecycleFile::default() {
+            true => Ok(None),
+            false => Err(format!(
+                "`{}` has no lifecycle in the connector `{}`; remove `lifecycle` from the binding",
+                binding.object,
+                client.connector().name
+            )),
+        };
+    };
+    let until = match &asked.until {
+        None => None,
+        Some(target) => Some(lifecycle.targets.get(target).cloned().ok_or_else(|| {
+            let known: Vec<&str> = lifecycle.targets.keys().map(String::as_str).collect();
+            format!("lifecycle.until: there is no target `{target}`; there are {}", known.join(", "))
+        })?),
+    };
+    Ok(Some(Plan { lifecycle, until, reopen: asked.reopen }))
 }
 
 fn sweep(binding: &BindingFile) -> Option<Duration> {
@@ -330,6 +362,7 @@ fn open_system(
         system: name.to_owned(),
         metrics: metrics.clone(),
         only_looks: given.only_looks,
+        under_way: UnderWay::default(),
     });
     let spec = SystemSpec {
         name: name.to_owned(),

@@ -18,7 +18,7 @@ use crate::engine::{Engine, EngineError};
 use crate::pull::Puller;
 
 /// How often expired leases are looked for.
-const RESCUE_EVERY: Duration = Duration::from_secs(2);
+const RESCUE_EVERY: Duration = Duration::from_secs(1);
 /// How often the journal's partitions are looked after.
 const UPKEEP_EVERY: Duration = Duration::from_secs(3600);
 /// Longest wait between two tries of a worker whose database fails.

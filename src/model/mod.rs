@@ -7,6 +7,7 @@
 pub mod binding;
 pub mod diff;
 pub mod key;
+pub mod lifecycle;
 pub mod lsn;
 pub mod merge;
 pub mod outcome;

@@ -29,6 +29,7 @@ use crate::store::mirror::{emit_tag, existing_keys, insert_rows, read_rows, upda
 use crate::store::outbox::mark_later;
 use crate::store::reference::{WaitingRecord, await_records};
 use crate::store::standing::{Standing, close_conflicts, count_turns, standing};
+use crate::store::steps::owed_steps;
 
 /// Why a record waits whose row is not there, and for how long: longer than capture is ever behind when all is well,
 /// since each look costs a call.
@@ -368,6 +369,7 @@ impl Context<'_> {
                 version: record.version.clone(),
                 remote_ms: record.modified_ms,
                 reference: record.reference.clone(),
+                stage: record.stage.clone(),
             });
         }
     }
@@ -408,6 +410,7 @@ impl Context<'_> {
                 version: record.version.clone(),
                 remote_ms: record.modified_ms,
                 reference: record.reference.clone(),
+                stage: record.stage.clone(),
             });
             after.insert(key, row);
         }
@@ -418,6 +421,13 @@ impl Context<'_> {
             save_conflicts(transaction, bound.id, key, id, conflicts).await?;
         }
         write_journal(transaction, bound.id, &journal).await?;
+        // where a record stands may be what a step of ours has waited for
+        let moved: Vec<String> = links.iter().map(|link| link.key.clone()).collect();
+        let owed = if bound.lifecycle.is_some() {
+            owed_steps(transaction, bound.id, &moved).await?
+        } else {
+            HashMap::new()
+        };
         // what still differs goes out; what we wrote and is equal must not come back to us
         let (mut differs, mut quiet) = (Vec::new(), Vec::new());
         let references = bound.references(&*transaction, after.values().chain(rows.values()), []).await?;
@@ -426,7 +436,7 @@ impl Context<'_> {
             let same = bound.mapping.encode(row, &references).is_ok_and(|encoded| {
                 bound.mapping.push_diff(&encoded, &link.shadow, &BTreeSet::new()).is_empty()
             });
-            if !same {
+            if !same || owed.contains_key(&link.key) {
                 differs.push(link.key.clone());
             } else if written.contains(&link.key) || !rows.contains_key(&link.key) {
                 quiet.push(link.key.clone());

@@ -14,7 +14,7 @@ mod walk;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::{instrument, warn};
 use uuid::Uuid;
@@ -25,13 +25,12 @@ use crate::model::record::RemoteRecord;
 use crate::model::retry;
 use crate::pull::apply::Batch;
 use crate::remote::gate::Priority;
+use crate::remote::lease::{LEASE, Lease};
 use crate::store::error::Class;
 use crate::store::inbox::{clear_records, note_records, put_off, reject_record};
 use crate::store::mirror::mark_table;
+use crate::store::walk::PullState;
 use crate::store::{Store, StoreError};
-
-/// How long one process may pull a binding without a sign of life.
-pub const LEASE: Duration = Duration::from_secs(120);
 
 /// A webhook may name a record that is not committed yet: it is looked for this often before it counts as gone.
 const LOOKS_BEFORE_GONE: i32 = 3;
@@ -64,9 +63,21 @@ impl Puller {
         if let Some(wait) = self.store.system_wait(&bound.system).await? {
             return Ok(Turned { seen: 0, rest: Some(wait) });
         }
+        let asked = Instant::now();
         let Some(state) = self.store.begin_pull(bound.id, self.lease, LEASE).await? else {
             return Ok(Turned { seen: 0, rest: Some(Duration::from_secs(1)) });
         };
+        let (store, binding, lease) = (self.store.clone(), bound.id, self.lease);
+        let renew = move || {
+            let store = store.clone();
+            async move { store.renew_pull(binding, lease, LEASE).await.unwrap_or(false) }
+        };
+        Lease::taken(asked).during(renew, self.work(state)).await
+    }
+
+    /// Does the piece of work that is due.
+    async fn work(&self, state: PullState) -> Result<Turned, StoreError> {
+        let bound = &self.bound;
         if let Some(turned) = self.read_inbox().await? {
             return Ok(turned);
         }

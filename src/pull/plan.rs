@@ -76,7 +76,8 @@ pub fn plan_row(
     }
     let link_moves =
         link.shadow.as_ref().is_none_or(|base| mapping.outgrown(base) || !mapping.same(base, &shadow))
-            || (record.version.is_some() && link.version != record.version);
+            || (record.version.is_some() && link.version != record.version)
+            || (record.stage.is_some() && link.stage != record.stage);
     let taken = merged.take.iter().map(String::as_str);
     Ok(RowPlan {
         columns,

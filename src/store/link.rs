@@ -38,13 +38,15 @@ pub struct Link {
     pub intent: Option<Record>,
     pub revision: i64,
     pub settled_at: SystemTime,
+    /// Where the record stands in its lifecycle, as last known.
+    pub stage: Option<String>,
     /// Fields that went to the record and did not come back since.
     pub gave: Vec<String>,
     /// The row was outside of the filter when it was looked at last.
     pub outside: bool,
 }
 
-const COLUMNS: &str = "key, state, remote_id, shadow, version, remote_ms, attempt, attempted_at, intent, revision, settled_at, reference, gave, outside";
+const COLUMNS: &str = "key, state, remote_id, shadow, version, remote_ms, attempt, attempted_at, intent, revision, settled_at, reference, stage, gave, outside";
 
 impl Link {
     fn from_row(row: &Row) -> Result<Self, StoreError> {
@@ -68,8 +70,9 @@ impl Link {
             revision: row.get(9),
             settled_at: row.get(10),
             reference: row.get(11),
-            gave: row.get::<_, Option<Vec<String>>>(12).unwrap_or_default(),
-            outside: row.get(13),
+            stage: row.get(12),
+            gave: row.get::<_, Option<Vec<String>>>(13).unwrap_or_default(),
+            outside: row.get(14),
         })
     }
 }
@@ -129,6 +132,8 @@ pub struct LinkUpdate {
     pub version: Option<String>,
     pub remote_ms: Option<i64>,
     pub reference: Option<String>,
+    /// Where the record stands; none leaves what is known.
+    pub stage: Option<String>,
 }
 
 /// Writes links with a known shadow; new ones are made.
@@ -149,20 +154,21 @@ pub async fn save_links(
     let versions: Vec<Option<&str>> = updates.iter().map(|update| update.version.as_deref()).collect();
     let stamps: Vec<Option<i64>> = updates.iter().map(|update| update.remote_ms).collect();
     let references: Vec<Option<&str>> = updates.iter().map(|update| update.reference.as_deref()).collect();
+    let stages: Vec<Option<&str>> = updates.iter().map(|update| update.stage.as_deref()).collect();
     client
         .execute(
             "insert into rowtwin_private.link as l
-               (binding_id, key, state, remote_id, shadow, version, remote_ms, reference, settled_at)
-             select $1, u.key, 'linked', u.id, u.shadow, u.version, u.stamp, u.reference, rowtwin_private.clock()
-             from unnest($2::text[], $3::text[], $4::jsonb[], $5::text[], $6::bigint[], $7::text[])
-                    u (key, id, shadow, version, stamp, reference)
+               (binding_id, key, state, remote_id, shadow, version, remote_ms, reference, stage, settled_at)
+             select $1, u.key, 'linked', u.id, u.shadow, u.version, u.stamp, u.reference, u.stage, rowtwin_private.clock()
+             from unnest($2::text[], $3::text[], $4::jsonb[], $5::text[], $6::bigint[], $7::text[], $8::text[])
+                    u (key, id, shadow, version, stamp, reference, stage)
              order by u.key
              on conflict (binding_id, key) do update set
                state = 'linked', remote_id = excluded.remote_id, shadow = excluded.shadow, version = excluded.version,
                remote_ms = excluded.remote_ms, reference = coalesce(excluded.reference, l.reference),
-               attempt = null, attempted_at = null, intent = null,
+               stage = coalesce(excluded.stage, l.stage), attempt = null, attempted_at = null, intent = null,
                revision = l.revision + 1, settled_at = excluded.settled_at",
-            &[&binding, &keys, &ids, &shadows, &versions, &stamps, &references],
+            &[&binding, &keys, &ids, &shadows, &versions, &stamps, &references, &stages],
         )
         .await?;
     Ok(())

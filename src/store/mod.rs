@@ -17,6 +17,7 @@ pub mod mirror;
 pub mod outbox;
 pub mod reference;
 pub mod standing;
+pub mod steps;
 pub mod walk;
 
 use deadpool_postgres::{Client, Pool};

@@ -53,7 +53,7 @@ pub struct Intent {
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Settlement {
     pub key: String,
-    /// done, again, rejected, held, doubtful or waiting.
+    /// done, step, again, rejected, held, doubtful or waiting.
     pub verdict: &'static str,
     /// linked, unlinked, kept or outside; none leaves the link as it is.
     pub link: Option<&'static str>,
@@ -80,6 +80,12 @@ pub struct Settlement {
     /// For `waiting`: the binding and key of the row whose record must exist first.
     pub waits_binding: Option<i32>,
     pub waits_key: Option<String>,
+    /// Where the record stands now, where that was learned.
+    pub stage: Option<String>,
+    /// The step that comes next; of every verdict but `step`, none leaves it as it is.
+    pub step: Option<String>,
+    /// No step is owed any more: what was to be saved was refused.
+    pub owes_nothing: bool,
 }
 
 impl Store {
@@ -213,6 +219,23 @@ impl Store {
                 loose: row.get(5),
             })
             .collect())
+    }
+
+    /// Renews the lease of a turn on what it still holds; false when it holds nothing any more.
+    ///
+    /// # Errors
+    /// When the statement fails.
+    pub async fn renew_claims(&self, lease: Uuid, lease_for: Duration) -> Result<bool, StoreError> {
+        let renewed = self
+            .client()
+            .await?
+            .execute(
+                "update rowtwin_private.outbox set lease_until = rowtwin_private.clock() + make_interval(secs => $2)
+                 where state = 'sending' and lease = $1 and lease_until > rowtwin_private.clock()",
+                &[&lease, &lease_for.as_secs_f64()],
+            )
+            .await?;
+        Ok(renewed > 0)
     }
 
     /// The last check before a call; see `rowtwin_private.begin_send`. Returns the keys that may be sent.
