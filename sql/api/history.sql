@@ -22,6 +22,7 @@ as $$
       when 'remote update' then format('record %s was changed as the row was', j.remote_id)
       when 'remote delete' then format('record %s was deleted', j.remote_id)
       when 'remote deactivate' then format('record %s was deactivated', j.remote_id)
+      when 'remote step' then format('record %s went on in its lifecycle', j.remote_id)
       when 'row create' then format('the row was made from record %s', j.remote_id)
       when 'row update' then format('the row was changed as record %s was', j.remote_id)
       when 'row delete' then format('the row was deleted as record %s was', j.remote_id)

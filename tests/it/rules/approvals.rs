@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{CRM, Scene, Script};
+use crate::support::{CRM, ERP, Scene, Script};
 
 const FIELDS: &str = "{name: name, number: account_no, phone: tel, address: {field: address, approve: true}}";
 
@@ -147,4 +147,31 @@ async fn r12_creates_and_deletes_are_held_where_the_configuration_says_so() {
     scene.settle().await;
     assert_eq!(scene.crm().count(CRM), 0);
     assert_eq!(scene.number("select count(*) from rowtwin.links").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r12_an_audited_record_is_not_taken_back_before_its_change_is_approved() {
+    let scene = Scene::with(Script {
+        with_crm: false,
+        erp: "{name: FName, number: FNumber, phone: FTEL, address: {field: FADDRESS, approve: true}}"
+            .to_owned(),
+        extra_erp: ", lifecycle: {until: audited, reopen: true}".to_owned(),
+        ..Script::default()
+    })
+    .await;
+    scene.run("insert into sales.customer (name, number) values ('Acme', 'C1')").await;
+    scene.settle().await;
+    let status = |scene: &Scene| scene.erp().records(ERP)[0]["FDocumentStatus"].clone();
+    assert_eq!(status(&scene), json!("C"));
+    scene.run("update sales.customer set address = 'Road 1'").await;
+    scene.settle().await;
+    assert_eq!(status(&scene), json!("C"), "taken back without approval");
+    scene.run("select rowtwin.approve('sales.customer')").await;
+    scene.settle().await;
+    let record = &scene.erp().records(ERP)[0];
+    assert_eq!((&record["FADDRESS"], &record["FDocumentStatus"]), (&json!("Road 1"), &json!("C")));
+    // the approval is used up
+    scene.run("update sales.customer set address = 'Road 2'").await;
+    scene.settle().await;
+    assert_eq!(asked(&scene).await.len(), 1);
 }
