@@ -26,7 +26,8 @@ cross join lateral (
          min(x.since) filter (where x.state in ('ready', 'sending', 'waiting')) as oldest
   from rowtwin_private.outbox x where x.binding_id = b.id) o
 cross join lateral (
-  select count(*) filter (where x.state in ('ready', 'waiting')) as waiting, count(*) filter (where x.state = 'rejected') as rejected
+  select count(*) filter (where x.state in ('ready', 'waiting')) as waiting,
+         count(*) filter (where x.state in ('rejected', 'held')) as rejected
   from rowtwin_private.inbox x where x.binding_id = b.id) i
 order by b.table_name, b.system, b.object;
 comment on view rowtwin.status is 'One line per binding: how many rows are linked, waiting, rejected, in conflict, and since when.';
@@ -80,12 +81,6 @@ left join rowtwin_private.link l on l.binding_id = o.binding_id and l.key = o.ke
 where o.step is not null;
 comment on view rowtwin.unfinished is 'Records that we have saved or taken back and that are not where they should end: where each stands, which step comes next, since when, and what keeps it.';
 
-create or replace view rowtwin.approvals as
-select table_name, system, object, reason, count(*) as rows, min(since) as since
-from rowtwin.outbox where state = 'held'
-group by table_name, system, object, reason;
-comment on view rowtwin.approvals is 'Changes that wait for somebody to approve them, with the reason. rowtwin.approve(table) lets them go.';
-
 create or replace view rowtwin.doubtful as
 select o.table_name, o.system, o.object, o.key, l.attempt, l.attempted_at, o.reason, o.attempts
 from rowtwin.outbox o
@@ -110,7 +105,8 @@ comment on view rowtwin.inbox is 'Remote records that are to be read again, and 
 
 create or replace view rowtwin.conflicts as
 select c.id, b.table_name, b.system, b.object, c.key, c.remote_id, c.field,
-       c.shadow as was, c.row_value, c.record_value, c.winner, c.policy, c.decided_at, c.resolved_at, c.resolved_by
+       c.shadow as was, c.row_value, c.record_value, c.winner, c.policy, c.decided_at, c.resolved_at, c.resolved_by,
+       c.unit, c.chosen
 from rowtwin_private.conflict c
 join rowtwin_private.binding b on b.id = c.binding_id;
 comment on view rowtwin.conflicts is 'Fields that both sides changed, with what it was, both values and who won. The value that lost is kept here.';

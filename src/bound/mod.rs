@@ -9,8 +9,9 @@ use std::time::Duration;
 use crate::connector::Abilities;
 use crate::connector::client::Client;
 use crate::mapping::Mapping;
-use crate::model::binding::{DeletePolicy, OverwriteCheck, Prefer, ReferredBy};
+use crate::model::binding::{Brake, DeletePolicy, Guard, Leaving, OverwriteCheck, Prefer, ReferredBy};
 use crate::model::lifecycle::Plan;
+use crate::store::catalog::Column;
 use crate::store::mirror::Table;
 use crate::store::{Store, StoreError};
 
@@ -23,7 +24,7 @@ pub struct Bound {
     pub object: String,
     pub table: Table,
     /// The types of the columns that are read and written, as they were when the mapping was compiled.
-    pub columns: BTreeMap<String, String>,
+    pub column_types: BTreeMap<String, String>,
     pub mapping: Mapping,
     pub client: Arc<Client>,
     pub abilities: Abilities,
@@ -31,6 +32,15 @@ pub struct Bound {
     pub prefer: Prefer,
     pub to_remote: DeletePolicy,
     pub to_row: DeletePolicy,
+    /// Whether a delete waits for a person before it goes to the remote.
+    pub approve_deletes: bool,
+    pub guard: Guard,
+    pub brake: Brake,
+    /// An SQL predicate: only rows for which it is true are bound.
+    pub filter: Option<String>,
+    /// The table's columns, to know what a row that is to be made would be.
+    pub columns: Vec<Column>,
+    pub leaving: Leaving,
     pub pushes: bool,
     pub pulls: bool,
     pub overwrite_check: OverwriteCheck,
@@ -89,7 +99,9 @@ impl Bound {
     /// # Errors
     /// When a statement fails.
     pub async fn hold_if_drifted(&self, store: &Store) -> Result<bool, StoreError> {
-        let Some(drift) = store.column_drift(&self.table, &self.columns).await? else { return Ok(false) };
+        let Some(drift) = store.column_drift(&self.table, &self.column_types).await? else {
+            return Ok(false);
+        };
         let reason = format!(
             "{drift}; change it back and select rowtwin.resume('{}'), or correct the configuration and restart rowtwin",
             self.system
@@ -98,6 +110,11 @@ impl Bound {
             tracing::error!(binding = %self.name, reason = %drift, "the table has changed; the binding is held");
         }
         Ok(true)
+    }
+
+    /// Whether anything that this binding sends waits for a person's approval.
+    pub fn asks_for_approvals(&self) -> bool {
+        self.approve_deletes || self.mapping.fields.iter().any(|field| !field.approval.is_never())
     }
 
     /// The fields that are read from a record.

@@ -163,7 +163,15 @@ impl Common {
 
     /// The engine on a prepared database, with the bindings registered.
     async fn open(&self) -> anyhow::Result<Engine> {
-        let mut engine = self.assemble().await?;
+        self.prepared(self.assemble().await?).await
+    }
+
+    /// The same for a command that only looks at what a run would do.
+    async fn open_to_look(&self) -> anyhow::Result<Engine> {
+        self.prepared(self.look().await?).await
+    }
+
+    async fn prepared(&self, mut engine: Engine) -> anyhow::Result<Engine> {
         engine.require_prepared().await?;
         engine.register().await?;
         Ok(engine)

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::config::duration::{parse_duration, parse_share};
+use crate::config::duration::{parse_allowance, parse_duration, parse_share};
 use crate::config::file::RowtwinFile;
 use crate::config::located::{Located, Place, step};
 
@@ -223,12 +223,20 @@ fn meaning(file: &RowtwinFile, located: &Located) -> Vec<Finding> {
                 ("settle_after", &binding.settle_after),
                 ("sweep", &binding.sweep),
                 ("doubt_window", &binding.doubt_window),
+                ("brake/within", &binding.brake.within),
             ] {
                 if let Some(text) = text
                     && !(key == "sweep" && text == "never")
                     && let Err(message) = parse_duration(text)
                 {
                     say(format!("{at}/{key}"), message);
+                }
+            }
+            for (key, allowed) in [("deletes", &binding.guard.deletes), ("changes", &binding.guard.changes)] {
+                if let Some(allowed) = allowed
+                    && let Err(message) = parse_allowance(allowed)
+                {
+                    say(format!("{at}/guard/{key}"), message);
                 }
             }
             if binding.fields.is_empty() {

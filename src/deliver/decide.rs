@@ -1,12 +1,15 @@
 //! Decide: what one key needs, from its row, its link and its shadow. Pure.
 
+use serde_json::Value;
+
 use crate::bound::Bound;
+use crate::deliver::approval::or_hold;
 use crate::deliver::look::Looked;
 use crate::deliver::steps::{Step, after_save, before_save};
 use crate::mapping::reference::Missing;
-use crate::model::binding::DeletePolicy;
+use crate::model::binding::{DeletePolicy, Leaving};
 use crate::model::record::Record;
-use crate::store::link::LinkState;
+use crate::store::link::{Link, LinkState};
 use crate::store::outbox::Settlement;
 
 /// What a key needs.
@@ -43,6 +46,8 @@ pub enum AtOnce {
     Nothing,
     /// Capture has not come to what happened to the row.
     Later,
+    /// The row is outside of the binding's filter: its link and record stay as they are.
+    Outside,
     /// The row is gone and so is what was left of the link.
     Forget,
     /// The row is gone and the record stays, by policy.
@@ -50,6 +55,12 @@ pub enum AtOnce {
     Reject {
         field: Option<String>,
         reason: String,
+    },
+    /// It waits for a person's approval; what would be sent.
+    Hold {
+        reason: String,
+        field: Option<String>,
+        would: Value,
     },
 }
 
@@ -59,9 +70,11 @@ impl Decision {
         match self {
             Self::Settle(AtOnce::Nothing) => "nothing",
             Self::Settle(AtOnce::Later) => "later",
+            Self::Settle(AtOnce::Outside) => "outside",
             Self::Settle(AtOnce::Forget) => "forget",
             Self::Settle(AtOnce::Keep) => "keep",
             Self::Settle(AtOnce::Reject { .. }) => "reject",
+            Self::Settle(AtOnce::Hold { .. }) => "hold",
             Self::Create(_) => "create",
             Self::Wait(_) => "wait",
             Self::Doubt => "doubt",
@@ -88,6 +101,7 @@ impl AtOnce {
         };
         match self {
             Self::Nothing => base,
+            Self::Outside => Settlement { link: Some("outside"), ..base },
             Self::Later => Settlement { verdict: "again", wait_ms: Some(200), ..base },
             Self::Forget => Settlement { link: looked.link.is_some().then_some("unlinked"), ..base },
             Self::Keep => Settlement {
@@ -103,6 +117,14 @@ impl AtOnce {
                 side: Some("link"),
                 field,
                 reason: Some(reason),
+                ..base
+            },
+            Self::Hold { reason, field, would } => Settlement {
+                verdict: "held",
+                hold: Some("approval"),
+                field,
+                reason: Some(reason),
+                would: Some(would),
                 ..base
             },
         }
@@ -121,12 +143,10 @@ pub fn decide(looked: &Looked, bound: &Bound) -> Decision {
             LinkState::Creating => Decision::Doubt,
             LinkState::Linked => match bound.to_remote {
                 DeletePolicy::Keep => Decision::Settle(AtOnce::Keep),
-                DeletePolicy::Delete => {
-                    before_save(looked, bound).unwrap_or(Decision::Delete { deactivate: false })
-                }
-                DeletePolicy::Deactivate => Decision::Delete { deactivate: true },
+                policy => delete(looked, bound, policy == DeletePolicy::Deactivate),
             },
         },
+        (Some(_), link) if looked.outside => outside(looked, link.as_ref(), bound),
         (Some(_), link) => {
             let encoded = match &looked.encoded {
                 Some(Ok(encoded)) => encoded,
@@ -145,12 +165,15 @@ pub fn decide(looked: &Looked, bound: &Bound) -> Decision {
                         }
                         record = bound.mapping.without_missing(record);
                     }
-                    checked(bound, record, Decision::Create)
+                    checked(bound, record, |record| or_hold(Decision::Create(record), looked, bound))
                 }
                 Some(link) => match (link.state, &link.shadow) {
                     (LinkState::Kept, _) => Decision::Settle(AtOnce::Nothing),
                     (LinkState::Creating, _) => Decision::Doubt,
                     (LinkState::Linked, None) => Decision::Reread("first comparison"),
+                    (LinkState::Linked, _) if link.outside && bound.abilities.can_read => {
+                        Decision::Reread("back inside of the filter")
+                    }
                     (LinkState::Linked, Some(shadow))
                         if bound.mapping.outgrown(shadow) && bound.abilities.can_read =>
                     {
@@ -162,8 +185,9 @@ pub fn decide(looked: &Looked, bound: &Bound) -> Decision {
                             return Decision::Wait(missing);
                         }
                         if !changes.is_empty() {
-                            // what cannot be sent anyway is no reason to take the record back
-                            return match checked(bound, changes, Decision::Update) {
+                            // what cannot be sent anyway, or not yet, is no reason to take the record back
+                            let go = |changes| or_hold(Decision::Update(changes), looked, bound);
+                            return match checked(bound, changes, go) {
                                 Decision::Update(changes) => {
                                     before_save(looked, bound).unwrap_or(Decision::Update(changes))
                                 }
@@ -181,6 +205,31 @@ pub fn decide(looked: &Looked, bound: &Bound) -> Decision {
                 },
             }
         }
+    }
+}
+
+/// The row does not belong to the binding: nothing flows.
+fn outside(looked: &Looked, link: Option<&Link>, bound: &Bound) -> Decision {
+    let Some(link) = link else { return Decision::Settle(AtOnce::Nothing) };
+    match (link.state, bound.leaving, bound.to_remote) {
+        (LinkState::Kept, ..) => Decision::Settle(AtOnce::Nothing),
+        (LinkState::Creating, ..) => Decision::Doubt,
+        (LinkState::Linked, Leaving::Keep, _) | (LinkState::Linked, _, DeletePolicy::Keep) => {
+            Decision::Settle(AtOnce::Outside)
+        }
+        (LinkState::Linked, Leaving::Delete, policy) => {
+            delete(looked, bound, policy == DeletePolicy::Deactivate)
+        }
+    }
+}
+
+/// A delete, once a person has approved it where that is asked for, and from where the record can be deleted.
+fn delete(looked: &Looked, bound: &Bound, deactivate: bool) -> Decision {
+    match or_hold(Decision::Delete { deactivate }, looked, bound) {
+        Decision::Delete { deactivate: false } => {
+            before_save(looked, bound).unwrap_or(Decision::Delete { deactivate: false })
+        }
+        other => other,
     }
 }
 

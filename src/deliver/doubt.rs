@@ -137,7 +137,7 @@ impl Deliverer {
                         .await?;
                     return Ok(None);
                 }
-                if looked.row.is_none() {
+                if looked.row.is_none() || looked.outside {
                     settler
                         .settle(vec![Settlement {
                             key: looked.key.clone(),

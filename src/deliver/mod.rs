@@ -4,9 +4,12 @@
 //! for a person. No database transaction is open while a remote is called, and what is not ended, because the process
 //! died, comes back when the lease runs out.
 
+mod approval;
 mod create;
 pub mod decide;
 mod doubt;
+pub mod foresee;
+mod guard;
 pub mod look;
 mod send;
 mod settle;
@@ -29,6 +32,7 @@ use crate::deliver::steps::Step;
 use crate::model::outcome::{BatchAnswer, Outcome};
 use crate::remote::lease::{self, LEASE, Lease};
 use crate::store::error::Class;
+use crate::store::guard::Kind;
 use crate::store::outbox::{Claimed, Settlement};
 use crate::store::{Store, StoreError};
 
@@ -153,8 +157,10 @@ impl Deliverer {
         settler.write_back(by_kind.write_backs).await?;
         self.resolve_doubts(&settler, by_kind.doubts).await?;
         self.create(&settler, by_kind.creates).await?;
-        self.update(&settler, by_kind.updates).await?;
+        let updates = self.within_guard(&settler, Kind::Changes, by_kind.updates, |(one, _)| one).await?;
+        self.update(&settler, updates).await?;
         let deletes = self.after_children(&settler, by_kind.deletes).await?;
+        let deletes = self.within_guard(&settler, Kind::Deletes, deletes, |(one, _)| one).await?;
         self.delete(&settler, deletes).await?;
         self.take_steps(&settler, by_kind.steps).await?;
         Ok(Turned { looked: count, rest: None })

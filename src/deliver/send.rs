@@ -135,14 +135,16 @@ impl Deliverer {
     ) -> Result<Vec<&'a Looked>, StoreError> {
         let ids: Vec<String> = keys.iter().filter_map(|one| one.remote_id().map(str::to_owned)).collect();
         let waiting = self.store.waiting_records(self.bound.id, &ids).await?;
+        let held = |one: &Looked| one.remote_id().and_then(|id| waiting.get(id)).copied();
         let (later, now): (Vec<&Looked>, Vec<&Looked>) =
-            keys.into_iter().partition(|one| one.remote_id().is_some_and(|id| waiting.contains(id)));
+            keys.into_iter().partition(|one| held(one).is_some());
         let later = later
             .iter()
             .map(|one| Settlement {
                 key: one.key.clone(),
                 verdict: "again",
-                wait_ms: Some(300),
+                // what waits for a person is not looked at three times a second
+                wait_ms: Some(if held(one) == Some(true) { 5_000 } else { 300 }),
                 ..Settlement::default()
             })
             .collect();

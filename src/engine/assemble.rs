@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use crate::bound::Bound;
-use crate::config::duration::{parse_duration, parse_share};
+use crate::config::duration::{parse_allowance, parse_duration, parse_share};
 use crate::config::file::Field;
 use crate::config::{BindingFile, LifecycleFile, RowtwinFile, Setting, SystemFile};
 use crate::connector::{Client, Connector, SettingValue, Settings};
@@ -18,7 +18,7 @@ use crate::engine::{DEFAULT_NAME, Drifted, Engine, EngineError};
 use crate::mapping::Mapping;
 use crate::mapping::reference::Reference;
 use crate::metrics::Metrics;
-use crate::model::binding::ReferredBy;
+use crate::model::binding::{Allowance, Brake, Guard, ReferredBy};
 use crate::model::lifecycle::Plan;
 use crate::postgres::{ConnectOptions, connect_options};
 use crate::remote::gate::{Gate, OpenGate};
@@ -186,6 +186,13 @@ impl Engine {
                     });
                     Some(Reference { table, by, numeric: theirs.numeric_ids, parent: 0 })
                 };
+                if let Some(filter) = &binding.filter
+                    && let Some(said) = store.check_filter(&table, filter).await?
+                {
+                    findings.push(format!(
+                        "{place}: where: {said}; write an SQL condition over the columns of {table_name}, such as region = 'east'"
+                    ));
+                }
                 let mapping = match Mapping::new(binding, type_of, abilities.blank_is_null, refers) {
                     Ok(mapping) => mapping,
                     Err(more) => {
@@ -203,13 +210,19 @@ impl Engine {
                     system: binding.system.clone(),
                     object: binding.object.clone(),
                     table: table.clone(),
-                    columns: types,
+                    column_types: types,
                     mapping,
                     client: Arc::clone(client),
                     id_column: binding.id_column.clone(),
                     prefer: binding.prefer,
                     to_remote: binding.deletes.to_remote,
                     to_row: binding.deletes.to_row,
+                    approve_deletes: binding.deletes.approve,
+                    guard: guard(binding),
+                    brake: brake(binding),
+                    filter: binding.filter.clone(),
+                    columns: columns.clone(),
+                    leaving: binding.leaving,
                     pushes: binding.direction.pushes(),
                     pulls: binding.direction.pulls(),
                     overwrite_check: binding.overwrite_check,
@@ -244,6 +257,27 @@ impl Engine {
             drifted,
             bounds,
         })
+    }
+}
+
+/// What was checked when the file was read.
+fn guard(binding: &BindingFile) -> Guard {
+    let or = |value: &Option<Value>, default: Allowance| {
+        value.as_ref().and_then(|value| parse_allowance(value).ok()).unwrap_or(default)
+    };
+    let default = Guard::default();
+    Guard {
+        deletes: or(&binding.guard.deletes, default.deletes),
+        changes: or(&binding.guard.changes, default.changes),
+        at_least: binding.guard.at_least.unwrap_or(default.at_least),
+    }
+}
+
+fn brake(binding: &BindingFile) -> Brake {
+    let default = Brake::default();
+    Brake {
+        turns: binding.brake.turns.unwrap_or(default.turns),
+        within: duration(binding.brake.within.as_deref(), default.within),
     }
 }
 

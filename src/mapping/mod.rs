@@ -12,7 +12,7 @@ use crate::config::file::{BindingFile, Field};
 use crate::connector::expr::Expr;
 use crate::mapping::codec::{ColumnKind, Conversion};
 use crate::mapping::reference::{Missing, Reference, References, Wanted, stands_in_for};
-use crate::model::binding::Prefer;
+use crate::model::binding::{Approval, Prefer};
 use crate::model::diff::diff;
 use crate::model::merge::{Group, Merged, Stamps, first_meeting, merge};
 use crate::model::record::{Record, same_value};
@@ -52,6 +52,8 @@ pub struct MappedField {
     /// Whether the row's value goes to the remote, and the remote's to the row.
     pub pushes: bool,
     pub pulls: bool,
+    /// Whether a person approves what is sent.
+    pub approval: Approval,
 }
 
 /// How a table's rows and an object's records stand for each other.
@@ -115,6 +117,7 @@ impl Mapping {
                 push,
                 pull,
                 check,
+                approval: spec.approve,
                 reference: reference(spec),
             });
             if !binding.groups.values().any(|members| members.contains(&spec.field)) {
@@ -274,6 +277,23 @@ impl Mapping {
             merged.give.extend(first.give);
         }
         self.one_way(merged, row, record, Some(shadow))
+    }
+
+    /// The columns that these fields are mapped to.
+    pub fn columns_of(&self, fields: &[String]) -> Vec<String> {
+        let mapped = self.fields.iter().filter(|field| fields.contains(&field.field));
+        mapped.map(|field| field.column.clone()).collect()
+    }
+
+    /// The group that a field is merged in, alone or with others.
+    pub fn group_of(&self, field: &str) -> Option<&Group> {
+        self.groups.iter().find(|group| group.fields.iter().any(|member| member == field))
+    }
+
+    /// These fields and all that are decided together with them.
+    pub fn with_their_groups(&self, fields: &BTreeSet<String>) -> BTreeSet<String> {
+        let groups = fields.iter().filter_map(|field| self.group_of(field));
+        groups.flat_map(|group| group.fields.iter()).chain(fields).cloned().collect()
     }
 
     /// Whether a shadow was made before the latest field was mapped.

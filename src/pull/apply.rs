@@ -9,23 +9,26 @@ use serde_json::Value;
 use crate::bound::Bound;
 use crate::mapping::reference::References;
 use crate::mapping::{DecodeError, Row};
-use crate::model::diff::project;
-use crate::model::merge::FieldConflict;
-use crate::model::record::{Record, RemoteRecord, same_value};
+use crate::model::diff::{diff, project};
+use crate::model::merge::{FieldConflict, Policy, Side};
+use crate::model::record::RemoteRecord;
 use crate::pull::plan::{NewRow, RowPlan, plan_new_row, plan_row};
-use crate::pull::{gone, newest_of_each};
+use crate::pull::{gone, guard, newest_of_each};
 use crate::store::StoreError;
 use crate::store::error::Class;
+use crate::store::filter::{inside, note_outside, would_be_inside};
+use crate::store::guard::{Kind, guard_count, hold_records};
 use crate::store::inbox::{
     JournalLine, clear_rejected, note_records, park_records, reject_record, save_conflicts, write_journal,
 };
 use crate::store::link::{
-    Doubt, Link, LinkState, LinkUpdate, changed_at, doubts, keys_in_flight, links_by_key, lock_links,
-    remove_links, save_links,
+    Link, LinkState, LinkUpdate, changed_at, keys_in_flight, lock_links, remove_links, save_links,
 };
-use crate::store::mirror::{emit_tag, existing_keys, insert_rows, read_rows, unlinked_matches, update_rows};
+use crate::store::matching::ambiguous_before;
+use crate::store::mirror::{emit_tag, existing_keys, insert_rows, read_rows, update_rows};
 use crate::store::outbox::mark_later;
 use crate::store::reference::{WaitingRecord, await_records};
+use crate::store::standing::{Standing, close_conflicts, count_turns, standing};
 use crate::store::steps::owed_steps;
 
 /// Why a record waits whose row is not there, and for how long: longer than capture is ever behind when all is well,
@@ -44,6 +47,8 @@ pub struct Batch<'a> {
     /// When these records surely existed: the list's end, or when the oldest of these ids was first heard of. Creates
     /// begun later cannot have made them.
     pub first_seen: SystemTime,
+    /// Ids that a person approved: the guard lets them pass.
+    pub waved: BTreeSet<String>,
     /// Ids of records that wait for each other in a circle: their rows are made without the reference that is missing.
     pub loose: BTreeSet<String>,
 }
@@ -63,6 +68,16 @@ struct Work {
     rejects: Vec<(String, String)>,
     gone: Vec<String>,
     unlink: Vec<String>,
+    /// Keys of rows that are outside of the filter, and of those that are inside again.
+    left: Vec<String>,
+    back: Vec<String>,
+    /// Records that the guard has no room for.
+    held: Vec<String>,
+    /// Fields of rows (key, field) whose direction turned, and whose conflict ends.
+    turned: Vec<(String, String)>,
+    closed: Vec<(String, String)>,
+    /// Rows that change, for the guard's books.
+    counted: usize,
     /// Records that refer to ones that have no row yet.
     waiting: BTreeSet<WaitingRecord>,
 }
@@ -115,6 +130,7 @@ impl Batch<'_> {
             bound: self.bound,
             read_at: self.read_at,
             first_seen: self.first_seen,
+            waved: self.waved,
             loose: self.loose,
         };
         let mut point = transaction.savepoint("page").await?;
@@ -141,10 +157,12 @@ impl Batch<'_> {
     }
 }
 
-struct Context<'a> {
-    bound: &'a Bound,
+/// What all records of a batch share.
+pub(super) struct Context<'a> {
+    pub(super) bound: &'a Bound,
     read_at: SystemTime,
-    first_seen: SystemTime,
+    pub(super) first_seen: SystemTime,
+    waved: BTreeSet<String>,
     loose: BTreeSet<String>,
 }
 
@@ -157,10 +175,12 @@ impl Context<'_> {
         let bound = self.bound;
         let ids: Vec<String> = records.iter().map(|record| record.id.clone()).collect();
         // what could not be applied before may have been mended in the remote; if not, it comes back with its reason
+        let before = ambiguous_before(transaction, bound.id, &ids).await?;
         clear_rejected(transaction, bound.id, &ids).await?;
         // links first, then the outbox: a delivery that begins after this sees our change (see begin_send)
         let mut links = lock_links(transaction, bound.id, &ids).await?;
         let matched = self.match_rows(transaction, records, &mut links).await?;
+        matched.reopen(&*transaction, bound.id, before).await?;
         let keys: Vec<String> = links.values().map(|link| link.key.clone()).collect();
         let flying = keys_in_flight(transaction, bound.id, &keys).await?;
         let rows = read_rows(transaction, &bound.table, &bound.row_columns(), &keys, true).await?;
@@ -168,8 +188,14 @@ impl Context<'_> {
         let locked: BTreeSet<String> =
             existing_keys(transaction, &bound.table, &unread).await?.into_iter().collect();
         let changed = changed_at(transaction, bound.id, &keys).await?;
+        let stands = standing(transaction, bound.id, &keys, bound.brake.within).await?;
+        let nothing = Standing::default();
         let now: SystemTime = transaction.query_one("select rowtwin_private.clock()", &[]).await?.get(0);
 
+        let read: Vec<String> = rows.keys().cloned().collect();
+        let inside = inside(&*transaction, &bound.table, bound.filter.as_deref(), &read).await?;
+        let wanted = rows.len();
+        let mut room = guard::room(&*transaction, bound, Kind::Changes, wanted).await?;
         let references = bound
             .references(&*transaction, rows.values(), records.iter().map(|record| &record.fields))
             .await?;
@@ -181,7 +207,9 @@ impl Context<'_> {
                 continue;
             }
             let Some(link) = links.get(&record.id) else {
-                if matched.deferred.contains(&record.id) {
+                if matched.outside.contains(&record.id) || matched.ambiguous.contains_key(&record.id) {
+                    // the row that agrees does not belong to the binding; or a person says which one it is
+                } else if matched.deferred.contains(&record.id) {
                     work.defer.insert(record.id.clone());
                 } else if matched.parked.contains(&record.id) {
                     work.park.push(record.id.clone());
@@ -207,136 +235,58 @@ impl Context<'_> {
                 self.plan_without_row(record, link, &mut work);
                 continue;
             };
+            if !inside.contains(&link.key) {
+                work.left.push(link.key.clone());
+                continue;
+            }
+            if link.outside {
+                work.back.push(link.key.clone());
+            }
             // a difference that no mark stands for yet was made just now
             let row_changed_at = changed.get(&link.key).copied().or(Some(now));
-            match plan_row(bound, record, row, link, row_changed_at, &references) {
-                Ok(plan) => self.take_plan(record, link, plan, &mut work),
+            match plan_row(
+                bound,
+                record,
+                row,
+                link,
+                stands.get(&link.key).unwrap_or(&nothing),
+                row_changed_at,
+                &references,
+            ) {
+                Ok(plan) if plan.columns.is_empty() => self.take_plan(record, link, plan, &mut work),
+                Ok(plan) if self.waved.contains(&record.id) || room.take() => {
+                    work.counted += usize::from(!self.waved.contains(&record.id));
+                    self.take_plan(record, link, plan, &mut work);
+                }
+                Ok(_) => work.held.push(record.id.clone()),
                 Err(error) => work.not_decoded(bound, record, error),
             }
         }
+        note_outside(&*transaction, bound.id, &work.left, true).await?;
+        note_outside(&*transaction, bound.id, &work.back, false).await?;
+        self.leave_out_outside(&*transaction, &mut work).await?;
+        self.hold_ambiguous(&*transaction, &matched).await?;
+        guard_count(&*transaction, bound.id, 0, work.counted).await?;
+        hold_records(&*transaction, bound.id, &work.held, "changed in the remote", &room.reason).await?;
         self.write(transaction, work, &rows).await
     }
 
-    /// Finds rows for records without a link. What cannot be told yet is deferred.
-    async fn match_rows(
+    /// Records whose rows would be outside of the filter get none.
+    async fn leave_out_outside(
         &self,
-        transaction: &Transaction<'_>,
-        records: &[RemoteRecord],
-        links: &mut HashMap<String, Link>,
-    ) -> Result<Matched, StoreError> {
-        let bound = self.bound;
-        let mut matched = Matched::default();
-        let unlinked: Vec<&RemoteRecord> =
-            records.iter().filter(|record| !record.deleted && !links.contains_key(&record.id)).collect();
-        if unlinked.is_empty() {
-            return Ok(matched);
-        }
-        // a record that one of our own creates may have made waits until that create is settled
-        let doubts = doubts(transaction, bound.id).await?;
-        for record in &unlinked {
-            let mut makers = doubts.iter().filter(|doubt| self.may_have_made(doubt, record)).peekable();
-            if makers.peek().is_none() {
-                continue;
-            }
-            // what only a person can tell is not read again and again meanwhile
-            if makers.all(|doubt| doubt.parked) {
-                matched.parked.insert(record.id.clone());
-            } else {
-                matched.deferred.insert(record.id.clone());
-            }
-        }
-        let fields = &bound.mapping.match_fields;
-        if fields.is_empty() {
-            return Ok(matched);
-        }
-        let wanted: BTreeSet<String> = fields.iter().cloned().collect();
-        let known = bound.references(transaction, [], unlinked.iter().map(|record| &record.fields)).await?;
-        let values: Vec<Row> = unlinked
-            .iter()
-            .filter_map(|record| bound.mapping.decode(&record.fields, &wanted, &known).ok())
-            .filter(|row| row.values().all(|value| !same_value(Some(value), None, true)))
-            .collect();
-        let columns: Vec<String> = bound
-            .mapping
-            .fields
-            .iter()
-            .filter(|field| wanted.contains(&field.field))
-            .map(|field| field.column.clone())
-            .collect();
-        let candidates =
-            unlinked_matches(transaction, &bound.table, bound.id, &bound.row_columns(), &columns, &values)
-                .await?;
-        let known = bound.references(transaction, candidates.iter().map(|(_, row)| row), []).await?;
-        let encoded: Vec<(&String, Record)> = candidates
-            .iter()
-            .filter_map(|(key, row)| Some((key, bound.mapping.encode(row, &known).ok()?)))
-            .collect();
-        let mut taken = BTreeSet::new();
-        let mut found = Vec::new();
-        for record in unlinked {
-            if matched.deferred.contains(&record.id) || matched.parked.contains(&record.id) {
-                continue;
-            }
-            let twins: Vec<&String> = encoded
-                .iter()
-                .filter(|(_, row)| {
-                    fields.iter().all(|field| {
-                        same_value(row.get(field), record.fields.get(field), bound.mapping.blank_is_null)
-                    })
-                })
-                .map(|(key, _)| *key)
-                .collect();
-            // several rows that agree are no twins: the record gets a row of its own and people see all of them
-            if let [key] = twins.as_slice()
-                && taken.insert((*key).clone())
-            {
-                found.push(((*key).clone(), record.id.clone()));
-            }
-        }
-        self.link_found(transaction, found, links, &mut matched).await?;
-        Ok(matched)
-    }
-
-    /// Links rows and records that were found to be twins; the primary key of the link decides races.
-    async fn link_found(
-        &self,
-        transaction: &Transaction<'_>,
-        found: Vec<(String, String)>,
-        links: &mut HashMap<String, Link>,
-        matched: &mut Matched,
+        client: &impl GenericClient,
+        work: &mut Work,
     ) -> Result<(), StoreError> {
-        if found.is_empty() {
+        let bound = self.bound;
+        let Some(filter) = &bound.filter else { return Ok(()) };
+        if work.inserts.is_empty() {
             return Ok(());
         }
-        let (keys, ids): (Vec<String>, Vec<String>) = found.into_iter().unzip();
-        let rows = transaction
-            .query(
-                "insert into rowtwin_private.link (binding_id, key, state, remote_id)
-                 select $1, key, 'linked', id from unnest($2::text[], $3::text[]) u (key, id) order by key
-                 on conflict do nothing returning key, remote_id",
-                &[&self.bound.id, &keys, &ids],
-            )
-            .await?;
-        let mut by_key = links_by_key(transaction, self.bound.id, &keys).await?;
-        let made: BTreeSet<String> = rows.iter().map(|row| row.get(1)).collect();
-        for row in &rows {
-            let (key, id): (String, String) = (row.get(0), row.get(1));
-            if let Some(link) = by_key.remove(&key) {
-                links.insert(id, link);
-            }
-        }
-        matched.deferred.extend(ids.into_iter().filter(|id| !made.contains(id)));
+        let rows: Vec<&Row> = work.inserts.iter().map(|(_, new)| &new.row).collect();
+        let inside = would_be_inside(client, &bound.table, &bound.columns, filter, &rows).await?;
+        let mut inside = inside.into_iter();
+        work.inserts.retain(|_| inside.next().unwrap_or(false));
         Ok(())
-    }
-
-    fn may_have_made(&self, doubt: &Doubt, record: &RemoteRecord) -> bool {
-        if !doubt.parked {
-            return doubt.attempted_at <= self.first_seen;
-        }
-        // one that a person has to decide must not hold everything up: only what looks like it waits
-        doubt.intent.iter().all(|(field, value)| {
-            same_value(Some(value), record.fields.get(field), self.bound.mapping.blank_is_null)
-        })
     }
 
     fn plan_insert(&self, record: &RemoteRecord, references: &References, work: &mut Work) {
@@ -360,6 +310,24 @@ impl Context<'_> {
             // an edit wins over a delete: the record, read again without its link, gets a row of its own, or the one
             // that another system's edit has made meanwhile
             work.unlink.push(link.key.clone());
+            let shadow = link.shadow.clone().unwrap_or_default();
+            let edits = diff(
+                &record.fields,
+                &shadow,
+                self.bound.mapping.field_names(),
+                self.bound.mapping.blank_is_null,
+            );
+            let edits = edits.into_iter().map(|(field, value)| FieldConflict {
+                shadow: shadow.get(&field).cloned().unwrap_or(Value::Null),
+                row: Value::Null,
+                record: value,
+                winner: Side::Record,
+                policy: Policy::Remote,
+                unit: field.clone(),
+                frozen: false,
+                field,
+            });
+            work.conflicts.push((link.key.clone(), record.id.clone(), edits.collect()));
             work.journal.push(JournalLine {
                 key: Some(link.key.clone()),
                 remote_id: Some(record.id.clone()),
@@ -391,6 +359,8 @@ impl Context<'_> {
         if !plan.conflicts.is_empty() {
             work.conflicts.push((link.key.clone(), record.id.clone(), plan.conflicts));
         }
+        work.turned.extend(plan.turned.into_iter().map(|field| (link.key.clone(), field)));
+        work.closed.extend(plan.closed.into_iter().map(|field| (link.key.clone(), field)));
         if plan.link_moves {
             work.links.push(LinkUpdate {
                 key: link.key.clone(),
@@ -445,6 +415,8 @@ impl Context<'_> {
             after.insert(key, row);
         }
         save_links(transaction, bound.id, &links).await?;
+        count_turns(transaction, bound.id, &work.turned, bound.brake.within).await?;
+        close_conflicts(transaction, bound.id, &work.closed).await?;
         for (key, id, conflicts) in &work.conflicts {
             save_conflicts(transaction, bound.id, key, id, conflicts).await?;
         }
@@ -482,14 +454,6 @@ impl Context<'_> {
         note_records(transaction, bound.id, &work.missing, MISSING, UNMARKED).await?;
         let deferred: Vec<String> = work.defer.into_iter().collect();
         note_records(transaction, bound.id, &deferred, "busy when it was read", DEFERRED).await?;
-        gone::apply_gone(transaction, bound, &work.gone).await
+        gone::apply_gone(transaction, bound, &work.gone, &self.waved).await
     }
-}
-
-#[derive(Default)]
-struct Matched {
-    /// Read again soon.
-    deferred: BTreeSet<String>,
-    /// Waits with a create in doubt for a person.
-    parked: BTreeSet<String>,
 }

@@ -4,8 +4,11 @@
 //! and its cursor commit together (R16). One process at a time pulls a binding, under a lease.
 
 pub mod apply;
+mod fate;
 mod fields;
 mod gone;
+mod guard;
+mod matching;
 pub mod plan;
 mod referred;
 mod walk;
@@ -26,6 +29,7 @@ use crate::remote::gate::Priority;
 use crate::remote::lease::{LEASE, Lease};
 use crate::store::error::Class;
 use crate::store::inbox::{clear_records, note_records, put_off, reject_record};
+use crate::store::mirror::mark_table;
 use crate::store::walk::PullState;
 use crate::store::{Store, StoreError};
 
@@ -103,7 +107,15 @@ impl Puller {
             let client = self.store.client().await?;
             // the links first: a row that was deleted while nobody watched has nothing but its link
             crate::store::mirror::mark_links(&client, bound.id).await?;
-            crate::store::mirror::mark_table(&client, &bound.table, bound.id).await?;
+            match mark_table(&client, &bound.table, bound.filter.as_deref(), bound.id).await {
+                // a row for which the filter fails is looked at, and rejected, alone
+                Err(error) if error.class() == Class::Definite && bound.filter.is_some() => {
+                    mark_table(&client, &bound.table, None, bound.id).await?;
+                }
+                other => {
+                    other?;
+                }
+            }
             self.store.first_push_marked(bound.id).await?;
             return Ok(Turned::default());
         }
@@ -172,9 +184,11 @@ impl Puller {
         let settled: Vec<String> = ids.iter().filter(|id| !early.contains(id)).cloned().collect();
         clear_records(&transaction, bound.id, &settled).await?;
         put_off(&transaction, bound.id, &early, Duration::from_secs(1), "not found yet").await?;
-        let batch = Batch { bound, records, read_at, first_seen, loose };
+        let waved: BTreeSet<String> =
+            due.iter().filter(|one| one.waved).map(|one| one.remote_id.clone()).collect();
+        let batch = Batch { bound, records, read_at, first_seen, loose, waved: waved.clone() };
         batch.apply(&mut transaction).await?;
-        gone::apply_gone(&mut transaction, bound, &gone).await?;
+        gone::apply_gone(&mut transaction, bound, &gone, &waved).await?;
         for id in &not_given {
             reject_record(&transaction, bound.id, id, referred::NOT_GIVEN).await?;
         }

@@ -8,10 +8,12 @@ use serde_json::Value;
 use crate::bound::Bound;
 use crate::mapping::reference::{Missing, References};
 use crate::mapping::{DecodeError, Row};
-use crate::model::diff::project;
+use crate::model::diff::{overlay, project};
 use crate::model::merge::{FieldConflict, Side, Stamps};
 use crate::model::record::{Record, RemoteRecord};
+use crate::pull::fate::{Fate, field_by_field};
 use crate::store::link::Link;
+use crate::store::standing::Standing;
 
 /// What a record means for the row that is its twin.
 #[derive(Debug, Default, PartialEq)]
@@ -26,6 +28,10 @@ pub struct RowPlan {
     /// Fields taken, as they were and as they become, for the journal.
     pub before: Record,
     pub after: Record,
+    /// Fields that went to the record and come back now.
+    pub turned: Vec<String>,
+    /// Fields whose open conflict ends.
+    pub closed: Vec<String>,
 }
 
 /// Plans an existing row.
@@ -37,6 +43,7 @@ pub fn plan_row(
     record: &RemoteRecord,
     row: &Row,
     link: &Link,
+    standing: &Standing,
     row_changed_at: Option<SystemTime>,
     references: &References,
 ) -> Result<RowPlan, DecodeError> {
@@ -44,9 +51,11 @@ pub fn plan_row(
     let encoded = mapping.encode(row, references).map_err(DecodeError::Field)?;
     let mut shadow = project(&record.fields, mapping.field_names());
     let stamps = Stamps { row_ms: row_changed_at.and_then(ms), record_ms: record.modified_ms };
+    let mut fate = Fate::default();
     let merged = match &link.shadow {
         Some(base) => {
-            let merged = mapping.merge(&encoded, &record.fields, base, bound.prefer, stamps);
+            let mut merged = mapping.merge(&encoded, &record.fields, base, bound.prefer, stamps);
+            fate = field_by_field(bound, &encoded, record, link, base, standing, &mut merged);
             // a held field keeps its base, so that both sides still differ from it when a person decides
             for conflict in merged.conflicts.iter().filter(|conflict| conflict.winner == Side::Held) {
                 shadow.insert(
@@ -59,6 +68,7 @@ pub fn plan_row(
         None => mapping.first_meeting(&encoded, &record.fields, bound.prefer, stamps),
     };
     let mut columns = mapping.decode(&record.fields, &merged.take, references)?;
+    columns.extend(mapping.decode(&fate.chosen, &fate.chosen.keys().cloned().collect(), references)?);
     if let Some(column) = &bound.id_column
         && row.get(column).and_then(Value::as_str) != Some(&record.id)
     {
@@ -72,10 +82,12 @@ pub fn plan_row(
     Ok(RowPlan {
         columns,
         link_moves,
-        before: project(&encoded, taken.clone()),
-        after: project(&record.fields, taken),
+        before: project(&encoded, taken.clone().chain(fate.chosen.keys().map(String::as_str))),
+        after: overlay(&project(&record.fields, taken), &fate.chosen),
         conflicts: merged.conflicts,
         shadow,
+        turned: fate.turned,
+        closed: fate.closed,
     })
 }
 

@@ -63,7 +63,8 @@ impl Puller {
                 reject_record(&transaction, bound.id, name, NOT_GIVEN).await?;
             }
         }
-        let batch = Batch { bound, records, read_at, first_seen, loose: BTreeSet::new() };
+        let batch =
+            Batch { bound, records, read_at, first_seen, loose: BTreeSet::new(), waved: BTreeSet::new() };
         batch.apply(&mut transaction).await?;
         transaction.commit().await?;
         self.free_children().await?;

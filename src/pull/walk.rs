@@ -7,12 +7,12 @@ use serde_json::Value;
 
 use crate::pull::apply::Batch;
 use crate::pull::plan::ms;
-use crate::pull::{Puller, Turned};
+use crate::pull::{Puller, Turned, guard};
 use crate::remote::gate::Priority;
 use crate::store::StoreError;
 use crate::store::inbox::{note_records, reject_record};
 use crate::store::walk::{
-    PullState, SHORT_OVERLAP_MS, Walk, WalkKind, finish_walk, mark_seen, note_missing, save_walk,
+    PullState, SHORT_OVERLAP_MS, Walk, WalkKind, finish_walk, mark_seen, missing_links, save_walk,
 };
 
 /// How often a first reading that comes after others looks whether they are done.
@@ -80,8 +80,14 @@ impl Puller {
             let unknown = mark_seen(&transaction, bound.id, &ids, walk.number).await?;
             note_records(&transaction, bound.id, &unknown, "found by a sweep", Duration::ZERO).await?;
         } else {
-            let records = page.records;
-            let batch = Batch { bound, records, read_at, first_seen: listed_at, loose: BTreeSet::new() };
+            let batch = Batch {
+                bound,
+                records: page.records,
+                read_at,
+                first_seen: listed_at,
+                loose: BTreeSet::new(),
+                waved: BTreeSet::new(),
+            };
             batch.apply(&mut transaction).await?;
             for (why, record) in &page.unreadable {
                 let name = unreadable_name(record);
@@ -92,7 +98,8 @@ impl Puller {
         if ended {
             if ids_only && bound.abilities.can_read {
                 let began = UNIX_EPOCH + Duration::from_millis(u64::try_from(walk.started_ms).unwrap_or(0));
-                note_missing(&transaction, bound.id, walk.number, began).await?;
+                let missing = missing_links(&transaction, bound.id, walk.number, began).await?;
+                guard::note_missing(&transaction, bound, &missing).await?;
             }
             finish_walk(
                 &transaction,

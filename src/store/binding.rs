@@ -42,7 +42,7 @@ impl Store {
     /// Brings the systems and bindings up to the configuration; returns the bindings' ids in the order given.
     ///
     /// Bindings that the configuration no longer names become inactive and keep their links. A binding whose mapping
-    /// changed is compared again, since a newly mapped field has no shadow yet.
+    /// or filter changed is compared again, since a newly mapped field has no shadow yet.
     ///
     /// # Errors
     /// When a statement fails; nothing was changed then.
@@ -94,10 +94,10 @@ impl Store {
                        active = true, mapping = excluded.mapping, pushes = excluded.pushes, pulls = excluded.pulls,
                        settle_after = excluded.settle_after,
                        -- what was not watched for a while is compared again, and so is what is mapped otherwise
-                       first_push_at = case when b.active and b.pushes and b.mapping -> 'fields' = excluded.mapping -> 'fields' then b.first_push_at end,
-                       backfilled_at = case when b.mapping -> 'fields' = excluded.mapping -> 'fields' then b.backfilled_at end,
-                       walk = case when b.mapping -> 'fields' = excluded.mapping -> 'fields' then b.walk end,
-                       next_poll_at = case when b.active and b.mapping -> 'fields' = excluded.mapping -> 'fields' then b.next_poll_at else '-infinity' end
+                       first_push_at = case when b.active and b.pushes and b.mapping -> 'fields' = excluded.mapping -> 'fields' and b.mapping -> 'where' is not distinct from excluded.mapping -> 'where' then b.first_push_at end,
+                       backfilled_at = case when b.mapping -> 'fields' = excluded.mapping -> 'fields' and b.mapping -> 'where' is not distinct from excluded.mapping -> 'where' then b.backfilled_at end,
+                       walk = case when b.mapping -> 'fields' = excluded.mapping -> 'fields' and b.mapping -> 'where' is not distinct from excluded.mapping -> 'where' then b.walk end,
+                       next_poll_at = case when b.active and b.mapping -> 'fields' = excluded.mapping -> 'fields' and b.mapping -> 'where' is not distinct from excluded.mapping -> 'where' then b.next_poll_at else '-infinity' end
                      returning id",
                     &[
                         name,

@@ -14,6 +14,8 @@ pub struct Column {
     pub not_null: bool,
     pub has_default: bool,
     pub generated: bool,
+    /// The default as SQL, where it is no number from a sequence.
+    pub default: Option<String>,
 }
 
 /// Server settings that matter to logical replication.
@@ -106,8 +108,11 @@ impl Store {
         let columns: Vec<Column> = client
             .query(
                 "select a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull,
-                        a.atthasdef or a.attidentity <> '', a.attgenerated <> ''
-                 from pg_attribute a where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped order by a.attnum",
+                        a.atthasdef or a.attidentity <> '', a.attgenerated <> '',
+                        case when a.attgenerated = '' and pg_get_expr(d.adbin, d.adrelid) !~ 'nextval'
+                             then pg_get_expr(d.adbin, d.adrelid) end
+                 from pg_attribute a left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+                 where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped order by a.attnum",
                 &[&oid],
             )
             .await?
@@ -118,6 +123,7 @@ impl Store {
                 not_null: row.get(2),
                 has_default: row.get(3),
                 generated: row.get(4),
+                default: row.get(5),
             })
             .collect();
         let key: Vec<KeyColumn> = client

@@ -40,9 +40,13 @@ pub struct Link {
     pub settled_at: SystemTime,
     /// Where the record stands in its lifecycle, as last known.
     pub stage: Option<String>,
+    /// Fields that went to the record and did not come back since.
+    pub gave: Vec<String>,
+    /// The row was outside of the filter when it was looked at last.
+    pub outside: bool,
 }
 
-const COLUMNS: &str = "key, state, remote_id, shadow, version, remote_ms, attempt, attempted_at, intent, revision, settled_at, reference, stage";
+const COLUMNS: &str = "key, state, remote_id, shadow, version, remote_ms, attempt, attempted_at, intent, revision, settled_at, reference, stage, gave, outside";
 
 impl Link {
     fn from_row(row: &Row) -> Result<Self, StoreError> {
@@ -67,6 +71,8 @@ impl Link {
             settled_at: row.get(10),
             reference: row.get(11),
             stage: row.get(12),
+            gave: row.get::<_, Option<Vec<String>>>(13).unwrap_or_default(),
+            outside: row.get(14),
         })
     }
 }
@@ -298,4 +304,18 @@ pub async fn doubts(client: &impl GenericClient, binding: i32) -> Result<Vec<Dou
             parked: row.get(3),
         })
         .collect())
+}
+
+/// How many rows are linked.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn count_linked(client: &impl GenericClient, binding: i32) -> Result<usize, StoreError> {
+    let row = client
+        .query_one(
+            "select count(*) from rowtwin_private.link where binding_id = $1 and state = 'linked'",
+            &[&binding],
+        )
+        .await?;
+    Ok(usize::try_from(row.get::<_, i64>(0)).unwrap_or(0))
 }

@@ -10,13 +10,16 @@ use crate::store::{Store, StoreError};
 const MIGRATIONS: &[(&str, &str)] = &[
     ("V1__state", include_str!("../../sql/migrations/V1__state.sql")),
     ("V2__references", include_str!("../../sql/migrations/V2__references.sql")),
-    ("V6__lifecycle", include_str!("../../sql/migrations/V6__lifecycle.sql")),
     ("V4__schema_drift", include_str!("../../sql/migrations/V4__schema_drift.sql")),
+    ("V6__lifecycle", include_str!("../../sql/migrations/V6__lifecycle.sql")),
+    ("V7__decisions", include_str!("../../sql/migrations/V7__decisions.sql")),
 ];
 
 /// Functions and views in the order in which they depend on each other.
 const REPEATABLE: &[&str] = &[
     include_str!("../../sql/api/time.sql"),
+    include_str!("../../sql/api/guard.sql"),
+    include_str!("../../sql/api/turns.sql"),
     include_str!("../../sql/api/outbox.sql"),
     include_str!("../../sql/api/steps.sql"),
     include_str!("../../sql/api/inbox.sql"),
@@ -25,7 +28,12 @@ const REPEATABLE: &[&str] = &[
     include_str!("../../sql/api/drift.sql"),
     include_str!("../../sql/views/people.sql"),
     include_str!("../../sql/views/fields.sql"),
+    include_str!("../../sql/views/decisions.sql"),
     include_str!("../../sql/api/people.sql"),
+    include_str!("../../sql/api/approvals.sql"),
+    include_str!("../../sql/api/conflicts.sql"),
+    include_str!("../../sql/api/twins.sql"),
+    include_str!("../../sql/api/history.sql"),
     include_str!("../../sql/api/rights.sql"),
 ];
 

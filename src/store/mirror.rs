@@ -44,7 +44,7 @@ impl Table {
     }
 
     /// The keys as one array of texts per key column; keys that do not fit the table are left out.
-    fn key_arrays(&self, keys: &[String]) -> Vec<Vec<String>> {
+    pub(super) fn key_arrays(&self, keys: &[String]) -> Vec<Vec<String>> {
         let mut arrays = vec![Vec::with_capacity(keys.len()); self.key.len()];
         for parts in keys.iter().filter_map(|key| decode_key(key, self.key.len())) {
             for (array, part) in arrays.iter_mut().zip(parts) {
@@ -56,13 +56,18 @@ impl Table {
 
     /// `from unnest($1::text[], …) k (k0, …) join table t on t.a = k.k0::type and …`
     fn join_keys(&self, join: &str) -> String {
+        self.join_keys_of(join, &self.sql_name())
+    }
+
+    /// The same with another source than the table as a whole.
+    pub(super) fn join_keys_of(&self, join: &str, source: &str) -> String {
         let arrays: Vec<String> = (1..=self.key.len()).map(|place| format!("${place}::text[]")).collect();
         let names: Vec<String> = (0..self.key.len()).map(|place| format!("k{place}")).collect();
         format!(
             "unnest({}) k ({}) {join} {} t on {}",
             arrays.join(", "),
             names.join(", "),
-            self.sql_name(),
+            source,
             self.on_key()
         )
     }
@@ -78,8 +83,23 @@ impl Table {
         pairs.join(" and ")
     }
 
+    /// `t.a = key::type and …`, for a key in the form of [`encode_key`].
+    pub(super) fn on_key_text(&self, key: &str) -> String {
+        let single = self.key.len() == 1;
+        let pairs: Vec<String> = self
+            .key
+            .iter()
+            .enumerate()
+            .map(|(place, column)| {
+                let part = if single { key.to_owned() } else { format!("({key}::jsonb ->> {place})") };
+                format!("t.{} = {part}::{}", quote(&column.name), column.type_name)
+            })
+            .collect();
+        pairs.join(" and ")
+    }
+
     /// The key of a row of `t` in the form of [`encode_key`].
-    fn key_text(&self) -> String {
+    pub(super) fn key_text(&self) -> String {
         if self.key.len() == 1 {
             format!("({})[1]", self.key_texts("t"))
         } else {
@@ -87,13 +107,13 @@ impl Table {
         }
     }
 
-    fn key_texts(&self, alias: &str) -> String {
+    pub(super) fn key_texts(&self, alias: &str) -> String {
         let texts: Vec<String> =
             self.key.iter().map(|column| format!("{alias}.{}::text", quote(&column.name))).collect();
         format!("array[{}]", texts.join(", "))
     }
 
-    fn row_json(alias: &str, columns: &[String]) -> String {
+    pub(super) fn row_json(alias: &str, columns: &[String]) -> String {
         // jsonb_build_object takes at most 100 arguments, so wide tables are joined from slices
         let slices: Vec<String> = columns
             .chunks(45)
@@ -139,7 +159,7 @@ fn rows_of(rows: Vec<tokio_postgres::Row>) -> Result<HashMap<String, Row>, Store
     Ok(pairs_of(&rows)?.into_iter().collect())
 }
 
-fn pairs_of(rows: &[tokio_postgres::Row]) -> Result<Vec<(String, Row)>, StoreError> {
+pub(super) fn pairs_of(rows: &[tokio_postgres::Row]) -> Result<Vec<(String, Row)>, StoreError> {
     rows.iter()
         .map(|row| {
             let key: Vec<String> = row.get(0);
@@ -164,37 +184,6 @@ pub async fn existing_keys(
         arrays.iter().map(|array| array as &(dyn ToSql + Sync)).collect();
     let rows = client.query(&sql, &parameters).await?;
     Ok(rows.iter().map(|row| encode_key(&row.get::<_, Vec<String>>(0))).collect())
-}
-
-/// Rows whose match columns equal one of `values` and that have no link in this binding yet.
-///
-/// # Errors
-/// When the statement fails.
-pub async fn unlinked_matches(
-    client: &impl GenericClient,
-    table: &Table,
-    binding: i32,
-    columns: &[String],
-    match_columns: &[String],
-    values: &[Row],
-) -> Result<Vec<(String, Row)>, StoreError> {
-    if values.is_empty() || match_columns.is_empty() {
-        return Ok(Vec::new());
-    }
-    let on: Vec<String> =
-        match_columns.iter().map(|column| format!("t.{0} = m.{0}", quote(column))).collect();
-    let key_text = table.key_text();
-    let sql = format!(
-        "select distinct on (1) {}, {} from jsonb_populate_recordset(null::{}, $1) m join {} t on {}
-         where not exists (select 1 from rowtwin_private.link l where l.binding_id = $2 and l.key = {key_text})",
-        table.key_texts("t"),
-        Table::row_json("t", columns),
-        table.sql_name(),
-        table.sql_name(),
-        on.join(" and ")
-    );
-    let rows = client.query(&sql, &[&Json(values), &binding]).await?;
-    pairs_of(&rows)
 }
 
 /// Inserts rows and returns their keys and columns in the order given.
@@ -329,17 +318,22 @@ pub async fn delete_rows(
     Ok(rows.iter().map(|row| encode_key(&row.get::<_, Vec<String>>(0))).collect())
 }
 
-/// Marks every row of a table for a binding, whether it is linked or not.
+/// Marks every row of a table (inside of the filter) for a binding, whether it is linked or not.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn mark_table(client: &impl GenericClient, table: &Table, binding: i32) -> Result<u64, StoreError> {
+pub async fn mark_table(
+    client: &impl GenericClient,
+    table: &Table,
+    filter: Option<&str>,
+    binding: i32,
+) -> Result<u64, StoreError> {
     let key_text = table.key_text();
     let sql = format!(
         "insert into rowtwin_private.outbox as o (binding_id, key, changed_at)
          select $1, {key_text}, rowtwin_private.clock() from {} t order by 2
          on conflict (binding_id, key) do update set generation = o.generation + 1",
-        table.sql_name()
+        table.source(filter)
     );
     Ok(client.execute(&sql, &[&binding]).await?)
 }

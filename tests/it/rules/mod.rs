@@ -1,7 +1,10 @@
 //! The rules R1 to R20 of `docs/rules.md`, each with a test that is named after it.
 
+mod ambiguous;
+mod approvals;
 mod bad_answers;
 mod both_ways;
+mod brake;
 mod changed_configuration;
 mod clean_stop;
 mod columns;
@@ -12,6 +15,9 @@ mod doubt;
 mod durable;
 mod echo;
 mod exactly_once;
+mod filter;
+mod guard;
+mod history;
 mod hub;
 mod isolation;
 mod keys;
@@ -22,6 +28,7 @@ mod net_change;
 mod one_record;
 mod order;
 mod outage;
+mod plan;
 mod processes;
 mod references;
 mod refusals;
