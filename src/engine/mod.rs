@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub use error::EngineError;
 
 use crate::bound::Bound;
-use crate::capture::marks::Watched;
+use crate::capture::marks::{Watched, WatchedTable};
 use crate::config::RowtwinFile;
 use crate::connector::Client;
 use crate::metrics::Metrics;
@@ -44,20 +44,24 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// The tables that capture watches, with the bindings that push them.
+    /// The tables that capture watches, with the bindings that push them: headers, and the lines of documents.
     pub fn watched(&self) -> Watched {
         let mut watched = Watched::new();
         for bound in self.bounds.iter().filter(|bound| bound.pushes) {
-            let table = &bound.table;
-            watched
-                .entry((table.schema.clone(), table.name.clone()))
-                .or_insert_with(|| crate::capture::marks::WatchedTable {
-                    key: table.key.iter().map(|column| column.name.clone()).collect(),
-                    bindings: Vec::new(),
-                })
-                .bindings
-                .push(bound.id);
+            let key = bound.table.key.iter().map(|column| column.name.clone()).collect();
+            watch(&mut watched, &bound.table, key, false, bound.id);
+            for child in &bound.table.children {
+                watch(&mut watched, &child.table, child.parent.clone(), true, bound.id);
+            }
         }
         watched
+    }
+}
+
+fn watch(watched: &mut Watched, table: &Table, key: Vec<String>, lines: bool, binding: i32) {
+    let entries = watched.entry((table.schema.clone(), table.name.clone())).or_default();
+    match entries.iter_mut().find(|entry| entry.key == key && entry.lines == lines) {
+        Some(entry) => entry.bindings.push(binding),
+        None => entries.push(WatchedTable { key, lines, bindings: vec![binding] }),
     }
 }

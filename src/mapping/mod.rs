@@ -1,6 +1,7 @@
 //! Mapping: a row in the record's form and back, with the checks before sending.
 
 pub mod codec;
+pub mod lines;
 
 use std::collections::BTreeSet;
 
@@ -9,6 +10,7 @@ use serde_json::{Map, Value};
 use crate::config::file::BindingFile;
 use crate::connector::expr::Expr;
 use crate::mapping::codec::{ColumnKind, Conversion};
+use crate::mapping::lines::MappedLines;
 use crate::model::binding::Prefer;
 use crate::model::diff::diff;
 use crate::model::merge::{Group, Merged, Stamps, first_meeting, merge};
@@ -48,6 +50,8 @@ pub struct Mapping {
     pub groups: Vec<Group>,
     pub match_fields: Vec<String>,
     pub blank_is_null: bool,
+    /// The collections of a document; empty for a record without lines.
+    pub lines: Vec<MappedLines>,
 }
 
 impl Mapping {
@@ -114,7 +118,13 @@ impl Mapping {
             groups.push(Group { name: name.clone(), fields: members.clone(), policy: binding.policy });
         }
         if findings.is_empty() {
-            Ok(Self { fields, groups, match_fields: binding.match_fields.clone(), blank_is_null })
+            Ok(Self {
+                fields,
+                groups,
+                match_fields: binding.match_fields.clone(),
+                blank_is_null,
+                lines: Vec::new(),
+            })
         } else {
             Err(findings)
         }
@@ -125,7 +135,7 @@ impl Mapping {
         self.fields.iter().map(|field| field.column.as_str())
     }
 
-    /// All mapped fields.
+    /// All mapped fields of the record itself; its collections of lines are in `lines`.
     pub fn field_names(&self) -> impl Iterator<Item = &str> {
         self.fields.iter().map(|field| field.field.as_str())
     }
@@ -159,6 +169,7 @@ impl Mapping {
             };
             record.insert(field.field.clone(), value);
         }
+        self.encode_lines(row, &mut record)?;
         Ok(record)
     }
 
@@ -191,12 +202,15 @@ impl Mapping {
             .iter()
             .filter(|field| field.pushes && !except.contains(&field.field))
             .map(|field| field.field.as_str());
-        diff(row, shadow, fields, self.blank_is_null)
+        let mut changes = diff(row, shadow, fields, self.blank_is_null);
+        self.diff_lines(row, shadow, except, &mut changes);
+        changes
     }
 
     /// The whole row for a create: fields without a value are left out.
     pub fn new_record(&self, row: &Record) -> Record {
-        self.fields
+        let mut record: Record = self
+            .fields
             .iter()
             .filter(|field| field.pushes)
             .filter_map(|field| {
@@ -204,12 +218,14 @@ impl Mapping {
                 (!same_value(Some(value), None, self.blank_is_null))
                     .then(|| (field.field.clone(), value.clone()))
             })
-            .collect()
+            .collect();
+        self.new_lines(row, &mut record);
+        record
     }
 
     /// Checks values that are about to be sent.
     pub fn check(&self, values: &Record) -> Option<FieldError> {
-        self.fields.iter().find_map(|field| {
+        let of_field = self.fields.iter().find_map(|field| {
             let value = values.get(&field.field)?;
             let check = field.check.as_ref()?;
             if value.is_null() || check.is_valid(value) {
@@ -223,7 +239,8 @@ impl Mapping {
                 })
                 .collect();
             Some(field.error(rules.join("; ")))
-        })
+        });
+        of_field.or_else(|| self.check_lines(values))
     }
 
     /// Three-way merge, with fields that flow one way only taken that way.
@@ -254,7 +271,7 @@ impl Mapping {
 
     /// Whether a shadow was made before the latest field was mapped.
     pub fn outgrown(&self, shadow: &Record) -> bool {
-        self.fields.iter().any(|field| !shadow.contains_key(&field.field))
+        self.fields.iter().any(|field| !shadow.contains_key(&field.field)) || self.outgrown_lines(shadow)
     }
 
     /// The first meeting of a row and a record: see [`first_meeting`].
@@ -303,7 +320,7 @@ impl Mapping {
     /// Whether two records agree on all mapped fields but these.
     pub fn same_except(&self, left: &Record, right: &Record, except: &BTreeSet<String>) -> bool {
         let fields = self.field_names().filter(|name| !except.contains(*name));
-        diff(left, right, fields, self.blank_is_null).is_empty()
+        diff(left, right, fields, self.blank_is_null).is_empty() && self.same_lines(left, right, except)
     }
 }
 

@@ -144,8 +144,30 @@ impl Store {
                 "table `{name}` has replica identity nothing, so updates and deletes are not in the WAL; run: alter table {name} replica identity default"
             )));
         }
+        let identity_columns: Vec<String> = match identity.as_str() {
+            "f" => columns.iter().map(|column| column.name.clone()).collect(),
+            "i" => client
+                .query(
+                    "select a.attname::text from pg_index i
+                     join pg_attribute a on a.attrelid = i.indrelid and a.attnum = any (i.indkey)
+                     where i.indrelid = $1 and i.indisreplident order by a.attnum",
+                    &[&oid],
+                )
+                .await?
+                .iter()
+                .map(|row| row.get(0))
+                .collect(),
+            _ => key.iter().map(|column| column.name.clone()).collect(),
+        };
         Ok((
-            Table { schema: schema.to_owned(), name: table.to_owned(), key, identity_full: identity == "f" },
+            Table {
+                schema: schema.to_owned(),
+                name: table.to_owned(),
+                key,
+                identity_full: identity == "f",
+                identity: identity_columns,
+                children: Vec::new(),
+            },
             columns,
         ))
     }
@@ -174,8 +196,8 @@ impl Store {
 
     /// Makes the publication hold exactly these tables; returns what it did, or `None` when nothing was to do.
     ///
-    /// From Postgres 15 on only the columns of the primary key are published: nothing else is needed from the WAL,
-    /// and the server then decodes and sends far less.
+    /// From Postgres 15 on only the columns of the primary key and of the replica identity are published: nothing else
+    /// is needed from the WAL, and the server then decodes and sends far less.
     ///
     /// # Errors
     /// When a statement fails, for example for lack of ownership of a table.
@@ -185,7 +207,8 @@ impl Store {
         let list: Vec<String> = tables
             .iter()
             .map(|table| {
-                let columns: Vec<String> = table.key.iter().map(|column| quote(&column.name)).collect();
+                let columns: Vec<String> =
+                    published(table).into_iter().map(|column| quote(&column)).collect();
                 if facts.version_num >= 150_000 && !table.identity_full {
                     format!("{} ({})", table.sql_name(), columns.join(", "))
                 } else {
@@ -243,7 +266,7 @@ impl Store {
             let Some(table) = tables.iter().find(|table| table.schema == schema && table.name == name) else {
                 return true;
             };
-            let mut key: Vec<String> = table.key.iter().map(|column| column.name.clone()).collect();
+            let mut key = published(table);
             columns.sort();
             key.sort();
             table.identity_full || columns == key
@@ -325,4 +348,11 @@ impl Store {
             .await?;
         Ok(())
     }
+}
+
+/// The columns that are published of a table.
+fn published(table: &Table) -> Vec<String> {
+    let mut columns: Vec<String> = table.key.iter().map(|column| column.name.clone()).collect();
+    columns.extend(table.identity.iter().filter(|name| !columns.contains(name)).cloned().collect::<Vec<_>>());
+    columns
 }

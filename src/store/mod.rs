@@ -8,6 +8,7 @@ pub mod catalog;
 pub mod error;
 pub mod inbox;
 pub mod limits;
+pub mod lines;
 pub mod link;
 pub mod migrate;
 pub mod mirror;
