@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::connector::Abilities;
 use crate::connector::client::Client;
+use crate::connector::lines::lines_field;
 use crate::mapping::Mapping;
 use crate::model::binding::{DeletePolicy, OverwriteCheck, Prefer};
 use crate::store::mirror::Table;
@@ -34,6 +35,10 @@ pub struct Bound {
     pub doubt_window: Duration,
     /// Calls at the same time that one turn makes.
     pub in_flight: usize,
+    /// Some lines of the document are written by calls of their own: a failure may leave it half written.
+    pub lines_apart: bool,
+    /// Collections whose lines are listed by polls too.
+    pub watched_lines: Vec<String>,
 }
 
 impl Bound {
@@ -48,8 +53,12 @@ impl Bound {
         columns
     }
 
-    /// The fields that are read from a record.
+    /// The fields that are read from a record, with those of its lines.
     pub fn record_fields(&self) -> Vec<String> {
-        self.mapping.field_names().map(str::to_owned).collect()
+        let mut fields: Vec<String> = self.mapping.field_names().map(str::to_owned).collect();
+        for lines in &self.mapping.lines {
+            fields.extend(lines.mapping.field_names().map(|field| lines_field(&lines.collection, field)));
+        }
+        fields
     }
 }

@@ -186,6 +186,7 @@ begin
           state = 'linked', remote_id = excluded.remote_id, shadow = excluded.shadow,
           version = coalesce(excluded.version, l.version), remote_ms = coalesce(excluded.remote_ms, l.remote_ms),
           reference = coalesce(excluded.reference, l.reference), attempt = null, attempted_at = null, intent = null,
+          lines_sent = null, lines_sent_at = null,
           revision = l.revision + 1, settled_at = v_now;
         if not v_ours then
           -- another turn may have sent something newer before or after this: the row and the record are compared

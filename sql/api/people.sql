@@ -144,7 +144,7 @@ begin
   update rowtwin_private.conflict set resolved_at = now(), resolved_by = session_user || ': ' || p_side where id = p_id;
   -- the base moves to the side that lost, so that the side that won is the only one that differs from it
   update rowtwin_private.link
-  set shadow = shadow || jsonb_build_object(c.field, case p_side when 'row' then c.record_value else c.row_value end),
+  set shadow = rowtwin_private.with_field(shadow, c.field, case p_side when 'row' then c.record_value else c.row_value end),
       revision = revision + 1, settled_at = now()
   where binding_id = c.binding_id and key = c.key and shadow is not null;
   perform rowtwin_private.mark_later(c.binding_id, array[c.key]);

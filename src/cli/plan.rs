@@ -115,7 +115,7 @@ async fn plan_binding(engine: &Engine, bound: &Bound, samples: usize) -> anyhow:
                 Decision::Create(_) => "create",
                 Decision::Update(_) => "update",
                 Decision::Delete { .. } => "delete",
-                Decision::Doubt | Decision::Reread(_) => "compare",
+                Decision::Doubt | Decision::Reread(_) | Decision::UnseenLines(_) => "compare",
                 Decision::Settle(crate::deliver::decide::AtOnce::Reject { .. }) => "reject",
                 Decision::Settle(_) | Decision::WriteBack(_) => "unchanged",
             };

@@ -8,6 +8,7 @@ use crate::connector::compiled::{Connector, Rule, Step, whole_number};
 use crate::connector::manifest::OperationName;
 use crate::connector::request::{as_text, first};
 use crate::model::outcome::{Outcome, OutcomeKind};
+use crate::model::record::Record;
 use crate::remote::retry_after::parse_retry_after;
 use crate::remote::transport::{HttpResponse, TransportError};
 
@@ -132,7 +133,7 @@ pub(super) fn outcome(kind: OutcomeKind, details: Details, effect: Effect) -> Ou
     let Details { reason, after, field, id } = details;
     let reason = shortened(&reason);
     match kind {
-        OutcomeKind::Ok => Outcome::Ok { id, version: None, record: None },
+        OutcomeKind::Ok => Outcome::Ok { id, version: None, record: None, lines: Record::new() },
         OutcomeKind::Exists => Outcome::Exists { id, reason },
         OutcomeKind::Retry => Outcome::Retry { after, reason },
         OutcomeKind::Throttled => Outcome::Throttled { after, reason },
@@ -205,7 +206,7 @@ pub(super) fn results(
 ) -> Result<Vec<Outcome>, Outcome> {
     let effect = effect(operation);
     let Some(expr) = &step.results else {
-        return Ok(vec![Outcome::Ok { id: None, version: None, record: None }; items]);
+        return Ok(vec![Outcome::done(); items]);
     };
     let unreadable = |reason: String| lost(effect, format!("the answer has an unexpected shape: {reason}"));
     let Value::Array(told) = first(Some(expr), input).map_err(unreadable)? else {
@@ -233,7 +234,8 @@ fn of_result(result: &Value, operation: OperationName) -> Outcome {
     };
     if kind == OutcomeKind::Ok {
         let record = present("record").and_then(Value::as_object).cloned();
-        return Outcome::Ok { id: text("id"), version: text("version"), record };
+        let lines = present("lines").and_then(Value::as_object).cloned().unwrap_or_default();
+        return Outcome::Ok { id: text("id"), version: text("version"), record, lines };
     }
     let details = Details {
         reason: text("reason").unwrap_or_else(|| word.clone()),

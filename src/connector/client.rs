@@ -10,6 +10,7 @@ use crate::connector::call::{Call, Caller};
 use crate::connector::compiled::{Abilities, Connector, Object, Operation};
 use crate::connector::error::ConnectorError;
 use crate::connector::expr::pool;
+use crate::connector::lines::{self, Wanted};
 use crate::connector::manifest::OperationName;
 use crate::connector::records;
 use crate::connector::request::{as_text, first, object as members};
@@ -20,7 +21,7 @@ use crate::remote::gate::{Gate, Priority};
 use crate::remote::transport::Transport;
 
 /// The most pages that one read or find follows: beyond that the remote repeats itself.
-const MOST_PAGES: usize = 100;
+const MOST_PAGES: usize = 500;
 
 /// A record to be created.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,7 +75,7 @@ pub struct FieldInfo {
 
 /// One system, spoken to in its connector's words. Share it by `Arc`.
 pub struct Client {
-    caller: Arc<Caller>,
+    pub(super) caller: Arc<Caller>,
 }
 
 impl std::fmt::Debug for Client {
@@ -133,14 +134,20 @@ impl Client {
         priority: Priority,
     ) -> Result<Page, Outcome> {
         let (compiled, operation) = self.operation(object, OperationName::List)?;
+        let wanted = Wanted::of(fields);
         let inputs = members([
-            ("fields", fields_value(fields)),
+            ("fields", fields_value(&wanted.fields)),
             ("since", since_ms.map_or(Value::Null, Value::from)),
             ("page", page.cloned().unwrap_or(Value::Null)),
             ("ids_only", Value::from(ids_only)),
             ("limit", Value::from(operation.batch)),
         ]);
-        self.pages(OperationName::List, object, &compiled, &operation, inputs, 0, priority).await
+        let name = OperationName::List;
+        let mut page = self.pages(name, object, &compiled, &operation, inputs, 0, priority).await?;
+        if !ids_only {
+            self.add_lines(object, &compiled, &wanted, &mut page.records, priority).await?;
+        }
+        Ok(page)
     }
 
     /// The records with these ids; those that are missing are simply absent.
@@ -152,10 +159,11 @@ impl Client {
         priority: Priority,
     ) -> Result<Vec<RemoteRecord>, Outcome> {
         let (compiled, operation) = self.operation(object, OperationName::Read)?;
+        let wanted = Wanted::of(fields);
         let mut found = Vec::new();
         for ids in ids.chunks(operation.batch) {
             let inputs = members([
-                ("fields", fields_value(fields)),
+                ("fields", fields_value(&wanted.fields)),
                 ("ids", Value::from(ids)),
                 ("ids_only", Value::from(false)),
                 ("limit", Value::from(operation.batch)),
@@ -164,11 +172,27 @@ impl Client {
             let read = self.all_pages(name, object, &compiled, &operation, inputs, ids.len(), priority);
             found.extend(read.await?);
         }
+        self.add_lines(object, &compiled, &wanted, &mut found, priority).await?;
         Ok(found)
     }
 
     /// All records that match any of `by`, which all have the same fields; the caller tells which is whose.
     pub async fn find(
+        &self,
+        object: &str,
+        fields: &[String],
+        by: &[Record],
+        priority: Priority,
+    ) -> Result<Vec<RemoteRecord>, Outcome> {
+        let wanted = Wanted::of(fields);
+        let mut found = self.find_alone(object, &wanted.fields, by, priority).await?;
+        let (compiled, _) = self.operation(object, OperationName::Find)?;
+        self.add_lines(object, &compiled, &wanted, &mut found, priority).await?;
+        Ok(found)
+    }
+
+    /// What is found, without the lines of documents.
+    pub(super) async fn find_alone(
         &self,
         object: &str,
         fields: &[String],
@@ -201,6 +225,7 @@ impl Client {
         let items = items.iter().map(|item| {
             let mut fields = item.fields.clone();
             if let Some((attempt_field, compiled)) = &planted {
+                lines::of_create(compiled, &mut fields);
                 strip(&mut fields, compiled);
                 if let Some(field) = attempt_field {
                     fields.insert(field.clone(), Value::from(item.attempt.to_string()));
@@ -216,11 +241,27 @@ impl Client {
 
     /// Changes records. More than `update_batch` at once is the caller's mistake and is refused.
     pub async fn update(&self, object: &str, items: &[Change], priority: Priority) -> BatchAnswer {
+        match self.caller.connector.object(object).cloned() {
+            Ok(compiled) if items.iter().any(|item| lines::apart(&compiled, item)) => {
+                self.update_with_lines(object, &compiled, items, priority).await
+            }
+            _ => self.update_alone(object, items, priority).await,
+        }
+    }
+
+    /// Changes records, with the lines that are a part of them.
+    pub(super) async fn update_alone(
+        &self,
+        object: &str,
+        items: &[Change],
+        priority: Priority,
+    ) -> BatchAnswer {
         let compiled = self.caller.connector.object(object).ok().cloned();
         let items = items.iter().map(|item| {
             let mut changes = item.changes.clone();
             if let Some(compiled) = &compiled {
                 strip(&mut changes, compiled);
+                lines::of_update(compiled, &mut changes);
             }
             Value::Object(members([
                 ("id", Value::from(item.id.as_str())),
@@ -260,7 +301,11 @@ impl Client {
         unpack(pool::run(work).await)
     }
 
-    fn operation(&self, object: &str, name: OperationName) -> Result<(Arc<Object>, Arc<Operation>), Outcome> {
+    pub(super) fn operation(
+        &self,
+        object: &str,
+        name: OperationName,
+    ) -> Result<(Arc<Object>, Arc<Operation>), Outcome> {
         let misconfigured = |reason: String| Outcome::Misconfigured { reason };
         let compiled =
             self.caller.connector.object(object).map_err(|error| misconfigured(error.to_string()))?;
@@ -274,7 +319,7 @@ impl Client {
         Ok((Arc::clone(compiled), Arc::clone(operation)))
     }
 
-    fn call(
+    pub(super) fn call(
         &self,
         operation: OperationName,
         name: &str,
@@ -288,7 +333,7 @@ impl Client {
     }
 
     #[expect(clippy::too_many_arguments, reason = "one inner step of the three reads")]
-    async fn pages(
+    pub(super) async fn pages(
         &self,
         name: OperationName,
         object: &str,
@@ -309,7 +354,7 @@ impl Client {
     }
 
     #[expect(clippy::too_many_arguments, reason = "one inner step of two reads")]
-    async fn all_pages(
+    pub(super) async fn all_pages(
         &self,
         name: OperationName,
         object: &str,
@@ -339,7 +384,7 @@ impl Client {
         })
     }
 
-    async fn write(
+    pub(super) async fn write(
         &self,
         name: OperationName,
         object: &str,
@@ -360,7 +405,7 @@ impl Client {
             let reason = format!("{count} records were sent where {} is the most", operation.batch);
             return whole(Outcome::Misconfigured { reason });
         }
-        let mut outcomes = vec![Outcome::Ok { id: None, version: None, record: None }; count];
+        let mut outcomes = vec![Outcome::done(); count];
         let mut going: Vec<usize> = (0..count).collect();
         let last = operation.steps.len().saturating_sub(1);
         let mut whole_failure = false;
@@ -406,17 +451,17 @@ impl Client {
     }
 }
 
-fn fields_value(fields: &[String]) -> Value {
+pub(super) fn fields_value(fields: &[String]) -> Value {
     Value::from(fields)
 }
 
-fn strip(fields: &mut Record, object: &Object) {
+pub(super) fn strip(fields: &mut Record, object: &Object) {
     for name in &object.read_only {
         fields.shift_remove(name);
     }
 }
 
-fn no_step() -> Outcome {
+pub(super) fn no_step() -> Outcome {
     Outcome::Misconfigured { reason: "the manifest's operation has no request".to_owned() }
 }
 
@@ -425,7 +470,7 @@ fn broke_down() -> String {
 }
 
 /// An answer to a read that cannot be understood is asked for again: most often a gateway answered instead.
-fn unpack<T>(done: Option<Result<T, String>>) -> Result<T, Outcome> {
+pub(super) fn unpack<T>(done: Option<Result<T, String>>) -> Result<T, Outcome> {
     let reason = match done {
         Some(Ok(value)) => return Ok(value),
         Some(Err(reason)) => format!("the answer has an unexpected shape: {reason}"),

@@ -298,7 +298,8 @@ pub struct OperationSpec {
     /// What `.page` is to be for the next page; null after the last.
     #[serde(default)]
     pub next: Option<Jq>,
-    /// An array with one `{outcome, id, version, record, field, reason, after}` per item; all `ok` when left out.
+    /// An array with one `{outcome, id, version, record, lines, field, reason, after}` per item; all `ok` when left out.
+    /// `lines` holds the ids of the lines that were added, in the order sent, by collection.
     #[serde(default)]
     pub results: Option<Jq>,
     /// Rules that come before the manifest's own.
@@ -379,6 +380,38 @@ pub struct ObjectSpec {
     /// Requests of its own.
     #[serde(default)]
     pub operations: BTreeMap<OperationName, OperationSpec>,
+    /// The collections of lines that its records hold, by name; `*` stands for all that are not named.
+    #[serde(default)]
+    pub lines: BTreeMap<String, LinesSpec>,
+}
+
+/// How the lines of a collection are read and written: one of `object`, `nested` and `read`.
+///
+/// A create sees them as `.items[].fields[COLLECTION]`, an array of the lines' fields. An update sees
+/// `.items[].changes[COLLECTION]`: `{added: [fields], changed: [{id, fields}], removed: [id], all: [{id, fields}]}`, unless
+/// the lines are an object of their own.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LinesSpec {
+    /// Lines are records of this object: found, changed and deleted by its own requests; a create sends them along.
+    #[serde(default)]
+    pub object: Option<String>,
+    /// With `object`: the field of a line that holds its document's id.
+    #[serde(default)]
+    pub parent: Option<String>,
+    /// With `object`: a change of a line does not move the document's own stamp, so polls list the lines too.
+    #[serde(default)]
+    pub watch: bool,
+    /// Lines are in the record: an array of `{id, fields}` (input: `.record .lines`, where `.lines` is `{name, fields}`).
+    #[serde(default)]
+    pub nested: Option<Jq>,
+    /// Lines are read by a request of their own, for several documents at once. Inputs as of a read, and `.lines`; the
+    /// records are `{parent, id, fields}`.
+    #[serde(default)]
+    pub read: Option<OperationSpec>,
+    /// With `read`: lines in one page, seen as `.limit`; 1000 when left out. (`batch` counts documents.)
+    #[serde(default)]
+    pub page: Option<usize>,
 }
 
 /// The JSON Schema of manifests, as `connectors/schema.json` holds it.

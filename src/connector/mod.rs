@@ -11,6 +11,7 @@ pub mod client;
 pub mod compiled;
 pub mod error;
 pub mod expr;
+pub mod lines;
 mod load;
 pub mod manifest;
 mod records;

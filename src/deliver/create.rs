@@ -195,8 +195,8 @@ impl Deliverer {
             ..Settlement::default()
         };
         Ok(match outcome {
-            Outcome::Ok { id: Some(id), version, record } => {
-                let known = settler.known_after(None, &one.record, version, record.as_ref());
+            Outcome::Ok { id: Some(id), version, record, lines } => {
+                let known = settler.known_after(None, &one.record, version, record.as_ref(), &lines);
                 if known.surprising {
                     read_again.push(id.clone());
                 }

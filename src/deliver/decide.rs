@@ -1,5 +1,7 @@
 //! Decide: what one key needs, from its row, its link and its shadow. Pure.
 
+use std::time::Duration;
+
 use crate::bound::Bound;
 use crate::deliver::look::Looked;
 use crate::model::binding::DeletePolicy;
@@ -23,6 +25,8 @@ pub enum Decision {
     },
     /// The record must be read and merged before anything is sent; why.
     Reread(&'static str),
+    /// Lines were sent that long ago and their answer was lost: the record is read until they must have turned up.
+    UnseenLines(Duration),
     /// Nothing to send, but the row does not carry its remote id yet.
     WriteBack(String),
 }
@@ -57,7 +61,7 @@ impl Decision {
             Self::Update(_) => "update",
             Self::Delete { deactivate: false } => "delete",
             Self::Delete { deactivate: true } => "deactivate",
-            Self::Reread(_) => "read first",
+            Self::Reread(_) | Self::UnseenLines(_) => "read first",
             Self::WriteBack(_) => "write back",
         }
     }
@@ -133,6 +137,15 @@ pub fn decide(looked: &Looked, bound: &Bound) -> Decision {
                     }
                     (LinkState::Linked, Some(shadow)) => {
                         let changes = bound.mapping.push_diff(&encoded, shadow, &looked.held);
+                        if bound.mapping.touches_lines(&changes) {
+                            match looked.lines_unseen {
+                                Some(age) if age < bound.doubt_window => return Decision::UnseenLines(age),
+                                _ if bound.mapping.has_unseen_lines(shadow) => {
+                                    return Decision::Reread("the ids of its lines are not known yet");
+                                }
+                                _ => {}
+                            }
+                        }
                         if !changes.is_empty() {
                             return checked(bound, changes, Decision::Update);
                         }

@@ -1,7 +1,7 @@
 //! Look: the row, the link and the shadow of each claimed key, as they are now.
 
 use std::collections::BTreeSet;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::bound::Bound;
 use crate::store::link::{Link, held_fields, links_by_key};
@@ -23,6 +23,8 @@ pub struct Looked {
     pub link: Option<Link>,
     /// Fields whose conflict waits for a person.
     pub held: BTreeSet<String>,
+    /// How long ago lines were sent whose answer was lost and that were not seen since.
+    pub lines_unseen: Option<Duration>,
 }
 
 impl Looked {
@@ -47,9 +49,12 @@ pub async fn look(store: &Store, bound: &Bound, claimed: &[Claimed]) -> Result<V
     let mut links = links_by_key(&client, bound.id, &keys).await?;
     let mut rows = read_rows(&client, &bound.table, &bound.row_columns(), &keys, false).await?;
     let mut held = held_fields(&client, bound.id, &keys).await?;
+    let now = SystemTime::now();
+    let age = |link: &Link| link.lines_sent_at.map(|at| now.duration_since(at).unwrap_or(Duration::ZERO));
     Ok(claimed
         .iter()
         .map(|one| Looked {
+            lines_unseen: links.get(&one.key).and_then(age),
             key: one.key.clone(),
             attempts: one.attempts,
             changed_at: one.changed_at,

@@ -6,6 +6,7 @@
 
 mod create;
 pub mod decide;
+mod documents;
 mod doubt;
 pub mod look;
 mod send;
@@ -89,12 +90,14 @@ impl Deliverer {
                 Decision::Update(changes) => by_kind.updates.push((one, changes)),
                 Decision::Delete { deactivate } => by_kind.deletes.push((one, deactivate)),
                 Decision::Reread(reason) => by_kind.rereads.push((one, reason)),
+                Decision::UnseenLines(age) => by_kind.unseen.push((one, age)),
                 Decision::WriteBack(id) => by_kind.write_backs.push((one, id)),
             }
         }
         let count = claimed.len();
         settler.settle(settled_at_once).await?;
         self.reread(&settler, by_kind.rereads).await?;
+        self.look_for_lines(&settler, by_kind.unseen).await?;
         settler.write_back(by_kind.write_backs).await?;
         self.resolve_doubts(&settler, by_kind.doubts).await?;
         self.create(&settler, by_kind.creates).await?;
@@ -161,5 +164,6 @@ struct Sorted {
     updates: Vec<(Looked, crate::model::record::Record)>,
     deletes: Vec<(Looked, bool)>,
     rereads: Vec<(Looked, &'static str)>,
+    unseen: Vec<(Looked, Duration)>,
     write_backs: Vec<(Looked, String)>,
 }

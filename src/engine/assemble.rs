@@ -12,6 +12,7 @@ use crate::bound::Bound;
 use crate::config::duration::{parse_duration, parse_share};
 use crate::config::{BindingFile, RowtwinFile, Setting, SystemFile};
 use crate::connector::{Client, Connector, SettingValue, Settings};
+use crate::engine::documents;
 use crate::engine::gate::SharedGate;
 use crate::engine::{DEFAULT_NAME, Engine, EngineError};
 use crate::mapping::Mapping;
@@ -142,6 +143,21 @@ impl Engine {
                         continue;
                     }
                 };
+                let mut mapping = mapping;
+                let mut table = table.clone();
+                let bound_lines;
+                match documents::lines_of(&store, client, binding, &mut mapping, &mut table, &abilities)
+                    .await?
+                {
+                    Ok(lines) => {
+                        tables.extend(table.children.iter().map(|child| child.table.clone()));
+                        bound_lines = lines;
+                    }
+                    Err(more) => {
+                        findings.extend(more.into_iter().map(|finding| format!("{place}: {finding}")));
+                        continue;
+                    }
+                }
                 specs.push(BindingSpec {
                     table: table_name.clone(),
                     system: binding.system.clone(),
@@ -157,7 +173,7 @@ impl Engine {
                     name: format!("{table_name} - {}.{}", binding.system, binding.object),
                     system: binding.system.clone(),
                     object: binding.object.clone(),
-                    table: table.clone(),
+                    table,
                     mapping,
                     client: Arc::clone(client),
                     id_column: binding.id_column.clone(),
@@ -172,6 +188,8 @@ impl Engine {
                     doubt_window: duration(binding.doubt_window.as_deref(), Duration::from_secs(60)),
                     in_flight: usize::try_from(in_flight.get(&binding.system).copied().unwrap_or(IN_FLIGHT))
                         .unwrap_or(1),
+                    lines_apart: bound_lines.apart,
+                    watched_lines: bound_lines.watched,
                     abilities,
                 }));
             }
@@ -180,6 +198,7 @@ impl Engine {
         if !findings.is_empty() {
             return Err(EngineError::Configuration(findings));
         }
+        documents::keep_one_of_each(&mut tables);
         Ok(Self {
             slot: file.database.slot.clone().unwrap_or_else(|| DEFAULT_NAME.to_owned()),
             publication: file.database.publication.clone().unwrap_or_else(|| DEFAULT_NAME.to_owned()),

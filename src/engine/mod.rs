@@ -1,6 +1,7 @@
 //! The engine: puts the rooms together and keeps their turns going.
 
 pub mod assemble;
+mod documents;
 pub mod error;
 mod gate;
 pub mod observe;

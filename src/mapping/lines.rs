@@ -365,4 +365,34 @@ impl Mapping {
         });
         merged.collect()
     }
+
+    /// Puts merged lines into a shadow.
+    pub fn set_lines(&self, shadow: &mut Record, merged: &[MergedLines]) {
+        for (lines, merged) in self.lines.iter().zip(merged) {
+            shadow.insert(lines.collection.clone(), lines_value(&merged.shadow));
+        }
+    }
+
+    /// Whether two shadows tie the same keys of lines to the same ids.
+    pub fn same_names(&self, left: &Record, right: &Record) -> bool {
+        let names = |record: &Record, lines: &MappedLines| -> BTreeSet<(Option<String>, Option<String>)> {
+            lines_of(record, &lines.collection)
+                .unwrap_or_default()
+                .into_iter()
+                .map(|line| (line.id, line.key))
+                .collect()
+        };
+        self.lines.iter().all(|lines| names(left, lines) == names(right, lines))
+    }
+
+    /// Whether a shadow has a line for each key of `sent`.
+    pub fn names_all(&self, shadow: &Record, sent: &Record) -> bool {
+        self.lines.iter().all(|lines| {
+            let keys = |record: &Record| -> BTreeSet<Option<String>> {
+                let found = lines_of(record, &lines.collection).unwrap_or_default();
+                found.into_iter().map(|line| line.key).collect()
+            };
+            keys(sent).is_subset(&keys(shadow))
+        })
+    }
 }

@@ -7,9 +7,9 @@ use deadpool_postgres::{GenericClient, Transaction};
 
 use crate::bound::Bound;
 use crate::mapping::Row;
-use crate::model::diff::project;
 use crate::model::merge::FieldConflict;
 use crate::model::record::{Record, RemoteRecord, same_value};
+use crate::pull::documents::{LineWork, check_lines, new_lines, told, write_lines};
 use crate::pull::plan::{RowPlan, plan_new_row, plan_row};
 use crate::pull::{gone, newest_of_each};
 use crate::store::StoreError;
@@ -51,6 +51,7 @@ struct Work {
     park: Vec<String>,
     updates: Vec<(String, Row)>,
     inserts: Vec<(RemoteRecord, Row)>,
+    lines: Vec<LineWork>,
     links: Vec<LinkUpdate>,
     conflicts: Vec<(String, String, Vec<FieldConflict>)>,
     journal: Vec<JournalLine>,
@@ -160,7 +161,9 @@ impl Context<'_> {
             };
             // a difference that no mark stands for yet was made just now
             let row_changed_at = changed.get(&link.key).copied().or(Some(now));
-            match plan_row(bound, record, row, link, row_changed_at) {
+            let plan = plan_row(bound, record, row, link, row_changed_at)
+                .and_then(|plan| check_lines(bound, &plan.lines).map(|()| plan));
+            match plan {
                 Ok(plan) => self.take_plan(record, link, plan, &mut work),
                 Err(error) => work.rejects.push((record.id.clone(), error.to_string())),
             }
@@ -288,7 +291,10 @@ impl Context<'_> {
 
     fn plan_insert(&self, record: &RemoteRecord, work: &mut Work) {
         match plan_new_row(self.bound, record) {
-            Ok(row) => work.inserts.push((record.clone(), row)),
+            Ok(row) => match check_lines(self.bound, &new_lines(self.bound, record)) {
+                Ok(()) => work.inserts.push((record.clone(), row)),
+                Err(error) => work.rejects.push((record.id.clone(), error.to_string())),
+            },
             Err(error) => work.rejects.push((record.id.clone(), error.to_string())),
         }
     }
@@ -314,7 +320,11 @@ impl Context<'_> {
         }
     }
 
-    fn take_plan(&self, record: &RemoteRecord, link: &Link, plan: RowPlan, work: &mut Work) {
+    fn take_plan(&self, record: &RemoteRecord, link: &Link, mut plan: RowPlan, work: &mut Work) {
+        plan.after.extend(told(self.bound, &plan.lines));
+        if !plan.lines.is_empty() {
+            work.lines.push(LineWork { key: link.key.clone(), lines: plan.lines });
+        }
         if !plan.after.is_empty() {
             work.journal.push(JournalLine {
                 key: Some(link.key.clone()),
@@ -340,6 +350,7 @@ impl Context<'_> {
                 version: record.version.clone(),
                 remote_ms: record.modified_ms,
                 reference: record.reference.clone(),
+                keeps_sent: plan.keeps_sent,
             });
         }
     }
@@ -356,11 +367,15 @@ impl Context<'_> {
         let mut journal = work.journal;
         remove_links(transaction, bound.id, &work.unlink).await?;
         let mut after = update_rows(transaction, &bound.table, &columns, &work.updates).await?;
-        let written: BTreeSet<String> = after.keys().cloned().collect();
+        let mut written: BTreeSet<String> = after.keys().cloned().collect();
+        let mut of_lines = work.lines;
         let new_rows: Vec<Row> = work.inserts.iter().map(|(_, row)| row.clone()).collect();
         let inserted = insert_rows(transaction, &bound.table, &columns, &new_rows).await?;
         for ((record, _), (key, row)) in work.inserts.iter().zip(inserted) {
-            let shadow = project(&record.fields, bound.mapping.field_names());
+            let mut shadow = bound.mapping.shadow_of(&record.fields);
+            let lines = new_lines(bound, record);
+            bound.mapping.set_lines(&mut shadow, &lines);
+            of_lines.push(LineWork { key: key.clone(), lines });
             journal.push(JournalLine {
                 key: Some(key.clone()),
                 remote_id: Some(record.id.clone()),
@@ -377,8 +392,16 @@ impl Context<'_> {
                 version: record.version.clone(),
                 remote_ms: record.modified_ms,
                 reference: record.reference.clone(),
+                keeps_sent: false,
             });
             after.insert(key, row);
+        }
+        if !bound.table.children.is_empty() {
+            written.extend(write_lines(transaction, bound, &of_lines, rows, &mut links).await?);
+            // lines may have triggers that change their header, and headers theirs: all is looked at once more
+            let keys: Vec<String> =
+                links.iter().map(|link| link.key.clone()).chain(written.clone()).collect();
+            after = read_rows(transaction, &bound.table, &columns, &keys, false).await?;
         }
         save_links(transaction, bound.id, &links).await?;
         for (key, id, conflicts) in &work.conflicts {

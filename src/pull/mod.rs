@@ -4,6 +4,7 @@
 //! and its cursor commit together (R16). One process at a time pulls a binding, under a lease.
 
 pub mod apply;
+mod documents;
 mod gone;
 pub mod plan;
 mod walk;

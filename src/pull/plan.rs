@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::bound::Bound;
 use crate::mapping::{FieldError, Row};
 use crate::model::diff::project;
+use crate::model::document::MergedLines;
 use crate::model::merge::{FieldConflict, Side, Stamps};
 use crate::model::record::{Record, RemoteRecord};
 use crate::store::link::Link;
@@ -22,6 +23,10 @@ pub struct RowPlan {
     /// Whether shadow, version or stamp of the link move at all.
     pub link_moves: bool,
     pub conflicts: Vec<FieldConflict>,
+    /// What becomes of the lines of each collection, in the mapping's order.
+    pub lines: Vec<MergedLines>,
+    /// Lines that were sent may still turn up in the remote.
+    pub keeps_sent: bool,
     /// Fields taken, as they were and as they become, for the journal.
     pub before: Record,
     pub after: Record,
@@ -40,9 +45,12 @@ pub fn plan_row(
 ) -> Result<RowPlan, FieldError> {
     let mapping = &bound.mapping;
     let encoded = mapping.encode(row)?;
-    let mut shadow = project(&record.fields, mapping.field_names());
+    let mut shadow = mapping.shadow_of(&record.fields);
     let stamps = Stamps { row_ms: row_changed_at.and_then(ms), record_ms: record.modified_ms };
-    let merged = match &link.shadow {
+    let sent = link.lines_sent.as_ref();
+    let lines = mapping.merge_lines(&encoded, &record.fields, link.shadow.as_ref(), sent, stamps);
+    mapping.set_lines(&mut shadow, &lines);
+    let mut merged = match &link.shadow {
         Some(base) => {
             let merged = mapping.merge(&encoded, &record.fields, base, bound.prefer, stamps);
             // a held field keeps its base, so that both sides still differ from it when a person decides
@@ -64,7 +72,13 @@ pub fn plan_row(
     }
     let link_moves =
         link.shadow.as_ref().is_none_or(|base| mapping.outgrown(base) || !mapping.same(base, &shadow))
+            || link.shadow.as_ref().is_some_and(|base| !mapping.same_names(base, &shadow))
+            || lines.iter().any(|lines| !lines.inserts.is_empty())
             || (record.version.is_some() && link.version != record.version);
+    for lines in &lines {
+        merged.conflicts.extend(lines.conflicts.iter().cloned());
+    }
+    let keeps_sent = sent.is_some_and(|sent| !mapping.names_all(&shadow, sent));
     let taken = merged.take.iter().map(String::as_str);
     Ok(RowPlan {
         columns,
@@ -73,6 +87,8 @@ pub fn plan_row(
         after: project(&record.fields, taken),
         conflicts: merged.conflicts,
         shadow,
+        lines,
+        keeps_sent,
     })
 }
 

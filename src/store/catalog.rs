@@ -172,6 +172,36 @@ impl Store {
         ))
     }
 
+    /// The statement that makes a table's replica identity hold these columns: by a unique index that is there, else whole.
+    ///
+    /// # Errors
+    /// When the statement fails.
+    pub async fn identity_statement(&self, table: &Table, needed: &[String]) -> Result<String, StoreError> {
+        let row = self
+            .client()
+            .await?
+            .query_opt(
+                "select c.relname::text from pg_index i join pg_class c on c.oid = i.indexrelid
+                 where i.indrelid = to_regclass($1) and i.indisunique and i.indimmediate and i.indisvalid
+                   and i.indpred is null and i.indexprs is null
+                   and not exists (select 1 from pg_attribute a
+                                   where a.attrelid = i.indrelid and a.attnum = any (i.indkey) and not a.attnotnull)
+                   and $2::text[] <@ array(select a.attname::text from pg_attribute a
+                                           where a.attrelid = i.indrelid and a.attnum = any (i.indkey))
+                 order by i.indisprimary desc, i.indnatts, 1 limit 1",
+                &[&table.sql_name(), &needed],
+            )
+            .await?;
+        let name = table.sql_name();
+        Ok(match row {
+            Some(row) => {
+                let index: String = row.get(0);
+                format!("alter table {name} replica identity using index {}", quote(&index))
+            }
+            None => format!("alter table {name} replica identity full"),
+        })
+    }
+
     /// The tables in a publication, as `schema.table`; `None` when there is no such publication.
     ///
     /// # Errors

@@ -20,6 +20,8 @@ pub struct Child {
     pub parent: Vec<String>,
     /// The columns that the lines are ordered by; the primary key decides between equals.
     pub order_by: Vec<String>,
+    /// A whole number that lines are ordered by and that nothing else fills: new lines are numbered on.
+    pub number: Option<String>,
     /// The columns that are read.
     pub columns: Vec<String>,
 }

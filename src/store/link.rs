@@ -36,10 +36,12 @@ pub struct Link {
     pub intent: Option<Record>,
     pub revision: i64,
     pub settled_at: SystemTime,
+    /// Lines that an update was about to add, and whose ids nothing has told yet; by collection.
+    pub lines_sent: Option<Record>,
+    pub lines_sent_at: Option<SystemTime>,
 }
 
-const COLUMNS: &str =
-    "key, state, remote_id, shadow, version, remote_ms, attempt, attempted_at, intent, revision, settled_at";
+const COLUMNS: &str = "key, state, remote_id, shadow, version, remote_ms, attempt, attempted_at, intent, revision, settled_at, lines_sent, lines_sent_at";
 
 impl Link {
     fn from_row(row: &Row) -> Result<Self, StoreError> {
@@ -62,6 +64,8 @@ impl Link {
             intent: json(8),
             revision: row.get(9),
             settled_at: row.get(10),
+            lines_sent: json(11),
+            lines_sent_at: row.get(12),
         })
     }
 }
@@ -121,6 +125,8 @@ pub struct LinkUpdate {
     pub version: Option<String>,
     pub remote_ms: Option<i64>,
     pub reference: Option<String>,
+    /// Lines that were sent may still turn up in the remote: they stay remembered.
+    pub keeps_sent: bool,
 }
 
 /// Writes links with a known shadow; new ones are made.
@@ -141,6 +147,8 @@ pub async fn save_links(
     let versions: Vec<Option<&str>> = updates.iter().map(|update| update.version.as_deref()).collect();
     let stamps: Vec<Option<i64>> = updates.iter().map(|update| update.remote_ms).collect();
     let references: Vec<Option<&str>> = updates.iter().map(|update| update.reference.as_deref()).collect();
+    let seen: Vec<&str> =
+        updates.iter().filter(|update| !update.keeps_sent).map(|update| update.key.as_str()).collect();
     client
         .execute(
             "insert into rowtwin_private.link as l
@@ -153,10 +161,30 @@ pub async fn save_links(
                state = 'linked', remote_id = excluded.remote_id, shadow = excluded.shadow, version = excluded.version,
                remote_ms = excluded.remote_ms, reference = coalesce(excluded.reference, l.reference),
                attempt = null, attempted_at = null, intent = null,
+               lines_sent = case when l.key = any ($8) then null else l.lines_sent end,
+               lines_sent_at = case when l.key = any ($8) then null else l.lines_sent_at end,
                revision = l.revision + 1, settled_at = excluded.settled_at",
-            &[&binding, &keys, &ids, &shadows, &versions, &stamps, &references],
+            &[&binding, &keys, &ids, &shadows, &versions, &stamps, &references, &seen],
         )
         .await?;
+    Ok(())
+}
+
+/// Remembers lines that updates are about to add: if the answer is lost they are looked for before they are sent again.
+///
+/// # Errors
+/// When the statement fails; nothing may be sent then.
+pub async fn note_lines_sent(
+    client: &impl GenericClient,
+    binding: i32,
+    lines: &[(String, Record)],
+) -> Result<(), StoreError> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<&str> = lines.iter().map(|(key, _)| key.as_str()).collect();
+    let sent: Vec<Json<&Record>> = lines.iter().map(|(_, sent)| Json(sent)).collect();
+    client.execute("select rowtwin_private.note_lines_sent($1, $2, $3)", &[&binding, &keys, &sent]).await?;
     Ok(())
 }
 

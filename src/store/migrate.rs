@@ -7,12 +7,16 @@ use refinery::{Migration, Runner};
 
 use crate::store::{Store, StoreError};
 
-const MIGRATIONS: &[(&str, &str)] = &[("V1__state", include_str!("../../sql/migrations/V1__state.sql"))];
+const MIGRATIONS: &[(&str, &str)] = &[
+    ("V1__state", include_str!("../../sql/migrations/V1__state.sql")),
+    ("V5__documents", include_str!("../../sql/migrations/V5__documents.sql")),
+];
 
 /// Functions and views in the order in which they depend on each other.
 const REPEATABLE: &[&str] = &[
     include_str!("../../sql/api/time.sql"),
     include_str!("../../sql/api/outbox.sql"),
+    include_str!("../../sql/api/documents.sql"),
     include_str!("../../sql/api/inbox.sql"),
     include_str!("../../sql/api/limits.sql"),
     include_str!("../../sql/api/upkeep.sql"),
