@@ -61,8 +61,8 @@ pub struct LineAbilities {
 /// One page of lines that changed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LinePage {
-    /// The ids of documents, with their line.
-    pub lines: Vec<(String, Line)>,
+    /// The ids of documents, with their line, and whether the remote reports the line as deleted.
+    pub lines: Vec<(String, Line, bool)>,
     pub next: Option<Value>,
     pub newest_ms: Option<i64>,
 }
@@ -105,7 +105,7 @@ impl Client {
         let newest_ms = found.records.iter().filter_map(|record| record.modified_ms).max();
         let line = |record: RemoteRecord| {
             let document = record.fields.get(parent).filter(|id| !id.is_null()).map(as_text)?;
-            Some((document, Line { id: Some(record.id), key: None, fields: record.fields }))
+            Some((document, Line { id: Some(record.id), key: None, fields: record.fields }, record.deleted))
         };
         Ok(LinePage {
             lines: found.records.into_iter().filter_map(line).collect(),

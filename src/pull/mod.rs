@@ -8,6 +8,7 @@ mod documents;
 mod gone;
 pub mod plan;
 mod walk;
+mod watch;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

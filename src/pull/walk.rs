@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::pull::apply::Batch;
 use crate::pull::plan::ms;
+use crate::pull::watch::lines_of_page;
 use crate::pull::{Puller, Turned};
 use crate::remote::gate::Priority;
 use crate::store::StoreError;
@@ -37,6 +38,10 @@ impl Puller {
                 number: ms(read_at).unwrap_or(0),
             },
         };
+        if let Some(collection) = lines_of_page(&walk.page) {
+            let page = walk.page.get("page").cloned().filter(|page| !page.is_null());
+            return self.walk_lines(walk, collection, page).await.map(Some);
+        }
         let ids_only = walk.kind == WalkKind::Sweep;
         let priority = match walk.kind {
             WalkKind::Poll => Priority::Edit,
@@ -58,8 +63,12 @@ impl Puller {
         let newest = page.records.iter().filter_map(|record| record.modified_ms).max();
         walk.newest_ms = walk.newest_ms.max(newest);
         // a page that names itself as the next one would never end
-        let ended = page.next.is_none() || page.next.as_ref() == Some(&walk.page);
+        let mut ended = page.next.is_none() || page.next.as_ref() == Some(&walk.page);
         walk.page = page.next.unwrap_or(Value::Null);
+        if ended && walk.kind == WalkKind::Poll {
+            walk.page = self.next_lines(None);
+            ended = walk.page.is_null();
+        }
 
         let mut client = self.store.client().await?;
         let mut transaction = client.transaction().await?;
@@ -114,7 +123,7 @@ impl Puller {
         state.since_ms.map(|since| since.saturating_sub(back))
     }
 
-    fn overlap_every(&self) -> Duration {
+    pub(super) fn overlap_every(&self) -> Duration {
         Duration::from_millis(u64::try_from(self.bound.abilities.overlap_ms / 2).unwrap_or(0))
     }
 

@@ -116,6 +116,33 @@ pub async fn lock_links(
     Ok(links)
 }
 
+/// The links of these remote ids, by id, seen without locks.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn links_by_remote(
+    client: &impl GenericClient,
+    binding: i32,
+    ids: &[String],
+) -> Result<HashMap<String, Link>, StoreError> {
+    let rows = client
+        .query(
+            &format!(
+                "select {COLUMNS} from rowtwin_private.link where binding_id = $1 and remote_id = any ($2)"
+            ),
+            &[&binding, &ids],
+        )
+        .await?;
+    let mut links = HashMap::new();
+    for row in &rows {
+        let link = Link::from_row(row)?;
+        if let Some(id) = link.remote_id.clone() {
+            links.insert(id, link);
+        }
+    }
+    Ok(links)
+}
+
 /// What a page says about one link.
 #[derive(Debug, Clone)]
 pub struct LinkUpdate {
