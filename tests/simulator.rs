@@ -10,7 +10,13 @@
 mod callers;
 #[path = "simulator/clients.rs"]
 mod clients;
+#[path = "simulator/documents.rs"]
+mod documents;
 #[path = "simulator/faults.rs"]
 mod faults;
 #[path = "simulator/fidelity.rs"]
 mod fidelity;
+#[path = "simulator/fxiaoke_orders.rs"]
+mod fxiaoke_orders;
+#[path = "simulator/kingdee_orders.rs"]
+mod kingdee_orders;

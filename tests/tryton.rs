@@ -15,18 +15,28 @@ mod both_ways;
 mod client;
 #[path = "tryton/collisions.rs"]
 mod collisions;
+#[path = "tryton/company.rs"]
+mod company;
 #[path = "tryton/connector.rs"]
 mod connector;
 #[path = "tryton/go_between.rs"]
 mod go_between;
+#[path = "tryton/lifecycle.rs"]
+mod lifecycle;
 #[path = "tryton/meanwhile.rs"]
 mod meanwhile;
 #[path = "tryton/outage.rs"]
 mod outage;
 #[path = "tryton/room.rs"]
 mod room;
+#[path = "tryton/sales.rs"]
+mod sales;
 #[path = "tryton/server.rs"]
 mod server;
 #[allow(dead_code, reason = "the scenes of the simulated systems are not needed here")]
 #[path = "it/support/mod.rs"]
 mod support;
+#[path = "tryton/three_tables.rs"]
+mod three_tables;
+#[path = "tryton/wire.rs"]
+mod wire;

@@ -12,7 +12,7 @@ as $$
     from unnest(p_ids) id
     order by id
     on conflict (binding_id, remote_id) do update
-    set why = excluded.why, state = 'ready', reason = null,
+    set why = excluded.why, state = 'ready', reason = null, waits_binding = null, waits_value = null,
         not_before = least(i.not_before, excluded.not_before)
     returning 1)
   select count(*) from noted
@@ -27,7 +27,8 @@ as $$
   insert into rowtwin_private.inbox as i (binding_id, remote_id, why, state, reason, attempts)
   values (p_binding, p_id, 'failed', 'rejected', p_reason, 1)
   on conflict (binding_id, remote_id) do update
-  set why = 'failed', state = 'rejected', reason = excluded.reason, attempts = i.attempts + 1
+  set why = 'failed', state = 'rejected', reason = excluded.reason, attempts = i.attempts + 1,
+      waits_binding = null, waits_value = null
 $$;
 comment on function rowtwin_private.reject_record(integer, text, text) is
   'Keeps a record that could not be applied, with its reason. It is read again when the remote changes it, or by rowtwin.retry.';
@@ -40,7 +41,29 @@ as $$
   select p_binding, id, 'doubt', 'rejected',
          'a create whose answer was lost may have made this record; select rowtwin.resolve_doubt(…) tells (see rowtwin.doubtful)'
   from unnest(p_ids) id order by id
-  on conflict (binding_id, remote_id) do update set why = 'doubt', state = 'rejected', reason = excluded.reason
+  on conflict (binding_id, remote_id) do update
+  set why = 'doubt', state = 'rejected', reason = excluded.reason, waits_binding = null, waits_value = null
 $$;
 comment on function rowtwin_private.park_records(integer, text[]) is
   'Keeps records that may be what a create in doubt has made. rowtwin.resolve_doubt sets them free.';
+
+create or replace function rowtwin_private.await_record(
+  p_binding integer, p_id text, p_name text, p_parent integer, p_value text, p_by text, p_reason text
+) returns void
+language sql volatile
+set search_path = pg_catalog
+as $$
+  insert into rowtwin_private.inbox as i (binding_id, remote_id, name, why, state, waits_binding, waits_value, reason)
+  values (p_binding, p_id, p_name, 'refers', 'waiting', p_parent, p_value, p_reason)
+  on conflict (binding_id, remote_id) do update
+  set why = 'refers', name = excluded.name, state = 'waiting', loose = false, waits_binding = excluded.waits_binding,
+      waits_value = excluded.waits_value, reason = excluded.reason;
+  -- one that is there already stays as it is: it may wait itself, or have failed with a reason
+  insert into rowtwin_private.inbox (binding_id, remote_id, why)
+  select p_parent, p_value, case p_by when 'id' then 'referred to' else 'referred to by ' || p_by end
+  where not exists (select 1 from rowtwin_private.inbox i
+                    where i.binding_id = p_parent and i.name = p_value and i.state = 'waiting')
+  on conflict (binding_id, remote_id) do nothing
+$$;
+comment on function rowtwin_private.await_record(integer, text, text, integer, text, text, text) is
+  'Keeps a record until the one that it refers to has a row, and has that one read first. p_by says how the other is named: by its id or by its reference (a number, a code).';

@@ -70,6 +70,24 @@ $$;
 comment on function rowtwin_private.take_call(text, text, boolean, interval) is
   'Asks for leave to make one call. Gives call_id, or why not (held, paused, down, throttled, budget, in flight, pace) and after how many ms to ask again. Backfills stop short of the daily budget by the reserve.';
 
+create or replace function rowtwin_private.renew_calls(p_system text, p_calls bigint[], p_timeout interval) returns bigint
+language sql volatile
+set search_path = pg_catalog
+as $$
+  with renewed as (
+    update rowtwin_private.call c set deadline = rowtwin_private.clock() + p_timeout
+    where c.system = p_system and c.id = any (p_calls)
+    returning 1),
+  -- a probe that is under way keeps the next one waiting
+  probing as (
+    update rowtwin_private.system s set probe_at = greatest(s.probe_at, rowtwin_private.clock() + p_timeout)
+    where s.name = p_system and s.down_since is not null and exists (select 1 from renewed)
+    returning 1)
+  select count(*) from renewed
+$$;
+comment on function rowtwin_private.renew_calls(text, bigint[], interval) is
+  'Says that these calls are still under way. A call that nobody renews, because its process is gone, no longer counts after its deadline.';
+
 create or replace function rowtwin_private.finish_call(
   p_call bigint, p_system text, p_outcome text, p_write boolean, p_records integer, p_millis bigint,
   p_wait_ms bigint, p_used bigint, p_reason text

@@ -20,12 +20,14 @@ as $$
       actor      = coalesce(excluded.actor, o.actor),
       -- marks that capture did not make say nothing about the row
       row_gone   = coalesce(excluded.row_gone, o.row_gone),
-      -- an edit may be the mend of what was rejected, so it is looked at again
-      state      = case when o.state = 'rejected' then 'ready' else o.state end,
-      attempts   = case when o.state = 'rejected' then 0 else o.attempts end,
-      reason     = case when o.state = 'rejected' then null else o.reason end,
-      field      = case when o.state = 'rejected' then null else o.field end,
-      not_before = case when o.state = 'rejected' or o.attempts = 0 then excluded.not_before else o.not_before end
+      -- an edit may be the mend of what was rejected, or refer to another row than the one that is waited for
+      state      = case when o.state in ('rejected', 'waiting') then 'ready' else o.state end,
+      attempts   = case when o.state in ('rejected', 'waiting') then 0 else o.attempts end,
+      reason     = case when o.state in ('rejected', 'waiting') then null else o.reason end,
+      field      = case when o.state in ('rejected', 'waiting') then null else o.field end,
+      waits_binding = null,
+      waits_key  = null,
+      not_before = case when o.state in ('rejected', 'waiting') or o.attempts = 0 then excluded.not_before else o.not_before end
     returning 1)
   select count(*) from marked
 $$;
@@ -49,19 +51,25 @@ create or replace function rowtwin_private.rescue_outbox() returns bigint
 language sql volatile
 set search_path = pg_catalog
 as $$
-  with rescued as (
-    update rowtwin_private.outbox
+  with late as (
+    select o.binding_id, o.key from rowtwin_private.outbox o
+    where o.state = 'sending' and o.lease_until < rowtwin_private.clock()
+    order by o.binding_id, o.key
+    for update skip locked),
+  rescued as (
+    update rowtwin_private.outbox o
     set state = 'ready', lease = null, lease_until = null, claimed = null
-    where state = 'sending' and lease_until < rowtwin_private.clock()
+    from late where o.binding_id = late.binding_id and o.key = late.key
     returning 1)
   select count(*) from rescued
 $$;
 comment on function rowtwin_private.rescue_outbox() is
   'Makes entries ready again whose lease ran out: their process died or was paused. Creates among them are looked up before anything is sent, since their link says creating.';
 
+drop function if exists rowtwin_private.claim(integer, integer, uuid, interval);
 create or replace function rowtwin_private.claim(
   p_binding integer, p_limit integer, p_lease uuid, p_lease_for interval
-) returns table (key text, generation bigint, changed_at timestamptz, attempts integer, actor text, row_gone boolean)
+) returns table (key text, generation bigint, changed_at timestamptz, attempts integer, actor text, row_gone boolean, loose boolean)
 language sql volatile
 set search_path = pg_catalog
 as $$
@@ -75,7 +83,7 @@ as $$
   set state = 'sending', lease = p_lease, lease_until = rowtwin_private.clock() + p_lease_for, claimed = o.generation
   from picked
   where o.binding_id = p_binding and o.key = picked.key
-  returning o.key, o.generation, o.changed_at, o.attempts, o.actor, coalesce(o.row_gone, false)
+  returning o.key, o.generation, o.changed_at, o.attempts, o.actor, coalesce(o.row_gone, false), o.loose
 $$;
 comment on function rowtwin_private.claim(integer, integer, uuid, interval) is
   'Takes up to p_limit ready keys under a lease. While a key is sending no other turn sends it and no page is applied to it.';
@@ -138,7 +146,8 @@ begin
   for r in
     select * from jsonb_to_recordset(p_results) as x (
       key text, verdict text, link text, remote_id text, version text, remote_ms bigint, reference text, shadow jsonb,
-      attempt uuid, field text, reason text, wait_ms bigint, effect text, before jsonb, after jsonb, actor text, side text)
+      attempt uuid, field text, reason text, wait_ms bigint, effect text, before jsonb, after jsonb, actor text, side text,
+      waits_binding integer, waits_key text)
     order by key
   loop
     v_ok := true;
@@ -229,6 +238,15 @@ begin
           lease = null, lease_until = null, claimed = null, attempts = o.attempts + 1,
           reason = coalesce(r.reason, 'no reason given'), field = r.field
       where o.binding_id = p_binding and o.key = r.key and o.lease = p_lease;
+    elsif r.verdict = 'waiting' then
+      -- a change that came meanwhile may refer to another row
+      update rowtwin_private.outbox o
+      set state = case when o.generation <> o.claimed then 'ready' else 'waiting' end,
+          waits_binding = case when o.generation = o.claimed then r.waits_binding end,
+          waits_key = case when o.generation = o.claimed then r.waits_key end,
+          lease = null, lease_until = null, claimed = null, attempts = 0, loose = false,
+          not_before = '-infinity', reason = r.reason, field = r.field
+      where o.binding_id = p_binding and o.key = r.key and o.lease = p_lease;
     else
       raise exception 'settle: unknown verdict % for key %', r.verdict, r.key;
     end if;
@@ -245,6 +263,126 @@ end
 $$;
 comment on function rowtwin_private.settle(integer, uuid, jsonb) is
   'Ends a delivery, one transaction for the batch: moves the links and their shadows, journals the effects, and removes, reschedules or parks the outbox entries that the lease still holds. A link is recorded even if the lease was lost, since the record exists; row and record are then compared again.';
+
+create or replace function rowtwin_private.release_waiting(p_binding integer default null, p_keys text[] default null) returns bigint
+language sql volatile
+set search_path = pg_catalog
+as $$
+  -- what somebody else holds at this moment is released by the next call, which comes within seconds
+  with rows_free as (
+    select o.binding_id, o.key from rowtwin_private.outbox o
+    join rowtwin_private.link l on l.binding_id = o.waits_binding and l.key = o.waits_key and l.state = 'linked'
+    where o.state = 'waiting' and (p_binding is null or o.waits_binding = p_binding)
+      and (p_keys is null or o.waits_key = any (p_keys))
+    order by o.binding_id, o.key
+    for update of o skip locked),
+  rows_released as (
+    update rowtwin_private.outbox o
+    set state = 'ready', waits_binding = null, waits_key = null, reason = null, field = null, not_before = '-infinity'
+    from rows_free f where o.binding_id = f.binding_id and o.key = f.key
+    returning 1),
+  records_free as (
+    select i.binding_id, i.remote_id from rowtwin_private.inbox i
+    where i.state = 'waiting' and (p_binding is null or i.waits_binding = p_binding)
+      and exists (select 1 from rowtwin_private.link l
+                  where l.binding_id = i.waits_binding and l.state = 'linked'
+                    and (l.remote_id = i.waits_value or l.reference = i.waits_value)
+                    and (p_keys is null or l.key = any (p_keys)))
+    order by i.binding_id, i.remote_id
+    for update of i skip locked),
+  records_released as (
+    update rowtwin_private.inbox i
+    set state = 'ready', waits_binding = null, waits_value = null, reason = null, attempts = 0, not_before = '-infinity'
+    from records_free f where i.binding_id = f.binding_id and i.remote_id = f.remote_id
+    returning 1)
+  select (select count(*) from rows_released) + (select count(*) from records_released)
+$$;
+comment on function rowtwin_private.release_waiting(integer, text[]) is
+  'Frees rows and records that waited for twins which exist now: of one binding''s keys, or of all. Returns how many.';
+
+create or replace function rowtwin_private.break_circles() returns bigint
+language sql volatile
+set search_path = pg_catalog
+as $$
+  with recursive walk as (
+    select o.binding_id, o.key, o.waits_binding, o.waits_key, array[o.binding_id || ' ' || o.key] as path
+    from rowtwin_private.outbox o where o.state = 'waiting'
+    union all
+    select w.binding_id, w.key, o.waits_binding, o.waits_key, w.path || (o.binding_id || ' ' || o.key)
+    from walk w
+    join rowtwin_private.outbox o on o.binding_id = w.waits_binding and o.key = w.waits_key and o.state = 'waiting'
+    where (o.binding_id || ' ' || o.key) <> all (w.path) and cardinality(w.path) < 64),
+  circles as (
+    select binding_id, key, path from walk where waits_binding = binding_id and waits_key = key),
+  chosen as (
+    -- one of each circle; which one does not matter, but all looks must choose the same
+    select c.binding_id, c.key from circles c
+    where c.binding_id || ' ' || c.key = (select min(p) from unnest(c.path) p)
+      and not exists (select 1 from rowtwin_private.link l where l.binding_id = c.binding_id and l.key = c.key)),
+  locked as (
+    select o.binding_id, o.key from rowtwin_private.outbox o
+    join chosen c on c.binding_id = o.binding_id and c.key = o.key
+    where o.state = 'waiting'
+    order by o.binding_id, o.key
+    for update of o skip locked),
+  loosened as (
+    update rowtwin_private.outbox o
+    set state = 'ready', loose = true, waits_binding = null, waits_key = null, reason = null, field = null
+    from locked l where o.binding_id = l.binding_id and o.key = l.key
+    returning 1)
+  select count(*) from loosened
+$$;
+comment on function rowtwin_private.break_circles() is
+  'Finds rows that wait for each other in a circle and lets one of each go without the reference that is missing; the reference follows as an update.';
+
+create or replace function rowtwin_private.break_record_circles() returns bigint
+language sql volatile
+set search_path = pg_catalog
+as $$
+  with recursive walk as (
+    select i.binding_id, i.remote_id, i.name, i.waits_binding, i.waits_value, array[i.binding_id || ' ' || i.remote_id] as path
+    from rowtwin_private.inbox i where i.state = 'waiting'
+    union all
+    select w.binding_id, w.remote_id, w.name, i.waits_binding, i.waits_value, w.path || (i.binding_id || ' ' || i.remote_id)
+    from walk w
+    join rowtwin_private.inbox i on i.binding_id = w.waits_binding and i.state = 'waiting'
+      and (i.remote_id = w.waits_value or i.name = w.waits_value)
+    where (i.binding_id || ' ' || i.remote_id) <> all (w.path) and cardinality(w.path) < 64),
+  circles as (
+    select binding_id, remote_id, path from walk
+    where waits_binding = binding_id and (waits_value = remote_id or waits_value = name)),
+  chosen as (
+    select c.binding_id, c.remote_id from circles c
+    where c.binding_id || ' ' || c.remote_id = (select min(p) from unnest(c.path) p)
+      and not exists (select 1 from rowtwin_private.link l where l.binding_id = c.binding_id and l.remote_id = c.remote_id)),
+  locked as (
+    select i.binding_id, i.remote_id from rowtwin_private.inbox i
+    join chosen c on c.binding_id = i.binding_id and c.remote_id = i.remote_id
+    where i.state = 'waiting'
+    order by i.binding_id, i.remote_id
+    for update of i skip locked),
+  loosened as (
+    update rowtwin_private.inbox i
+    set state = 'ready', loose = true, waits_binding = null, waits_value = null, reason = null, not_before = '-infinity'
+    from locked l where i.binding_id = l.binding_id and i.remote_id = l.remote_id
+    returning 1)
+  select count(*) from loosened
+$$;
+comment on function rowtwin_private.break_record_circles() is
+  'The same as break_circles for records whose rows wait for each other.';
+
+create or replace function rowtwin_private.await_rows(p_binding integer, p_keys text[]) returns bigint
+language sql volatile
+set search_path = pg_catalog
+as $$
+  select coalesce(rowtwin_private.mark_later(p_binding, array_agg(k order by k)), 0)
+  from unnest(p_keys) k
+  where not exists (select 1 from rowtwin_private.link l where l.binding_id = p_binding and l.key = k)
+    and not exists (select 1 from rowtwin_private.outbox o where o.binding_id = p_binding and o.key = k)
+  having count(*) > 0
+$$;
+comment on function rowtwin_private.await_rows(integer, text[]) is
+  'Marks rows that others wait for and that nothing would send otherwise.';
 
 create or replace function rowtwin_private.all_visible(p_xids bigint[]) returns boolean
 language sql volatile

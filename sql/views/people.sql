@@ -19,14 +19,14 @@ select b.table_name, b.system, b.object,
 from rowtwin_private.binding b
 join rowtwin_private.system s on s.name = b.system
 cross join lateral (
-  select count(*) filter (where x.state in ('ready', 'sending')) as waiting,
+  select count(*) filter (where x.state in ('ready', 'sending', 'waiting')) as waiting,
          count(*) filter (where x.state = 'rejected') as rejected,
          count(*) filter (where x.state = 'doubtful') as doubtful,
          count(*) filter (where x.state = 'held') as held,
-         min(x.since) filter (where x.state in ('ready', 'sending')) as oldest
+         min(x.since) filter (where x.state in ('ready', 'sending', 'waiting')) as oldest
   from rowtwin_private.outbox x where x.binding_id = b.id) o
 cross join lateral (
-  select count(*) filter (where x.state = 'ready') as waiting, count(*) filter (where x.state = 'rejected') as rejected
+  select count(*) filter (where x.state in ('ready', 'waiting')) as waiting, count(*) filter (where x.state = 'rejected') as rejected
   from rowtwin_private.inbox x where x.binding_id = b.id) i
 order by b.table_name, b.system, b.object;
 comment on view rowtwin.status is 'One line per binding: how many rows are linked, waiting, rejected, in conflict, and since when.';
@@ -52,11 +52,18 @@ comment on view rowtwin.systems is 'One line per remote system: whether it answe
 
 create or replace view rowtwin.outbox as
 select b.table_name, b.system, b.object, o.key, o.state, o.since, o.changed_at, o.attempts,
-       nullif(o.not_before, '-infinity') as not_before, o.field, o.reason, o.actor, l.remote_id
+       nullif(o.not_before, '-infinity') as not_before, o.field,
+       case when o.state = 'waiting'
+            then 'waits for ' || w.table_name || ' ' || o.waits_key
+                 || case when p.state in ('rejected', 'held', 'doubtful', 'waiting') then ': ' || p.state || coalesce(', ' || p.reason, '') else '' end
+            else o.reason end as reason,
+       o.actor, l.remote_id
 from rowtwin_private.outbox o
 join rowtwin_private.binding b on b.id = o.binding_id
+left join rowtwin_private.binding w on w.id = o.waits_binding
+left join rowtwin_private.outbox p on p.binding_id = o.waits_binding and p.key = o.waits_key
 left join rowtwin_private.link l on l.binding_id = o.binding_id and l.key = o.key;
-comment on view rowtwin.outbox is 'Rows on their way to a system, with what keeps them.';
+comment on view rowtwin.outbox is 'Rows on their way to a system, with what keeps them; a row that waits for another one shows what keeps that one.';
 
 create or replace view rowtwin.rejected as
 select table_name, system, object, key, field, reason, attempts, since, changed_at from rowtwin.outbox where state = 'rejected';
@@ -78,9 +85,15 @@ comment on view rowtwin.doubtful is 'Creates whose answer was lost and that cann
 
 create or replace view rowtwin.inbox as
 select b.table_name, b.system, b.object, i.remote_id, i.why, i.state, i.since, i.attempts,
-       nullif(i.not_before, '-infinity') as not_before, i.reason, l.key
+       nullif(i.not_before, '-infinity') as not_before,
+       case when i.state = 'waiting'
+            then i.reason || ' (' || w.object || ' ' || i.waits_value || ')' || coalesce(': ' || p.reason, '')
+            else i.reason end as reason,
+       l.key
 from rowtwin_private.inbox i
 join rowtwin_private.binding b on b.id = i.binding_id
+left join rowtwin_private.binding w on w.id = i.waits_binding
+left join rowtwin_private.inbox p on p.binding_id = i.waits_binding and p.remote_id = i.waits_value and p.state = 'rejected'
 left join rowtwin_private.link l on l.binding_id = i.binding_id and l.remote_id = i.remote_id;
 comment on view rowtwin.inbox is 'Remote records that are to be read again, and those that could not be applied, with the reason.';
 
@@ -121,8 +134,8 @@ comment on view rowtwin.slot is 'The replication slot: whether somebody streams 
 
 create or replace view rowtwin.lag as
 select b.table_name, b.system, b.object,
-       (select count(*) from rowtwin_private.outbox o where o.binding_id = b.id and o.state in ('ready', 'sending')) as to_remote,
-       (select extract(epoch from clock_timestamp() - min(o.since))::bigint from rowtwin_private.outbox o where o.binding_id = b.id and o.state in ('ready', 'sending')) as oldest_seconds,
+       (select count(*) from rowtwin_private.outbox o where o.binding_id = b.id and o.state in ('ready', 'sending', 'waiting')) as to_remote,
+       (select extract(epoch from clock_timestamp() - min(o.since))::bigint from rowtwin_private.outbox o where o.binding_id = b.id and o.state in ('ready', 'sending', 'waiting')) as oldest_seconds,
        extract(epoch from clock_timestamp() - b.last_poll_at)::bigint as poll_age_seconds
 from rowtwin_private.binding b where b.active;
 comment on view rowtwin.lag is 'How far each side is behind: rows waiting for a remote, and how old the last complete poll is, in seconds.';

@@ -107,6 +107,7 @@ async fn plan_binding(engine: &Engine, bound: &Bound, samples: usize) -> anyhow:
                 attempts: 0,
                 actor: None,
                 row_gone: true,
+                loose: false,
             })
             .collect();
         for one in look(&engine.store, bound, &claimed).await? {
@@ -116,6 +117,9 @@ async fn plan_binding(engine: &Engine, bound: &Bound, samples: usize) -> anyhow:
                 Decision::Update(_) => "update",
                 Decision::Delete { .. } => "delete",
                 Decision::Doubt | Decision::Reread(_) | Decision::UnseenLines(_) => "compare",
+                // it goes after the row that it refers to
+                Decision::Wait(_) if one.link.is_none() => "create",
+                Decision::Wait(_) => "update",
                 Decision::Settle(crate::deliver::decide::AtOnce::Reject { .. }) => "reject",
                 Decision::Settle(_) | Decision::WriteBack(_) => "unchanged",
             };

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::config::lines::LinesFile;
-use crate::model::binding::{DeletePolicy, Direction, OverwriteCheck, Prefer};
+use crate::model::binding::{DeletePolicy, Direction, OverwriteCheck, Prefer, ReferredBy};
 use crate::model::merge::Policy;
 
 /// The whole file.
@@ -221,6 +221,11 @@ pub struct Field {
     pub policy: Option<Policy>,
     /// A JSON Schema that the field's value must satisfy before it is sent.
     pub check: Option<Value>,
+    /// The column holds the primary key of a row of this table, and the field names that row's record in the same
+    /// system. The table must be bound to that system too.
+    pub refers_to: Option<String>,
+    /// By what the field names the other record (default: as the connector says, mostly the id).
+    pub refers_by: Option<ReferredBy>,
 }
 
 /// The long form of [`Field`].
@@ -240,6 +245,10 @@ struct FieldLong {
     policy: Option<Policy>,
     #[serde(default)]
     check: Option<Value>,
+    #[serde(default)]
+    refers_to: Option<String>,
+    #[serde(default)]
+    refers_by: Option<ReferredBy>,
 }
 
 impl<'de> Deserialize<'de> for Field {
@@ -248,8 +257,9 @@ impl<'de> Deserialize<'de> for Field {
             Value::String(field) => Ok(Self { field, ..Self::default() }),
             other => {
                 let long: FieldLong = serde_json::from_value(other).map_err(serde::de::Error::custom)?;
-                let FieldLong { field, codec, push, pull, direction, policy, check } = long;
-                Ok(Self { field, codec, push, pull, direction, policy, check })
+                let FieldLong { field, codec, push, pull, direction, policy, check, refers_to, refers_by } =
+                    long;
+                Ok(Self { field, codec, push, pull, direction, policy, check, refers_to, refers_by })
             }
         }
     }

@@ -235,11 +235,11 @@ fn meaning(file: &RowtwinFile, located: &Located) -> Vec<Finding> {
             if binding.fields.is_empty() {
                 say(format!("{at}/fields"), "a binding needs at least one field".to_owned());
             }
-            for (below, message) in mapped(binding).into_iter().chain(lines::meaning(table, binding)) {
+            for (below, message) in mapped(file, binding).into_iter().chain(lines::meaning(table, binding)) {
                 say(format!("{at}{below}"), message);
             }
             for (collection, lines) in &binding.lines {
-                for (below, message) in mapped(&binding.of_lines(collection, lines)) {
+                for (below, message) in mapped(file, &binding.of_lines(collection, lines)) {
                     say(format!("{at}/lines/{}{below}", step(collection)), message);
                 }
             }
@@ -250,7 +250,7 @@ fn meaning(file: &RowtwinFile, located: &Located) -> Vec<Finding> {
 }
 
 /// What the schema cannot say of a binding's fields: (place below the binding, message) pairs.
-fn mapped(binding: &BindingFile) -> Vec<(String, String)> {
+fn mapped(file: &RowtwinFile, binding: &BindingFile) -> Vec<(String, String)> {
     let mut said = Vec::new();
     let mut say = |place: String, message: String| said.push((place, message));
     let fields: Vec<&str> = binding.fields.values().map(|field| field.field.as_str()).collect();
@@ -279,6 +279,34 @@ fn mapped(binding: &BindingFile) -> Vec<(String, String)> {
         }
         if field.codec.is_some() && (field.push.is_some() || field.pull.is_some()) {
             say(at.clone(), "a field takes a codec or jq (`push`, `pull`), not both".to_owned());
+        }
+        if let Some(parent) = &field.refers_to {
+            let there = file.tables.get(parent).map_or(0, |table| {
+                table.bindings.iter().filter(|other| other.system == binding.system).count()
+            });
+            if there > 1 {
+                say(
+                    format!("{at}/refers_to"),
+                    format!(
+                        "`{parent}` is bound to several objects of `{}`, so a reference to it is ambiguous; keep one of them",
+                        binding.system
+                    ),
+                );
+            }
+            if there == 0 {
+                say(
+                    format!("{at}/refers_to"),
+                    format!(
+                        "`{parent}` is not bound to `{}`, so its records there are not known; bind it under `tables`",
+                        binding.system
+                    ),
+                );
+            }
+            if field.push.is_some() || field.pull.is_some() {
+                say(at.clone(), "a reference takes no jq (`push`, `pull`)".to_owned());
+            }
+        } else if field.refers_by.is_some() {
+            say(at.clone(), "`refers_by` says nothing without `refers_to`".to_owned());
         }
         if let Some(check) = &field.check
             && let Err(error) = jsonschema::validator_for(check)

@@ -133,7 +133,9 @@ pub(super) fn outcome(kind: OutcomeKind, details: Details, effect: Effect) -> Ou
     let Details { reason, after, field, id } = details;
     let reason = shortened(&reason);
     match kind {
-        OutcomeKind::Ok => Outcome::Ok { id, version: None, record: None, lines: Record::new() },
+        OutcomeKind::Ok => {
+            Outcome::Ok { id, version: None, record: None, reference: None, lines: Record::new() }
+        }
         OutcomeKind::Exists => Outcome::Exists { id, reason },
         OutcomeKind::Retry => Outcome::Retry { after, reason },
         OutcomeKind::Throttled => Outcome::Throttled { after, reason },
@@ -206,7 +208,7 @@ pub(super) fn results(
 ) -> Result<Vec<Outcome>, Outcome> {
     let effect = effect(operation);
     let Some(expr) = &step.results else {
-        return Ok(vec![Outcome::done(); items]);
+        return Ok(vec![Outcome::ok(); items]);
     };
     let unreadable = |reason: String| lost(effect, format!("the answer has an unexpected shape: {reason}"));
     let Value::Array(told) = first(Some(expr), input).map_err(unreadable)? else {
@@ -235,7 +237,8 @@ fn of_result(result: &Value, operation: OperationName) -> Outcome {
     if kind == OutcomeKind::Ok {
         let record = present("record").and_then(Value::as_object).cloned();
         let lines = present("lines").and_then(Value::as_object).cloned().unwrap_or_default();
-        return Outcome::Ok { id: text("id"), version: text("version"), record, lines };
+        let reference = text("reference");
+        return Outcome::Ok { id: text("id"), version: text("version"), record, reference, lines };
     }
     let details = Details {
         reason: text("reason").unwrap_or_else(|| word.clone()),

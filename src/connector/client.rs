@@ -9,7 +9,7 @@ use crate::connector::answer;
 use crate::connector::call::{Call, Caller};
 use crate::connector::compiled::{Abilities, Connector, Object, Operation};
 use crate::connector::error::ConnectorError;
-use crate::connector::expr::pool;
+use crate::connector::expr::{Expr, pool};
 use crate::connector::lines::{self, Wanted};
 use crate::connector::manifest::OperationName;
 use crate::connector::records;
@@ -113,7 +113,8 @@ impl Client {
     pub fn abilities(&self, object: &str) -> Result<Abilities, ConnectorError> {
         let compiled = self.caller.connector.object(object)?;
         let attempt_field = self.caller.attempt_field(compiled, object)?;
-        Ok(compiled.abilities(attempt_field))
+        let reference_field = self.caller.named_field(compiled.reference_field.as_ref(), compiled, object)?;
+        Ok(compiled.abilities(attempt_field, reference_field))
     }
 
     /// Signs in where that is needed, and says who the remote is: an organisation, a tenant, a data centre.
@@ -224,8 +225,9 @@ impl Client {
         });
         let items = items.iter().map(|item| {
             let mut fields = item.fields.clone();
+            let mut collections = Vec::new();
             if let Some((attempt_field, compiled)) = &planted {
-                lines::of_create(compiled, &mut fields);
+                collections = lines::of_create(compiled, &mut fields);
                 strip(&mut fields, compiled);
                 if let Some(field) = attempt_field {
                     fields.insert(field.clone(), Value::from(item.attempt.to_string()));
@@ -234,6 +236,7 @@ impl Client {
             Value::Object(members([
                 ("attempt", Value::from(item.attempt.to_string())),
                 ("fields", Value::Object(fields)),
+                ("lines", Value::from(collections)),
             ]))
         });
         self.write(OperationName::Create, object, items.collect(), false, priority).await
@@ -259,15 +262,17 @@ impl Client {
         let compiled = self.caller.connector.object(object).ok().cloned();
         let items = items.iter().map(|item| {
             let mut changes = item.changes.clone();
+            let mut collections = Vec::new();
             if let Some(compiled) = &compiled {
                 strip(&mut changes, compiled);
-                lines::of_update(compiled, &mut changes);
+                collections = lines::of_update(compiled, &mut changes);
             }
             Value::Object(members([
                 ("id", Value::from(item.id.as_str())),
                 ("version", item.version.as_deref().map_or(Value::Null, Value::from)),
                 ("changes", Value::Object(changes)),
                 ("shadow", Value::Object(item.shadow.clone())),
+                ("lines", Value::from(collections)),
             ]))
         });
         self.write(OperationName::Update, object, items.collect(), false, priority).await
@@ -405,7 +410,7 @@ impl Client {
             let reason = format!("{count} records were sent where {} is the most", operation.batch);
             return whole(Outcome::Misconfigured { reason });
         }
-        let mut outcomes = vec![Outcome::done(); count];
+        let mut outcomes = vec![Outcome::ok(); count];
         let mut going: Vec<usize> = (0..count).collect();
         let last = operation.steps.len().saturating_sub(1);
         let mut whole_failure = false;
@@ -485,13 +490,22 @@ impl Caller {
         object: &Object,
         name: &str,
     ) -> Result<Option<String>, ConnectorError> {
+        self.named_field(object.attempt_field.as_ref(), object, name)
+    }
+
+    /// The field's name that an expression over settings and object gives; none for null or nothing.
+    fn named_field(
+        &self,
+        expr: Option<&Expr>,
+        object: &Object,
+        name: &str,
+    ) -> Result<Option<String>, ConnectorError> {
         let input = Value::Object(members([("settings", self.plain.clone()), ("object", object.seen(name))]));
-        let told =
-            first(object.attempt_field.as_ref(), &input).map_err(|reason| ConnectorError::Expression {
-                system: self.system.clone(),
-                connector: self.connector.name.clone(),
-                reason,
-            })?;
+        let told = first(expr, &input).map_err(|reason| ConnectorError::Expression {
+            system: self.system.clone(),
+            connector: self.connector.name.clone(),
+            reason,
+        })?;
         Ok(Some(as_text(&told)).filter(|name| !told.is_null() && !name.is_empty()))
     }
 }

@@ -118,9 +118,11 @@ pub(super) struct Object {
     pub(super) version: Option<Expr>,
     pub(super) modified: Option<Expr>,
     pub(super) reference: Option<Expr>,
+    pub(super) reference_field: Option<Expr>,
     pub(super) deleted: Option<Expr>,
     pub(super) attempt_field: Option<Expr>,
     pub(super) blank_is_null: bool,
+    pub(super) numeric_ids: bool,
     pub(super) checks_version: bool,
     pub(super) idempotent_create: bool,
     pub(super) overlap: Duration,
@@ -163,6 +165,10 @@ pub struct Abilities {
     pub checks_version: bool,
     /// The field in which a create's attempt id is planted and can be found again.
     pub attempt_field: Option<String>,
+    /// The field that holds the name by which other records refer to one, where that is not the id.
+    pub reference_field: Option<String>,
+    /// Fields that name another record by its id hold a number.
+    pub numeric_ids: bool,
     /// A create that is sent twice makes one record.
     pub idempotent_create: bool,
     pub blank_is_null: bool,
@@ -230,7 +236,11 @@ impl Object {
         Value::Object(seen)
     }
 
-    pub(super) fn abilities(&self, attempt_field: Option<String>) -> Abilities {
+    pub(super) fn abilities(
+        &self,
+        attempt_field: Option<String>,
+        reference_field: Option<String>,
+    ) -> Abilities {
         let batch = |name| self.operations.get(&name).map_or(1, |operation| operation.batch);
         let can = |name| self.operations.contains_key(&name);
         Abilities {
@@ -250,6 +260,8 @@ impl Object {
             can_describe: can(OperationName::Describe),
             checks_version: self.checks_version,
             attempt_field,
+            reference_field,
+            numeric_ids: self.numeric_ids,
             idempotent_create: self.idempotent_create,
             blank_is_null: self.blank_is_null,
             overlap_ms: i64::try_from(self.overlap.as_millis()).unwrap_or(i64::MAX),

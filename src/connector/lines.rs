@@ -114,6 +114,26 @@ impl Client {
         })
     }
 
+    /// The ids of the lines that documents have in a watched collection, by document.
+    pub async fn line_ids(
+        &self,
+        object: &str,
+        collection: &str,
+        documents: &[String],
+        priority: Priority,
+    ) -> Result<HashMap<String, Vec<String>>, Outcome> {
+        let compiled = self.connector().object(object).map_err(misconfigured)?;
+        let Some(Lines::Own { object: of_lines, parent, .. }) = compiled.lines(collection) else {
+            return Err(Outcome::Misconfigured { reason: format!("{collection} cannot be listed") });
+        };
+        if documents.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let found = self.own_lines(of_lines, parent, &[], documents, priority).await?;
+        let ids = |lines: Vec<Line>| lines.into_iter().filter_map(|line| line.id).collect();
+        Ok(found.into_iter().map(|(document, lines)| (document, ids(lines))).collect())
+    }
+
     /// Adds the lines of the collections that are wanted to records that were just read.
     pub(super) async fn add_lines(
         &self,
@@ -292,7 +312,7 @@ impl Client {
             .filter(|(_, item)| !item.changes.is_empty())
             .map(|(at, _)| at)
             .collect();
-        let mut outcomes = vec![Outcome::done(); items.len()];
+        let mut outcomes = vec![Outcome::ok(); items.len()];
         if !sent.is_empty() {
             let chosen: Vec<Change> = sent.iter().filter_map(|at| headers.get(*at).cloned()).collect();
             let answer = self.update_alone(object, &chosen, priority).await;
@@ -432,8 +452,9 @@ pub(super) fn apart(object: &Object, item: &Change) -> bool {
     })
 }
 
-/// The lines of a create as its expressions see them: an array of fields for each collection.
-pub(super) fn of_create(object: &Object, fields: &mut Record) {
+/// The lines of a create as its expressions see them: an array of fields for each collection. Returns the collections.
+pub(super) fn of_create(object: &Object, fields: &mut Record) -> Vec<String> {
+    let mut collections = Vec::new();
     let names: Vec<String> = fields.keys().filter(|name| object.lines(name).is_some()).cloned().collect();
     for name in names {
         // a list of anything else is a field like others
@@ -443,12 +464,15 @@ pub(super) fn of_create(object: &Object, fields: &mut Record) {
             continue;
         };
         let lines = lines.into_iter().map(|line| Value::Object(line.fields)).collect();
-        fields.insert(name, Value::Array(lines));
+        fields.insert(name.clone(), Value::Array(lines));
+        collections.push(name);
     }
+    collections
 }
 
-/// The lines of an update as its expressions see them: `{added, changed, removed, all}`.
-pub(super) fn of_update(object: &Object, changes: &mut Record) {
+/// The lines of an update as its expressions see them: `{added, changed, removed, all}`. Returns the collections.
+pub(super) fn of_update(object: &Object, changes: &mut Record) -> Vec<String> {
+    let mut collections = Vec::new();
     let names: Vec<String> = changes.keys().filter(|name| object.lines(name).is_some()).cloned().collect();
     for name in names {
         let Some(found) = changes.get(&name).and_then(Changes::from_value) else { continue };
@@ -462,6 +486,8 @@ pub(super) fn of_update(object: &Object, changes: &mut Record) {
             ("removed", Value::from(removed)),
             ("all", several(&found.all)),
         ]);
-        changes.insert(name, Value::Object(seen));
+        changes.insert(name.clone(), Value::Object(seen));
+        collections.push(name);
     }
+    collections
 }

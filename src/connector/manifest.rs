@@ -298,8 +298,8 @@ pub struct OperationSpec {
     /// What `.page` is to be for the next page; null after the last.
     #[serde(default)]
     pub next: Option<Jq>,
-    /// An array with one `{outcome, id, version, record, lines, field, reason, after}` per item; all `ok` when left out.
-    /// `lines` holds the ids of the lines that were added, in the order sent, by collection.
+    /// An array with one `{outcome, id, version, record, reference, lines, field, reason, after}` per item; all `ok` when
+    /// left out. `lines` holds the ids of the lines that were added, in the order sent, by collection.
     #[serde(default)]
     pub results: Option<Jq>,
     /// Rules that come before the manifest's own.
@@ -350,6 +350,12 @@ pub struct ObjectSpec {
     /// The name by which other records refer to this one, where that is not the id.
     #[serde(default)]
     pub reference: Option<Jq>,
+    /// The field that holds the reference, by which a record can be found (input: `.settings .object`).
+    #[serde(default)]
+    pub reference_field: Option<Jq>,
+    /// Fields that name another record by its id hold a number.
+    #[serde(default)]
+    pub numeric_ids: Option<bool>,
     /// Whether the record counts as deleted.
     #[serde(default)]
     pub deleted: Option<Jq>,
@@ -387,7 +393,7 @@ pub struct ObjectSpec {
 
 /// How the lines of a collection are read and written: one of `object`, `nested` and `read`.
 ///
-/// A create sees them as `.items[].fields[COLLECTION]`, an array of the lines' fields. An update sees
+/// `.items[].lines` names the collections of an item. A create sees them as `.items[].fields[COLLECTION]`, an array of the lines' fields. An update sees
 /// `.items[].changes[COLLECTION]`: `{added: [fields], changed: [{id, fields}], removed: [id], all: [{id, fields}]}`, unless
 /// the lines are an object of their own.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]

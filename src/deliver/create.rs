@@ -6,11 +6,14 @@ use crate::connector::client::NewRecord;
 use crate::deliver::look::Looked;
 use crate::deliver::send::{chunks, halve, splits};
 use crate::deliver::settle::{Settler, not_done};
-use crate::deliver::{Deliverer, LEASE, bounded};
+use crate::deliver::{Deliverer, bounded};
+use crate::mapping::Mapping;
+use crate::mapping::reference::Missing;
 use crate::model::diff::project;
 use crate::model::outcome::Outcome;
 use crate::model::record::{Record, RemoteRecord, same_value};
 use crate::remote::gate::Priority;
+use crate::remote::lease::LEASE;
 use crate::store::StoreError;
 use crate::store::outbox::{Intent, Settlement};
 
@@ -20,6 +23,14 @@ pub(super) struct Newcomer {
     pub record: Record,
     /// Kept over all tries of the same create.
     pub attempt: Uuid,
+}
+
+impl Newcomer {
+    /// The reference that the record is made without, since the row is one of a circle.
+    fn left_out(&self, mapping: &Mapping) -> Option<Missing> {
+        let encoded = self.looked.encoded.as_ref()?.as_ref().ok()?;
+        mapping.missing(&mapping.new_record(encoded))
+    }
 }
 
 impl Deliverer {
@@ -195,15 +206,20 @@ impl Deliverer {
             ..Settlement::default()
         };
         Ok(match outcome {
-            Outcome::Ok { id: Some(id), version, record, lines } => {
+            Outcome::Ok { id: Some(id), version, record, reference, lines } => {
+                let left_out = one.left_out(&self.bound.mapping);
                 let known = settler.known_after(None, &one.record, version, record.as_ref(), &lines);
                 if known.surprising {
                     read_again.push(id.clone());
                 }
                 Settlement {
-                    verdict: "done",
+                    // what was left out follows when the record that it names exists
+                    verdict: if left_out.is_some() { "waiting" } else { "done" },
+                    waits_binding: left_out.as_ref().map(|missing| missing.parent),
+                    waits_key: left_out.map(|missing| missing.name),
                     link: Some("linked"),
                     remote_id: Some(id),
+                    reference: reference.or_else(|| settler.reference_in(&one.record)),
                     version: known.version,
                     shadow: Some(known.shadow),
                     effect: Some("create"),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::bound::Bound;
 use crate::deliver::look::Looked;
+use crate::mapping::reference::Missing;
 use crate::model::binding::DeletePolicy;
 use crate::model::record::Record;
 use crate::store::link::LinkState;
@@ -16,6 +17,8 @@ pub enum Decision {
     Settle(AtOnce),
     /// The row has no twin: find one or make one. Holds the fields to send.
     Create(Record),
+    /// It refers to a row that has no record yet.
+    Wait(Missing),
     /// A create was under way and its answer is not known.
     Doubt,
     /// The twin lacks these fields' values.
@@ -57,6 +60,7 @@ impl Decision {
             Self::Settle(AtOnce::Keep) => "keep",
             Self::Settle(AtOnce::Reject { .. }) => "reject",
             Self::Create(_) => "create",
+            Self::Wait(_) => "wait",
             Self::Doubt => "doubt",
             Self::Update(_) => "update",
             Self::Delete { deactivate: false } => "delete",
@@ -117,15 +121,25 @@ pub fn decide(looked: &Looked, bound: &Bound) -> Decision {
             },
         },
         (Some(row), link) => {
-            let encoded = match bound.mapping.encode(row) {
-                Ok(encoded) => encoded,
-                Err(error) => {
-                    let (field, reason) = (Some(error.field), error.reason);
+            let encoded = match &looked.encoded {
+                Some(Ok(encoded)) => encoded,
+                None => return Decision::Settle(AtOnce::Later),
+                Some(Err(error)) => {
+                    let (field, reason) = (Some(error.field.clone()), error.reason.clone());
                     return Decision::Settle(AtOnce::Reject { field, reason });
                 }
             };
             match link {
-                None => checked(bound, bound.mapping.new_record(&encoded), Decision::Create),
+                None => {
+                    let mut record = bound.mapping.new_record(encoded);
+                    if let Some(missing) = bound.mapping.missing(&record) {
+                        if !looked.loose {
+                            return Decision::Wait(missing);
+                        }
+                        record = bound.mapping.without_missing(record);
+                    }
+                    checked(bound, record, Decision::Create)
+                }
                 Some(link) => match (link.state, &link.shadow) {
                     (LinkState::Kept, _) => Decision::Settle(AtOnce::Nothing),
                     (LinkState::Creating, _) => Decision::Doubt,
@@ -136,7 +150,10 @@ pub fn decide(looked: &Looked, bound: &Bound) -> Decision {
                         Decision::Reread("first comparison of a new field")
                     }
                     (LinkState::Linked, Some(shadow)) => {
-                        let changes = bound.mapping.push_diff(&encoded, shadow, &looked.held);
+                        let changes = bound.mapping.push_diff(encoded, shadow, &looked.held);
+                        if let Some(missing) = bound.mapping.missing(&changes) {
+                            return Decision::Wait(missing);
+                        }
                         if bound.mapping.touches_lines(&changes) {
                             match looked.lines_unseen {
                                 Some(age) if age < bound.doubt_window => return Decision::UnseenLines(age),

@@ -113,13 +113,14 @@ impl Settler<'_> {
             .await?;
         let written: Vec<String> = written.into_iter().collect();
         let after = read_rows(transaction, &bound.table, &columns, &written, false).await?;
+        let references = bound.references(transaction, after.values(), []).await?;
         let quiet: Vec<String> = written
             .into_iter()
             .filter(|key| {
                 let (Some(row), Some(shadow)) = (after.get(key), shadows.get(key.as_str())) else {
                     return false;
                 };
-                bound.mapping.encode(row).is_ok_and(|encoded| {
+                bound.mapping.encode(row, &references).is_ok_and(|encoded| {
                     bound.mapping.push_diff(&encoded, shadow, &BTreeSet::new()).is_empty()
                 })
             })

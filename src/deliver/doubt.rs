@@ -106,6 +106,7 @@ impl Deliverer {
                         link: Some("linked"),
                         remote_id: Some(twin.id.clone()),
                         version: known.version,
+                        reference: twin.reference.clone(),
                         shadow: Some(known.shadow),
                         attempt: Some(attempt),
                         effect: Some("create"),
@@ -171,11 +172,11 @@ impl Deliverer {
 
     /// The same create once more: with the same attempt id, and with the row as it is now.
     fn again(&self, looked: Looked, attempt: uuid::Uuid, intent: Record) -> Newcomer {
-        let current = looked
-            .row
-            .as_ref()
-            .and_then(|row| self.bound.mapping.encode(row).ok())
-            .map(|encoded| self.bound.mapping.new_record(&encoded));
+        let mapping = &self.bound.mapping;
+        let current = match &looked.encoded {
+            Some(Ok(encoded)) => Some(mapping.without_missing(mapping.new_record(encoded))),
+            _ => None,
+        };
         Newcomer { record: current.unwrap_or(intent), looked, attempt }
     }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use crate::bound::Bound;
+use crate::mapping::FieldError;
+use crate::model::record::Record;
 use crate::store::link::{Link, held_fields, links_by_key};
 use crate::store::mirror::{Row, read_rows};
 use crate::store::outbox::Claimed;
@@ -18,8 +20,12 @@ pub struct Looked {
     pub actor: Option<String>,
     /// Capture saw the row's own delete; without it a missing row is no delete.
     pub row_gone: bool,
+    /// The row is one of a circle of rows that wait for each other: it goes without the reference that is missing.
+    pub loose: bool,
     /// `None`: the row is gone.
     pub row: Option<Row>,
+    /// The row in the record's form, where there is a row.
+    pub encoded: Option<Result<Record, FieldError>>,
     pub link: Option<Link>,
     /// Fields whose conflict waits for a person.
     pub held: BTreeSet<String>,
@@ -48,19 +54,23 @@ pub async fn look(store: &Store, bound: &Bound, claimed: &[Claimed]) -> Result<V
     let keys: Vec<String> = claimed.iter().map(|one| one.key.clone()).collect();
     let mut links = links_by_key(&client, bound.id, &keys).await?;
     let mut rows = read_rows(&client, &bound.table, &bound.row_columns(), &keys, false).await?;
+    let references = bound.references(&client, rows.values(), []).await?;
     let mut held = held_fields(&client, bound.id, &keys).await?;
     let now = SystemTime::now();
     let age = |link: &Link| link.lines_sent_at.map(|at| now.duration_since(at).unwrap_or(Duration::ZERO));
     Ok(claimed
         .iter()
-        .map(|one| Looked {
+        .map(|one| (one, rows.remove(&one.key)))
+        .map(|(one, row)| Looked {
             lines_unseen: links.get(&one.key).and_then(age),
             key: one.key.clone(),
             attempts: one.attempts,
             changed_at: one.changed_at,
             actor: one.actor.clone(),
             row_gone: one.row_gone,
-            row: rows.remove(&one.key),
+            loose: one.loose,
+            encoded: row.as_ref().map(|row| bound.mapping.encode(row, &references)),
+            row,
             link: links.remove(&one.key),
             held: held.remove(&one.key).unwrap_or_default(),
         })

@@ -11,10 +11,11 @@ mod doubt;
 pub mod look;
 mod send;
 mod settle;
+mod wait;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, instrument};
@@ -25,22 +26,23 @@ use crate::deliver::decide::Decision;
 use crate::deliver::look::Looked;
 use crate::deliver::settle::Settler;
 use crate::model::outcome::{BatchAnswer, Outcome};
-use crate::store::outbox::Settlement;
+use crate::remote::lease::{self, LEASE, Lease};
+use crate::store::outbox::{Claimed, Settlement};
 use crate::store::{Store, StoreError};
 
-/// How long a key stays claimed without a sign of life. Longer than any call may take.
-pub const LEASE: Duration = Duration::from_secs(120);
-
-/// How long a writing call may take in all, waiting at the gate and a second sign-in included. Less than the lease:
-/// when the lease is over, nobody of ours is still sending.
+/// How long a writing call may take in all, waiting at the gate and a second sign-in included.
 const CALL_LIMIT: Duration = Duration::from_secs(100);
 
-/// Makes a writing call within [`CALL_LIMIT`]; what takes longer has an unknown outcome.
+/// Makes a writing call within [`CALL_LIMIT`] and while the turn's lease holds; what takes longer has an unknown outcome.
 async fn bounded(items: usize, call: impl Future<Output = BatchAnswer>) -> BatchAnswer {
-    tokio::time::timeout(CALL_LIMIT, call).await.unwrap_or_else(|_| {
-        let reason = format!("no answer within {} s", CALL_LIMIT.as_secs());
-        BatchAnswer { outcomes: vec![Outcome::Unknown { reason }; items], whole: true }
-    })
+    let unknown =
+        |reason: String| BatchAnswer { outcomes: vec![Outcome::Unknown { reason }; items], whole: true };
+    tokio::select! {
+        answer = tokio::time::timeout(CALL_LIMIT, call) => {
+            answer.unwrap_or_else(|_| unknown(format!("no answer within {} s", CALL_LIMIT.as_secs())))
+        }
+        () = lease::lost() => unknown("the lease could not be renewed before the answer came".to_owned()),
+    }
 }
 
 /// What a turn did.
@@ -72,10 +74,23 @@ impl Deliverer {
             return Ok(Turned { looked: 0, rest: Some(wait) });
         }
         let lease = Uuid::new_v4();
-        let claimed = self.store.claim(bound.id, self.batch_size(), lease, LEASE).await?;
+        let limit = self.batch_size();
+        let asked = Instant::now();
+        let claimed = self.store.claim(bound.id, limit, lease, LEASE).await?;
         if claimed.is_empty() {
             return Ok(Turned { looked: 0, rest: Some(Duration::from_millis(200)) });
         }
+        let store = self.store.clone();
+        let renew = move || {
+            let store = store.clone();
+            async move { store.renew_claims(lease, LEASE).await.unwrap_or(false) }
+        };
+        Lease::taken(asked).during(renew, self.work(claimed, limit, lease)).await
+    }
+
+    /// Ends each of the claimed keys.
+    async fn work(&self, claimed: Vec<Claimed>, limit: usize, lease: Uuid) -> Result<Turned, StoreError> {
+        let bound = &self.bound;
         let looked = look::look(&self.store, bound, &claimed).await?;
         let settler = Settler { store: &self.store, bound, lease };
         let mut by_kind = Sorted::default();
@@ -86,6 +101,7 @@ impl Deliverer {
             match decision {
                 Decision::Settle(settlement) => settled_at_once.push(settlement.by(&one)),
                 Decision::Create(record) => by_kind.creates.push((one, record)),
+                Decision::Wait(missing) => by_kind.waits.push((one, missing)),
                 Decision::Doubt => by_kind.doubts.push(one),
                 Decision::Update(changes) => by_kind.updates.push((one, changes)),
                 Decision::Delete { deactivate } => by_kind.deletes.push((one, deactivate)),
@@ -95,14 +111,24 @@ impl Deliverer {
             }
         }
         let count = claimed.len();
+        if count == limit {
+            // more keys wait: what does not fill a call is left to the next turn, which may fill it (R5)
+            let abilities = &bound.abilities;
+            let (creates, updates) = (abilities.create_batch, abilities.update_batch);
+            let others =
+                !settled_at_once.is_empty() || !by_kind.waits.is_empty() || !by_kind.deletes.is_empty();
+            settled_at_once.extend(by_kind.give_back_remainders(creates, updates, others));
+        }
         settler.settle(settled_at_once).await?;
+        self.wait(&settler, by_kind.waits).await?;
         self.reread(&settler, by_kind.rereads).await?;
         self.look_for_lines(&settler, by_kind.unseen).await?;
         settler.write_back(by_kind.write_backs).await?;
         self.resolve_doubts(&settler, by_kind.doubts).await?;
         self.create(&settler, by_kind.creates).await?;
         self.update(&settler, by_kind.updates).await?;
-        self.delete(&settler, by_kind.deletes).await?;
+        let deletes = self.after_children(&settler, by_kind.deletes).await?;
+        self.delete(&settler, deletes).await?;
         Ok(Turned { looked: count, rest: None })
     }
 
@@ -161,9 +187,36 @@ impl Deliverer {
 struct Sorted {
     creates: Vec<(Looked, crate::model::record::Record)>,
     doubts: Vec<Looked>,
+    waits: Vec<(Looked, crate::mapping::reference::Missing)>,
     updates: Vec<(Looked, crate::model::record::Record)>,
     deletes: Vec<(Looked, bool)>,
     rereads: Vec<(Looked, &'static str)>,
     unseen: Vec<(Looked, Duration)>,
     write_backs: Vec<(Looked, String)>,
+}
+
+impl Sorted {
+    /// Takes out what does not fill a call of its kind. Nothing, if there is nothing else to do in this turn: the next
+    /// one would find the same again.
+    fn give_back_remainders(
+        &mut self,
+        create_batch: usize,
+        update_batch: usize,
+        others: bool,
+    ) -> Vec<Settlement> {
+        let again =
+            |one: &Looked| Settlement { key: one.key.clone(), verdict: "again", ..Settlement::default() };
+        let full = self.creates.len() >= create_batch.max(1) || self.updates.len() >= update_batch.max(1);
+        if !full && !others {
+            return Vec::new();
+        }
+        let creates = remainder(&mut self.creates, create_batch);
+        let updates = remainder(&mut self.updates, update_batch);
+        creates.iter().chain(&updates).map(|(one, _)| again(one)).collect()
+    }
+}
+
+/// Cuts a list to whole batches and returns the rest.
+fn remainder<T>(list: &mut Vec<T>, batch: usize) -> Vec<T> {
+    list.split_off(list.len() - list.len() % batch.max(1))
 }

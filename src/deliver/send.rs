@@ -7,11 +7,12 @@ use futures_util::stream::{StreamExt, iter};
 use crate::connector::client::{Change, Removal};
 use crate::deliver::look::Looked;
 use crate::deliver::settle::{Settler, not_done};
-use crate::deliver::{Deliverer, LEASE, bounded};
+use crate::deliver::{Deliverer, bounded};
 use crate::model::binding::OverwriteCheck;
 use crate::model::outcome::{BatchAnswer, Outcome};
 use crate::model::record::Record;
 use crate::remote::gate::Priority;
+use crate::remote::lease::LEASE;
 use crate::store::StoreError;
 use crate::store::outbox::{Intent, Settlement};
 

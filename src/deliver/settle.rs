@@ -44,7 +44,17 @@ impl Settler<'_> {
         self.write_ids(&transaction, &linked).await?;
         self.write_line_ids(&transaction, &settlements, &linked).await?;
         transaction.commit().await?;
+        if !self.bound.children.is_empty() {
+            let keys: Vec<String> = linked.into_iter().map(|(key, _)| key).collect();
+            self.store.release_waiting(self.bound.id, &keys).await?;
+        }
         Ok(())
+    }
+
+    /// The name by which other records refer to one that was sent, where it was sent.
+    pub fn reference_in(&self, sent: &Record) -> Option<String> {
+        let value = sent.get(self.bound.abilities.reference_field.as_ref()?)?;
+        value.as_str().map(str::to_owned).filter(|text| !text.is_empty())
     }
 
     /// Writes remote ids to rows that lack theirs, and ends the keys.

@@ -10,13 +10,16 @@ use serde_json::Value;
 
 use crate::bound::Bound;
 use crate::config::duration::{parse_duration, parse_share};
+use crate::config::file::Field;
 use crate::config::{BindingFile, RowtwinFile, Setting, SystemFile};
 use crate::connector::{Client, Connector, SettingValue, Settings};
 use crate::engine::documents;
-use crate::engine::gate::SharedGate;
+use crate::engine::gate::{SharedGate, UnderWay};
 use crate::engine::{DEFAULT_NAME, Engine, EngineError};
 use crate::mapping::Mapping;
+use crate::mapping::reference::Reference;
 use crate::metrics::Metrics;
+use crate::model::binding::ReferredBy;
 use crate::postgres::{ConnectOptions, connect_options};
 use crate::remote::http::HttpTransport;
 use crate::store::binding::{BindingSpec, SystemSpec};
@@ -136,7 +139,18 @@ impl Engine {
                         ));
                     }
                 }
-                let mapping = match Mapping::new(binding, type_of, abilities.blank_is_null) {
+                let refers = |field: &Field| {
+                    let table = field.refers_to.clone()?;
+                    let parent =
+                        file.tables.get(&table)?.bindings.iter().find(|b| b.system == binding.system)?;
+                    let theirs = client.abilities(&parent.object).ok()?;
+                    let by = field.refers_by.unwrap_or(match theirs.reference_field {
+                        Some(_) => ReferredBy::Reference,
+                        None => ReferredBy::Id,
+                    });
+                    Some(Reference { table, by, numeric: theirs.numeric_ids, parent: 0 })
+                };
+                let mapping = match Mapping::new(binding, type_of, abilities.blank_is_null, &refers) {
                     Ok(mapping) => mapping,
                     Err(more) => {
                         findings.extend(more.into_iter().map(|finding| format!("{place}: {finding}")));
@@ -146,8 +160,16 @@ impl Engine {
                 let mut mapping = mapping;
                 let mut table = table.clone();
                 let bound_lines;
-                match documents::lines_of(&store, client, binding, &mut mapping, &mut table, &abilities)
-                    .await?
+                match documents::lines_of(
+                    &store,
+                    client,
+                    binding,
+                    &mut mapping,
+                    &mut table,
+                    &abilities,
+                    &refers,
+                )
+                .await?
                 {
                     Ok(lines) => {
                         tables.extend(table.children.iter().map(|child| child.table.clone()));
@@ -191,6 +213,8 @@ impl Engine {
                     lines_apart: bound_lines.apart,
                     watched_lines: bound_lines.watched,
                     abilities,
+                    parents: Vec::new(),
+                    children: Vec::new(),
                 }));
             }
             tables.push(table);
@@ -299,6 +323,7 @@ fn open_system(
         system: name.to_owned(),
         metrics: metrics.clone(),
         only_looks: given.only_looks,
+        under_way: UnderWay::default(),
     });
     let spec = SystemSpec {
         name: name.to_owned(),

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::config::{BindingFile, LinesFile};
+use crate::config::{BindingFile, Field, LinesFile};
 use crate::connector::{Abilities, Client};
 use crate::engine::{Engine, EngineError};
 use crate::mapping::Mapping;
 use crate::mapping::lines::MappedLines;
+use crate::mapping::reference::Reference;
 use crate::store::catalog::Column;
 use crate::store::lines::Child;
 use crate::store::mirror::Table;
@@ -30,6 +31,7 @@ pub(super) async fn lines_of(
     mapping: &mut Mapping,
     table: &mut Table,
     abilities: &Abilities,
+    refers: &impl Fn(&Field) -> Option<Reference>,
 ) -> Result<Result<BoundLines, Vec<String>>, EngineError> {
     let mut bound = BoundLines::default();
     let mut findings = Vec::new();
@@ -58,7 +60,7 @@ pub(super) async fn lines_of(
         let type_of = |name: &str| {
             columns.iter().find(|column| column.name == name).map(|column| column.type_name.clone())
         };
-        match Mapping::new(&binding.of_lines(collection, lines), type_of, abilities.blank_is_null) {
+        match Mapping::new(&binding.of_lines(collection, lines), type_of, abilities.blank_is_null, refers) {
             Ok(inner) => {
                 table.children.push(child(collection, lines, of_lines, &columns));
                 mapping.lines.push(MappedLines::new(

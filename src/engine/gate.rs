@@ -1,5 +1,7 @@
 //! The gate of a system, shared by all processes through Postgres (R15).
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
@@ -8,11 +10,14 @@ use tracing::warn;
 use crate::metrics::Metrics;
 use crate::model::outcome::{Outcome, OutcomeKind};
 use crate::remote::gate::{CallNote, Gate, Pass, Priority};
+use crate::remote::lease::LEASE;
 use crate::store::Store;
 use crate::store::limits::{EndedCall, LOOK_AGAIN, Leave};
 
-/// How long a call may take before its place counts as free again.
-const CALL_TIMEOUT: Duration = Duration::from_secs(90);
+/// How long a call is said to be under way; one that was given up on is forgotten by then.
+const LONGEST_CALL: Duration = Duration::from_secs(120);
+/// How often calls under way are renewed.
+const RENEW: Duration = Duration::from_secs(2);
 /// How long a call waits at the gate; longer waits are given back, so that leases do not run out.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -23,6 +28,57 @@ pub struct SharedGate {
     pub metrics: Metrics,
     /// See `Given::only_looks`.
     pub only_looks: bool,
+    pub under_way: UnderWay,
+}
+
+/// The calls of this process that have not ended.
+#[derive(Clone, Default)]
+pub struct UnderWay(Arc<Mutex<Calls>>);
+
+#[derive(Default)]
+struct Calls {
+    /// With when they began.
+    began: BTreeMap<i64, Instant>,
+    /// Somebody renews them.
+    renewed: bool,
+}
+
+impl UnderWay {
+    /// Notes a call; true when somebody has to begin renewing.
+    fn begin(&self, id: i64) -> bool {
+        let Ok(mut calls) = self.0.lock() else { return false };
+        calls.began.insert(id, Instant::now());
+        !std::mem::replace(&mut calls.renewed, true)
+    }
+
+    fn end(&self, id: i64) {
+        if let Ok(mut calls) = self.0.lock() {
+            calls.began.remove(&id);
+        }
+    }
+
+    /// What is to be renewed. A call whose caller went away without a word is forgotten after a while.
+    fn list(&self) -> Vec<i64> {
+        let Ok(mut calls) = self.0.lock() else { return Vec::new() };
+        calls.began.retain(|_, began| began.elapsed() < LONGEST_CALL);
+        calls.renewed = !calls.began.is_empty();
+        calls.began.keys().copied().collect()
+    }
+
+    /// Renews for as long as there are calls.
+    async fn renew(self, store: Store, system: String) {
+        loop {
+            tokio::time::sleep(RENEW).await;
+            let calls = self.list();
+            if calls.is_empty() {
+                return;
+            }
+            if let Err(error) = store.renew_calls(&system, &calls, LEASE).await {
+                // their places count as free for a while, no more
+                warn!(error = %error, system = %system, "calls under way could not be renewed");
+            }
+        }
+    }
 }
 
 impl SharedGate {
@@ -31,11 +87,16 @@ impl SharedGate {
         loop {
             let leave = self
                 .store
-                .take_call(&self.system, operation, priority == Priority::Backfill, CALL_TIMEOUT)
+                .take_call(&self.system, operation, priority == Priority::Backfill, LEASE)
                 .await
                 .map_err(|error| Outcome::Retry { after: None, reason: error.to_string() })?;
             match leave {
-                Leave::Granted(id) => return Ok(Pass(id)),
+                Leave::Granted(id) => {
+                    if self.under_way.begin(id) {
+                        tokio::spawn(self.under_way.clone().renew(self.store.clone(), self.system.clone()));
+                    }
+                    return Ok(Pass(id));
+                }
                 Leave::Wait { reason, ask_again } => {
                     let short = reason == "pace" || reason == "in flight";
                     if short && began.elapsed() + ask_again < PATIENCE {
@@ -83,6 +144,7 @@ impl Gate for SharedGate {
 
     fn leave<'a>(&'a self, pass: Pass, note: CallNote) -> BoxFuture<'a, ()> {
         Box::pin(async move {
+            self.under_way.end(pass.0);
             let took = Duration::from_millis(note.millis);
             self.metrics.called(&self.system, note.operation, note.outcome, took);
             let write = matches!(note.operation, "create" | "update" | "delete" | "deactivate");

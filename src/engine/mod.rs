@@ -6,6 +6,7 @@ pub mod error;
 mod gate;
 pub mod observe;
 pub mod prepare;
+mod relate;
 pub mod run;
 
 use std::collections::HashMap;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::bound::Bound;
+use crate::engine::relate::relate;
 use crate::engine::{Engine, EngineError};
 use crate::store::StoreError;
 use crate::store::catalog::ServerFacts;
@@ -56,14 +57,16 @@ impl Engine {
     pub async fn register(&mut self) -> Result<(), EngineError> {
         let ids = self.store.register(&self.systems, &self.specs).await?;
         let bounds = std::mem::take(&mut self.bounds);
-        self.bounds = bounds
+        let mut bounds: Vec<Bound> = bounds
             .into_iter()
             .zip(ids)
-            .map(|(bound, id)| match Arc::try_unwrap(bound) {
-                Ok(bound) => Arc::new(Bound { id, ..bound }),
-                Err(shared) => shared,
+            .map(|(bound, id)| {
+                let bound = Arc::into_inner(bound).expect("nothing runs before the bindings are registered");
+                Bound { id, ..bound }
             })
             .collect();
+        relate(&mut bounds);
+        self.bounds = bounds.into_iter().map(Arc::new).collect();
         Ok(())
     }
 

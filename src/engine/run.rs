@@ -242,6 +242,9 @@ async fn upkeep_loop(engine: Arc<Engine>, stop: CancellationToken) {
         if let Err(failure) = engine.store.rescue_outbox().await {
             warn!(error = %failure, "expired leases could not be looked for");
         }
+        if let Err(failure) = engine.store.release_all_waiting().await {
+            warn!(error = %failure, "rows that wait for others could not be looked at");
+        }
         if tokio::time::Instant::now() >= upkeep_due {
             if let Err(failure) = engine.keep_journal().await {
                 warn!(error = %failure, "the journal could not be looked after");

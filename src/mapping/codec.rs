@@ -197,7 +197,7 @@ fn names(pairs: &[(String, Value)]) -> String {
     pairs.iter().map(|(column, _)| column.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-fn plain_text(value: &Value) -> String {
+pub(super) fn plain_text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use crate::mapping::{FieldError, Mapping, Row};
+use crate::mapping::reference::{Missing, References, stands_in_for};
+use crate::mapping::{DecodeError, FieldError, Mapping, Row};
 use crate::model::binding::Prefer;
 use crate::model::diff::{overlay, project};
 use crate::model::document::{
@@ -54,6 +55,14 @@ impl MappedLines {
         FieldError { field: line_field(&self.collection, label, &error.field), reason: error.reason }
     }
 
+    /// The lines of a new document, or the added and changed ones of an update.
+    fn sent(&self, values: &Record) -> Vec<Line> {
+        match values.get(&self.collection).and_then(Changes::from_value) {
+            Some(changes) => changes.added.into_iter().chain(changes.changed).collect(),
+            None => lines_of(values, &self.collection).unwrap_or_default(),
+        }
+    }
+
     fn rules<'a>(&'a self, stamps: Stamps, except: &'a BTreeSet<String>) -> Rules<'a> {
         Rules { lines: self, stamps, except }
     }
@@ -82,12 +91,16 @@ impl MappedLines {
     /// The columns that a new line's row gets from a record's line.
     ///
     /// # Errors
-    /// A field that cannot be converted.
-    pub fn new_row(&self, fields: &Record, id: Option<&str>) -> Result<Row, FieldError> {
+    /// A field that cannot be converted, or refers to a record without a row.
+    pub fn new_row(
+        &self,
+        fields: &Record,
+        id: Option<&str>,
+        references: &References,
+    ) -> Result<Row, DecodeError> {
         let pulled =
             self.mapping.fields.iter().filter(|field| field.pulls).map(|field| field.field.clone()).collect();
-        let mut row =
-            self.mapping.decode(fields, &pulled).map_err(|error| self.error(id.unwrap_or("new"), error))?;
+        let mut row = self.taken(id.unwrap_or("new"), fields, &pulled, references)?;
         if let (Some(column), Some(id)) = (&self.id_column, id) {
             row.insert(column.clone(), Value::from(id));
         }
@@ -97,9 +110,22 @@ impl MappedLines {
     /// The columns that `take` of a record's line gives.
     ///
     /// # Errors
-    /// A field that cannot be converted.
-    pub fn taken(&self, label: &str, fields: &Record, take: &BTreeSet<String>) -> Result<Row, FieldError> {
-        self.mapping.decode(fields, take).map_err(|error| self.error(label, error))
+    /// A field that cannot be converted, or refers to a record without a row.
+    pub fn taken(
+        &self,
+        label: &str,
+        fields: &Record,
+        take: &BTreeSet<String>,
+        references: &References,
+    ) -> Result<Row, DecodeError> {
+        self.mapping.decode(fields, take, references).map_err(|error| match error {
+            DecodeError::Field(error) => DecodeError::Field(self.error(label, error)),
+            DecodeError::Missing(missing) => DecodeError::Missing(self.named(label, missing)),
+        })
+    }
+
+    fn named(&self, label: &str, missing: Missing) -> Missing {
+        Missing { field: line_field(&self.collection, label, &missing.field), ..missing }
     }
 }
 
@@ -165,11 +191,17 @@ impl LineRules for Rules<'_> {
 
 impl Mapping {
     /// Adds the lines of a document's row to its record.
-    pub(super) fn encode_lines(&self, row: &Row, record: &mut Record) -> Result<(), FieldError> {
+    pub(super) fn encode_lines(
+        &self,
+        row: &Row,
+        references: &References,
+        record: &mut Record,
+    ) -> Result<(), FieldError> {
         for lines in &self.lines {
             let mut encoded = Vec::new();
             for (key, row) in lines_of_row(row, &lines.collection) {
-                let fields = lines.mapping.encode(&row).map_err(|error| lines.error(&key, error))?;
+                let fields =
+                    lines.mapping.encode(&row, references).map_err(|error| lines.error(&key, error))?;
                 encoded.push(Line { id: None, key: Some(key), fields });
             }
             record.insert(lines.collection.clone(), lines_value(&encoded));
@@ -212,15 +244,31 @@ impl Mapping {
     /// Checks the lines that are about to be sent: those of a new document, or the added and changed ones.
     pub(super) fn check_lines(&self, values: &Record) -> Option<FieldError> {
         self.lines.iter().find_map(|lines| {
-            let value = values.get(&lines.collection)?;
-            let sent = match Changes::from_value(value) {
-                Some(changes) => changes.added.into_iter().chain(changes.changed).collect(),
-                None => lines_of(values, &lines.collection).unwrap_or_default(),
-            };
-            sent.iter().find_map(|line| {
+            lines.sent(values).iter().find_map(|line| {
                 lines.mapping.check(&line.fields).map(|error| lines.error(line.label(), error))
             })
         })
+    }
+
+    /// The first reference of a line that is about to be sent to a row without a record.
+    pub(super) fn missing_in_lines(&self, values: &Record) -> Option<Missing> {
+        self.lines.iter().find_map(|lines| {
+            lines.sent(values).iter().find_map(|line| {
+                let missing = lines.mapping.missing(&line.fields)?;
+                Some(lines.named(line.label(), missing))
+            })
+        })
+    }
+
+    /// Takes references to rows without a record out of the lines of a new document.
+    pub(super) fn lines_without_missing(&self, values: &mut Record) {
+        for lines in &self.lines {
+            let Some(mut new) = lines_of(values, &lines.collection) else { continue };
+            for line in &mut new {
+                line.fields.retain(|_, value| stands_in_for(value).is_none());
+            }
+            values.insert(lines.collection.clone(), lines_value(&new));
+        }
     }
 
     /// Whether two records agree on all lines; `left` and `right` both know the lines' ids.

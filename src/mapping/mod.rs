@@ -2,17 +2,20 @@
 
 pub mod codec;
 pub mod lines;
+pub mod reference;
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use crate::config::file::BindingFile;
+use crate::config::file::{BindingFile, Field};
 use crate::connector::expr::Expr;
 use crate::mapping::codec::{ColumnKind, Conversion};
 use crate::mapping::lines::MappedLines;
+use crate::mapping::reference::{Missing, Reference, References, Wanted, stands_in_for};
 use crate::model::binding::Prefer;
 use crate::model::diff::diff;
+use crate::model::document::lines_of;
 use crate::model::merge::{Group, Merged, Stamps, first_meeting, merge};
 use crate::model::record::{Record, same_value};
 
@@ -28,6 +31,14 @@ pub struct FieldError {
     pub reason: String,
 }
 
+/// Why a record's values cannot become a row's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DecodeError {
+    Field(FieldError),
+    /// The record refers to one that has no row yet.
+    Missing(Missing),
+}
+
 /// One mapped column.
 #[derive(Debug)]
 pub struct MappedField {
@@ -38,6 +49,8 @@ pub struct MappedField {
     push: Option<Expr>,
     pull: Option<Expr>,
     check: Option<jsonschema::Validator>,
+    /// The column holds another row's key, and the field names that row's record.
+    pub reference: Option<Reference>,
     /// Whether the row's value goes to the remote, and the remote's to the row.
     pub pushes: bool,
     pub pulls: bool,
@@ -63,6 +76,7 @@ impl Mapping {
         binding: &BindingFile,
         column_type: impl Fn(&str) -> Option<String>,
         blank_is_null: bool,
+        reference: impl Fn(&Field) -> Option<Reference>,
     ) -> Result<Self, Vec<String>> {
         let mut findings = Vec::new();
         let mut fields = Vec::new();
@@ -105,6 +119,7 @@ impl Mapping {
                 push,
                 pull,
                 check,
+                reference: reference(spec),
             });
             if !binding.groups.values().any(|members| members.contains(&spec.field)) {
                 groups.push(Group {
@@ -140,11 +155,12 @@ impl Mapping {
         self.fields.iter().map(|field| field.field.as_str())
     }
 
-    /// The row in the record's form, every mapped field named.
+    /// The row in the record's form, every mapped field named. A reference to a row that has no record yet gets a
+    /// stand-in, which differs from every value; see [`Mapping::missing`].
     ///
     /// # Errors
     /// The first field that cannot be encoded.
-    pub fn encode(&self, row: &Row) -> Result<Record, FieldError> {
+    pub fn encode(&self, row: &Row, references: &References) -> Result<Record, FieldError> {
         let mut record = Record::new();
         for field in &self.fields {
             let value = match &field.push {
@@ -155,6 +171,12 @@ impl Mapping {
                 None if field.pull.is_some() => Value::Null,
                 None => {
                     let value = row.get(&field.column).unwrap_or(&Value::Null);
+                    let named = field.reference.as_ref().map(|to| to.encode(value, references));
+                    let value = named.as_ref().unwrap_or(value);
+                    if stands_in_for(value).is_some() {
+                        record.insert(field.field.clone(), value.clone());
+                        continue;
+                    }
                     let bare = match (field.kind, value) {
                         (ColumnKind::Padded, Value::String(text)) => {
                             Some(Value::from(text.trim_end_matches(' ')))
@@ -169,26 +191,28 @@ impl Mapping {
             };
             record.insert(field.field.clone(), value);
         }
-        self.encode_lines(row, &mut record)?;
+        self.encode_lines(row, references, &mut record)?;
         Ok(record)
     }
 
     /// The columns that `fields` of a record give.
     ///
     /// # Errors
-    /// The first field that cannot be decoded.
-    pub fn decode(&self, record: &Record, fields: &BTreeSet<String>) -> Result<Row, FieldError> {
+    /// The first field that cannot be decoded, or refers to a record without a row.
+    pub fn decode(
+        &self,
+        record: &Record,
+        fields: &BTreeSet<String>,
+        references: &References,
+    ) -> Result<Row, DecodeError> {
         let mut row = Row::new();
         for field in self.fields.iter().filter(|field| fields.contains(&field.field)) {
             let value = match &field.pull {
                 Some(expr) => expr
                     .first(&Value::Object(record.clone()))
-                    .map_err(|error| field.error(error.to_string()))?
+                    .map_err(|error| DecodeError::Field(field.error(error.to_string())))?
                     .unwrap_or(Value::Null),
-                None => field
-                    .conversion
-                    .decode(record.get(&field.field).unwrap_or(&Value::Null), field.kind)
-                    .map_err(|reason| field.error(reason))?,
+                None => field.decode(record, references)?,
             };
             row.insert(field.column.clone(), value);
         }
@@ -324,7 +348,92 @@ impl Mapping {
     }
 }
 
+impl Mapping {
+    /// The first reference among `fields` that stands for a row without a record.
+    pub fn missing(&self, fields: &Record) -> Option<Missing> {
+        let of_field = self.fields.iter().find_map(|field| {
+            let reference = field.reference.as_ref()?;
+            let key = stands_in_for(fields.get(&field.field)?)?;
+            Some(Missing {
+                field: field.field.clone(),
+                table: reference.table.clone(),
+                parent: reference.parent,
+                by: reference.by,
+                name: key.to_owned(),
+            })
+        });
+        of_field.or_else(|| self.missing_in_lines(fields))
+    }
+
+    /// `fields` without the references that stand for rows without a record.
+    pub fn without_missing(&self, mut fields: Record) -> Record {
+        fields.retain(|_, value| stands_in_for(value).is_none());
+        self.lines_without_missing(&mut fields);
+        fields
+    }
+
+    /// Notes what must be known to encode a row.
+    pub fn wants_of_row(&self, row: &Row, wanted: &mut Wanted) {
+        for field in &self.fields {
+            if let (Some(reference), Some(key)) = (&field.reference, row.get(&field.column)) {
+                reference.wants_key(key, wanted);
+            }
+        }
+        for lines in &self.lines {
+            for (_, line) in crate::store::lines::lines_of_row(row, &lines.collection) {
+                lines.mapping.wants_of_row(&line, wanted);
+            }
+        }
+    }
+
+    /// Notes what must be known to decode a record.
+    pub fn wants_of_record(&self, record: &Record, wanted: &mut Wanted) {
+        for field in &self.fields {
+            if let (Some(reference), Some(name)) = (&field.reference, record.get(&field.field))
+                && let Ok(name) = field.conversion.decode(name, field.kind)
+            {
+                reference.wants_name(&name, wanted);
+            }
+        }
+        for lines in &self.lines {
+            for line in lines_of(record, &lines.collection).unwrap_or_default() {
+                lines.mapping.wants_of_record(&line.fields, wanted);
+            }
+        }
+    }
+
+    /// All references, those of lines too, to be told where they lead.
+    pub fn references_mut(&mut self) -> impl Iterator<Item = &mut Reference> {
+        let of_lines = self.lines.iter_mut().flat_map(|lines| &mut lines.mapping.fields);
+        self.fields.iter_mut().chain(of_lines).filter_map(|field| field.reference.as_mut())
+    }
+
+    /// All references with the fields that hold them; those of lines are known by the field's name in the line.
+    pub fn references(&self) -> impl Iterator<Item = (&str, &Reference)> {
+        let of_lines = self.lines.iter().flat_map(|lines| &lines.mapping.fields);
+        let fields = self.fields.iter().chain(of_lines);
+        fields.filter_map(|field| Some((field.field.as_str(), field.reference.as_ref()?)))
+    }
+}
+
 impl MappedField {
+    fn decode(&self, record: &Record, references: &References) -> Result<Value, DecodeError> {
+        let value = self
+            .conversion
+            .decode(record.get(&self.field).unwrap_or(&Value::Null), self.kind)
+            .map_err(|reason| DecodeError::Field(self.error(reason)))?;
+        let Some(reference) = &self.reference else { return Ok(value) };
+        reference.decode(&value, references).map_err(|name| {
+            DecodeError::Missing(Missing {
+                field: self.field.clone(),
+                table: reference.table.clone(),
+                parent: reference.parent,
+                by: reference.by,
+                name,
+            })
+        })
+    }
+
     fn error(&self, reason: String) -> FieldError {
         FieldError { field: self.field.clone(), reason }
     }

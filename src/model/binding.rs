@@ -24,6 +24,28 @@ impl Direction {
     }
 }
 
+/// By what a record names another one that it refers to.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum ReferredBy {
+    /// The other record's id.
+    Id,
+    /// Its number or code: what the connector calls its reference.
+    Reference,
+}
+
+impl ReferredBy {
+    /// The word used in configuration and SQL.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::Reference => "reference",
+        }
+    }
+}
+
 /// What a delete on one side does on the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -4,13 +4,15 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, SystemTime};
 
 use deadpool_postgres::{GenericClient, Transaction};
+use serde_json::Value;
 
 use crate::bound::Bound;
-use crate::mapping::Row;
+use crate::mapping::reference::References;
+use crate::mapping::{DecodeError, Row};
 use crate::model::merge::FieldConflict;
 use crate::model::record::{Record, RemoteRecord, same_value};
 use crate::pull::documents::{LineWork, check_lines, new_lines, told, write_lines};
-use crate::pull::plan::{RowPlan, plan_new_row, plan_row};
+use crate::pull::plan::{NewRow, RowPlan, plan_new_row, plan_row};
 use crate::pull::{gone, newest_of_each};
 use crate::store::StoreError;
 use crate::store::error::Class;
@@ -23,6 +25,7 @@ use crate::store::link::{
 };
 use crate::store::mirror::{emit_tag, existing_keys, insert_rows, read_rows, unlinked_matches, update_rows};
 use crate::store::outbox::mark_later;
+use crate::store::reference::{WaitingRecord, await_records};
 
 /// Why a record waits whose row is not there, and for how long: longer than capture is ever behind when all is well,
 /// since each look costs a call.
@@ -40,6 +43,8 @@ pub struct Batch<'a> {
     /// When these records surely existed: the list's end, or when the oldest of these ids was first heard of. Creates
     /// begun later cannot have made them.
     pub first_seen: SystemTime,
+    /// Ids of records that wait for each other in a circle: their rows are made without the reference that is missing.
+    pub loose: BTreeSet<String>,
 }
 
 /// What is to be written.
@@ -50,7 +55,7 @@ struct Work {
     missing: Vec<String>,
     park: Vec<String>,
     updates: Vec<(String, Row)>,
-    inserts: Vec<(RemoteRecord, Row)>,
+    inserts: Vec<(RemoteRecord, NewRow)>,
     lines: Vec<LineWork>,
     links: Vec<LinkUpdate>,
     conflicts: Vec<(String, String, Vec<FieldConflict>)>,
@@ -58,6 +63,39 @@ struct Work {
     rejects: Vec<(String, String)>,
     gone: Vec<String>,
     unlink: Vec<String>,
+    /// Records that refer to ones that have no row yet.
+    waiting: BTreeSet<WaitingRecord>,
+}
+
+impl Work {
+    /// Keeps a record that cannot become a row: with its reason, or until the one that it refers to has a row.
+    fn not_decoded(&mut self, bound: &Bound, record: &RemoteRecord, error: DecodeError) {
+        match error {
+            DecodeError::Field(error) => self.rejects.push((record.id.clone(), error.to_string())),
+            DecodeError::Missing(missing) => match bound.parent(missing.parent) {
+                Some(parent) if parent.pulls => {
+                    self.waiting.insert(WaitingRecord {
+                        parent: missing.parent,
+                        by: missing.by,
+                        remote_id: record.id.clone(),
+                        own_name: record.reference.clone(),
+                        reason: format!(
+                            "{} names a record that has no row in {} yet",
+                            missing.field, missing.table
+                        ),
+                        name: missing.name,
+                    });
+                }
+                _ => self.rejects.push((
+                    record.id.clone(),
+                    format!(
+                        "{} names a record that has no row in {}, and that table is not pulled",
+                        missing.field, missing.table
+                    ),
+                )),
+            },
+        }
+    }
 }
 
 impl Batch<'_> {
@@ -73,7 +111,12 @@ impl Batch<'_> {
         if records.is_empty() {
             return Ok(());
         }
-        let context = Context { bound: self.bound, read_at: self.read_at, first_seen: self.first_seen };
+        let context = Context {
+            bound: self.bound,
+            read_at: self.read_at,
+            first_seen: self.first_seen,
+            loose: self.loose,
+        };
         let mut point = transaction.savepoint("page").await?;
         match context.apply(&mut point, &records).await {
             Ok(()) => {
@@ -102,6 +145,7 @@ struct Context<'a> {
     bound: &'a Bound,
     read_at: SystemTime,
     first_seen: SystemTime,
+    loose: BTreeSet<String>,
 }
 
 impl Context<'_> {
@@ -126,6 +170,10 @@ impl Context<'_> {
         let changed = changed_at(transaction, bound.id, &keys).await?;
         let now: SystemTime = transaction.query_one("select rowtwin_private.clock()", &[]).await?.get(0);
 
+        let references = bound
+            .references(&*transaction, rows.values(), records.iter().map(|record| &record.fields))
+            .await?;
+
         let mut work = Work::default();
         for record in records {
             if record.deleted {
@@ -138,7 +186,7 @@ impl Context<'_> {
                 } else if matched.parked.contains(&record.id) {
                     work.park.push(record.id.clone());
                 } else {
-                    self.plan_insert(record, &mut work);
+                    self.plan_insert(record, &references, &mut work);
                 }
                 continue;
             };
@@ -161,14 +209,14 @@ impl Context<'_> {
             };
             // a difference that no mark stands for yet was made just now
             let row_changed_at = changed.get(&link.key).copied().or(Some(now));
-            let plan = plan_row(bound, record, row, link, row_changed_at)
-                .and_then(|plan| check_lines(bound, &plan.lines).map(|()| plan));
+            let plan = plan_row(bound, record, row, link, row_changed_at, &references)
+                .and_then(|plan| check_lines(bound, &plan.lines, &references).map(|()| plan));
             match plan {
                 Ok(plan) => self.take_plan(record, link, plan, &mut work),
-                Err(error) => work.rejects.push((record.id.clone(), error.to_string())),
+                Err(error) => work.not_decoded(bound, record, error),
             }
         }
-        self.write(transaction, work, &rows).await
+        self.write(transaction, work, &rows, &references).await
     }
 
     /// Finds rows for records without a link. What cannot be told yet is deferred.
@@ -204,9 +252,10 @@ impl Context<'_> {
             return Ok(matched);
         }
         let wanted: BTreeSet<String> = fields.iter().cloned().collect();
+        let known = bound.references(transaction, [], unlinked.iter().map(|record| &record.fields)).await?;
         let values: Vec<Row> = unlinked
             .iter()
-            .filter_map(|record| bound.mapping.decode(&record.fields, &wanted).ok())
+            .filter_map(|record| bound.mapping.decode(&record.fields, &wanted, &known).ok())
             .filter(|row| row.values().all(|value| !same_value(Some(value), None, true)))
             .collect();
         let columns: Vec<String> = bound
@@ -219,8 +268,11 @@ impl Context<'_> {
         let candidates =
             unlinked_matches(transaction, &bound.table, bound.id, &bound.row_columns(), &columns, &values)
                 .await?;
-        let encoded: Vec<(&String, Record)> =
-            candidates.iter().filter_map(|(key, row)| Some((key, bound.mapping.encode(row).ok()?))).collect();
+        let known = bound.references(transaction, candidates.iter().map(|(_, row)| row), []).await?;
+        let encoded: Vec<(&String, Record)> = candidates
+            .iter()
+            .filter_map(|(key, row)| Some((key, bound.mapping.encode(row, &known).ok()?)))
+            .collect();
         let mut taken = BTreeSet::new();
         let mut found = Vec::new();
         for record in unlinked {
@@ -289,13 +341,18 @@ impl Context<'_> {
         })
     }
 
-    fn plan_insert(&self, record: &RemoteRecord, work: &mut Work) {
-        match plan_new_row(self.bound, record) {
-            Ok(row) => match check_lines(self.bound, &new_lines(self.bound, record)) {
-                Ok(()) => work.inserts.push((record.clone(), row)),
-                Err(error) => work.rejects.push((record.id.clone(), error.to_string())),
-            },
-            Err(error) => work.rejects.push((record.id.clone(), error.to_string())),
+    fn plan_insert(&self, record: &RemoteRecord, references: &References, work: &mut Work) {
+        let new = plan_new_row(self.bound, record, references, self.loose.contains(&record.id));
+        let lines = new_lines(self.bound, record);
+        match new.and_then(|new| check_lines(self.bound, &lines, references).map(|()| new)) {
+            Ok(new) => {
+                // what is left out is taken when the record that it names has a row
+                if let Some(missing) = &new.left_out {
+                    work.not_decoded(self.bound, record, DecodeError::Missing(missing.clone()));
+                }
+                work.inserts.push((record.clone(), new));
+            }
+            Err(error) => work.not_decoded(self.bound, record, error),
         }
     }
 
@@ -360,6 +417,7 @@ impl Context<'_> {
         transaction: &mut Transaction<'_>,
         work: Work,
         rows: &HashMap<String, Row>,
+        references: &References,
     ) -> Result<(), StoreError> {
         let bound = self.bound;
         let columns = bound.row_columns();
@@ -369,13 +427,16 @@ impl Context<'_> {
         let mut after = update_rows(transaction, &bound.table, &columns, &work.updates).await?;
         let mut written: BTreeSet<String> = after.keys().cloned().collect();
         let mut of_lines = work.lines;
-        let new_rows: Vec<Row> = work.inserts.iter().map(|(_, row)| row.clone()).collect();
+        let new_rows: Vec<Row> = work.inserts.iter().map(|(_, new)| new.row.clone()).collect();
         let inserted = insert_rows(transaction, &bound.table, &columns, &new_rows).await?;
-        for ((record, _), (key, row)) in work.inserts.iter().zip(inserted) {
+        for ((record, new), (key, row)) in work.inserts.iter().zip(inserted) {
             let mut shadow = bound.mapping.shadow_of(&record.fields);
             let lines = new_lines(bound, record);
             bound.mapping.set_lines(&mut shadow, &lines);
             of_lines.push(LineWork { key: key.clone(), lines });
+            if let Some(missing) = &new.left_out {
+                shadow.insert(missing.field.clone(), Value::Null);
+            }
             journal.push(JournalLine {
                 key: Some(key.clone()),
                 remote_id: Some(record.id.clone()),
@@ -397,7 +458,7 @@ impl Context<'_> {
             after.insert(key, row);
         }
         if !bound.table.children.is_empty() {
-            written.extend(write_lines(transaction, bound, &of_lines, rows, &mut links).await?);
+            written.extend(write_lines(transaction, bound, &of_lines, rows, &mut links, references).await?);
             // lines may have triggers that change their header, and headers theirs: all is looked at once more
             let keys: Vec<String> =
                 links.iter().map(|link| link.key.clone()).chain(written.clone()).collect();
@@ -410,9 +471,10 @@ impl Context<'_> {
         write_journal(transaction, bound.id, &journal).await?;
         // what still differs goes out; what we wrote and is equal must not come back to us
         let (mut differs, mut quiet) = (Vec::new(), Vec::new());
+        let references = bound.references(&*transaction, after.values().chain(rows.values()), []).await?;
         for link in &links {
             let Some(row) = after.get(&link.key).or_else(|| rows.get(&link.key)) else { continue };
-            let same = bound.mapping.encode(row).is_ok_and(|encoded| {
+            let same = bound.mapping.encode(row, &references).is_ok_and(|encoded| {
                 bound.mapping.push_diff(&encoded, &link.shadow, &BTreeSet::new()).is_empty()
             });
             if !same {
@@ -428,6 +490,7 @@ impl Context<'_> {
         for (id, reason) in &work.rejects {
             reject_record(transaction, bound.id, id, reason).await?;
         }
+        await_records(transaction, bound.id, &work.waiting).await?;
         park_records(transaction, bound.id, &work.park).await?;
         note_records(transaction, bound.id, &work.missing, MISSING, UNMARKED).await?;
         let deferred: Vec<String> = work.defer.into_iter().collect();

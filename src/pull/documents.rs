@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 
 use crate::bound::Bound;
 use crate::mapping::lines::MappedLines;
-use crate::mapping::{FieldError, Row};
+use crate::mapping::reference::References;
+use crate::mapping::{DecodeError, Row};
 use crate::model::document::{Line, MergedLines, lines_of, lines_value};
 use crate::model::key::decode_key;
 use crate::model::merge::Stamps;
@@ -33,13 +34,21 @@ pub(super) fn new_lines(bound: &Bound, record: &RemoteRecord) -> Vec<MergedLines
 ///
 /// # Errors
 /// A field that cannot be converted.
-pub(super) fn check_lines(bound: &Bound, merged: &[MergedLines]) -> Result<(), FieldError> {
+pub(super) fn check_lines(
+    bound: &Bound,
+    merged: &[MergedLines],
+    references: &References,
+) -> Result<(), DecodeError> {
     for (lines, merged) in bound.mapping.lines.iter().zip(merged) {
         for (place, fields) in &merged.inserts {
-            lines.new_row(fields, merged.shadow.get(*place).and_then(|line| line.id.as_deref()))?;
+            lines.new_row(
+                fields,
+                merged.shadow.get(*place).and_then(|line| line.id.as_deref()),
+                references,
+            )?;
         }
         for (key, fields, take) in &merged.updates {
-            lines.taken(key, fields, take)?;
+            lines.taken(key, fields, take, references)?;
         }
     }
     Ok(())
@@ -82,6 +91,7 @@ pub(super) async fn write_lines(
     work: &[LineWork],
     rows: &HashMap<String, Row>,
     links: &mut [LinkUpdate],
+    references: &References,
 ) -> Result<BTreeSet<String>, StoreError> {
     let mut written = BTreeSet::new();
     for (number, (lines, child)) in bound.mapping.lines.iter().zip(&bound.table.children).enumerate() {
@@ -92,7 +102,7 @@ pub(super) async fn write_lines(
             let of_row =
                 rows.get(&one.key).map(|row| lines_of_row(row, &lines.collection)).unwrap_or_default();
             deletes.extend(merged.deletes.iter().cloned());
-            let changed = changes(lines, merged, &of_row)?;
+            let changed = changes(lines, merged, &of_row, references)?;
             if !merged.deletes.is_empty() || !changed.is_empty() || !merged.inserts.is_empty() {
                 written.insert(one.key.clone());
             }
@@ -100,8 +110,7 @@ pub(super) async fn write_lines(
             let mut next = next_number(child, &of_row);
             for (place, fields) in &merged.inserts {
                 let id = merged.shadow.get(*place).and_then(|line| line.id.as_deref());
-                let mut row =
-                    lines.new_row(fields, id).map_err(|error| StoreError::Table(error.to_string()))?;
+                let mut row = lines.new_row(fields, id, references).map_err(unfit)?;
                 let parent = decode_key(&one.key, child.parent.len()).unwrap_or_default();
                 for (column, text) in child.parent.iter().zip(parent) {
                     row.insert(column.clone(), Value::from(text));
@@ -142,10 +151,11 @@ fn changes(
     lines: &MappedLines,
     merged: &MergedLines,
     of_row: &[(String, Row)],
+    references: &References,
 ) -> Result<Vec<(String, Row)>, StoreError> {
     let mut columns: HashMap<&str, Row> = HashMap::new();
     for (key, fields, take) in &merged.updates {
-        let taken = lines.taken(key, fields, take).map_err(|error| StoreError::Table(error.to_string()))?;
+        let taken = lines.taken(key, fields, take, references).map_err(unfit)?;
         columns.entry(key).or_default().extend(taken);
     }
     if let Some(column) = &lines.id_column {
@@ -168,4 +178,12 @@ fn changes(
 fn next_number(child: &Child, of_row: &[(String, Row)]) -> i64 {
     let Some(column) = &child.number else { return 1 };
     of_row.iter().filter_map(|(_, row)| row.get(column)?.as_i64()).max().unwrap_or(0) + 1
+}
+
+/// Every line was checked before: only a reference that was lost since can still fail.
+fn unfit(error: DecodeError) -> StoreError {
+    StoreError::Table(match error {
+        DecodeError::Field(error) => error.to_string(),
+        DecodeError::Missing(missing) => format!("{} names a record without a row", missing.field),
+    })
 }

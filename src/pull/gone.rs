@@ -81,7 +81,8 @@ async fn one_gone(
         let wait = Duration::from_millis(300);
         return note_records(transaction, bound.id, &[id.to_owned()], "busy when it was read", wait).await;
     };
-    let edits = match (&link.shadow, bound.mapping.encode(row)) {
+    let references = bound.references(transaction, [row], []).await?;
+    let edits = match (&link.shadow, bound.mapping.encode(row, &references)) {
         (Some(shadow), Ok(encoded)) if bound.pushes => {
             let changes = bound.mapping.push_diff(&encoded, shadow, &BTreeSet::new());
             changes

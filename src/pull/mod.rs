@@ -7,12 +7,13 @@ pub mod apply;
 mod documents;
 mod gone;
 pub mod plan;
+mod referred;
 mod walk;
 mod watch;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::{instrument, warn};
 use uuid::Uuid;
@@ -23,11 +24,10 @@ use crate::model::record::RemoteRecord;
 use crate::model::retry;
 use crate::pull::apply::Batch;
 use crate::remote::gate::Priority;
+use crate::remote::lease::{LEASE, Lease};
 use crate::store::inbox::{clear_records, note_records, put_off, reject_record};
+use crate::store::walk::PullState;
 use crate::store::{Store, StoreError};
-
-/// How long one process may pull a binding without a sign of life.
-pub const LEASE: Duration = Duration::from_secs(120);
 
 /// A webhook may name a record that is not committed yet: it is looked for this often before it counts as gone.
 const LOOKS_BEFORE_GONE: i32 = 3;
@@ -60,9 +60,21 @@ impl Puller {
         if let Some(wait) = self.store.system_wait(&bound.system).await? {
             return Ok(Turned { seen: 0, rest: Some(wait) });
         }
+        let asked = Instant::now();
         let Some(state) = self.store.begin_pull(bound.id, self.lease, LEASE).await? else {
             return Ok(Turned { seen: 0, rest: Some(Duration::from_secs(1)) });
         };
+        let (store, binding, lease) = (self.store.clone(), bound.id, self.lease);
+        let renew = move || {
+            let store = store.clone();
+            async move { store.renew_pull(binding, lease, LEASE).await.unwrap_or(false) }
+        };
+        Lease::taken(asked).during(renew, self.work(state)).await
+    }
+
+    /// Does the piece of work that is due.
+    async fn work(&self, state: PullState) -> Result<Turned, StoreError> {
+        let bound = &self.bound;
         if let Some(turned) = self.read_inbox().await? {
             return Ok(turned);
         }
@@ -84,6 +96,15 @@ impl Puller {
         Ok(Turned { seen: 0, rest: Some(rest) })
     }
 
+    /// Frees what waited for records of this binding.
+    async fn free_children(&self) -> Result<(), StoreError> {
+        if self.bound.children.is_empty() {
+            Ok(())
+        } else {
+            self.store.release_waiting_for(self.bound.id).await
+        }
+    }
+
     /// Gives the lease back at a clean stop.
     ///
     /// # Errors
@@ -102,6 +123,11 @@ impl Puller {
         if due.is_empty() {
             return Ok(None);
         }
+        let (named, due): (Vec<_>, Vec<_>) =
+            due.into_iter().partition(|one| one.why == referred::BY_REFERENCE);
+        if !named.is_empty() {
+            return self.read_referred(&named).await.map(Some);
+        }
         let ids: Vec<String> = due.iter().map(|one| one.remote_id.clone()).collect();
         let read_at = self.store.clock().await?;
         let records =
@@ -115,6 +141,10 @@ impl Puller {
         // what a webhook names may not be committed yet: not found is not gone
         let (early, gone): (Vec<_>, Vec<_>) =
             missing.into_iter().partition(|one| one.why == "webhook" && one.attempts < LOOKS_BEFORE_GONE);
+        let not_given: Vec<String> =
+            gone.iter().filter(|one| one.why == referred::BY_ID).map(|one| one.remote_id.clone()).collect();
+        let loose: BTreeSet<String> =
+            due.iter().filter(|one| one.loose).map(|one| one.remote_id.clone()).collect();
         let early: Vec<String> = early.into_iter().map(|one| one.remote_id.clone()).collect();
         let gone: Vec<String> = gone.into_iter().map(|one| one.remote_id.clone()).collect();
         let first_seen = due.iter().map(|one| one.since).min().unwrap_or(read_at);
@@ -124,10 +154,14 @@ impl Puller {
         let settled: Vec<String> = ids.iter().filter(|id| !early.contains(id)).cloned().collect();
         clear_records(&transaction, bound.id, &settled).await?;
         put_off(&transaction, bound.id, &early, Duration::from_secs(1), "not found yet").await?;
-        let batch = Batch { bound, records, read_at, first_seen };
+        let batch = Batch { bound, records, read_at, first_seen, loose };
         batch.apply(&mut transaction).await?;
         gone::apply_gone(&mut transaction, bound, &gone).await?;
+        for id in &not_given {
+            reject_record(&transaction, bound.id, id, referred::NOT_GIVEN).await?;
+        }
         transaction.commit().await?;
+        self.free_children().await?;
         Ok(Some(Turned { seen: ids.len(), rest: None }))
     }
 

@@ -6,7 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 
 use crate::bound::Bound;
-use crate::mapping::{FieldError, Row};
+use crate::mapping::reference::{Missing, References};
+use crate::mapping::{DecodeError, Row};
 use crate::model::diff::project;
 use crate::model::document::MergedLines;
 use crate::model::merge::{FieldConflict, Side, Stamps};
@@ -35,16 +36,17 @@ pub struct RowPlan {
 /// Plans an existing row.
 ///
 /// # Errors
-/// A field that cannot be converted.
+/// A field that cannot be converted, or refers to a record that has no row yet.
 pub fn plan_row(
     bound: &Bound,
     record: &RemoteRecord,
     row: &Row,
     link: &Link,
     row_changed_at: Option<SystemTime>,
-) -> Result<RowPlan, FieldError> {
+    references: &References,
+) -> Result<RowPlan, DecodeError> {
     let mapping = &bound.mapping;
-    let encoded = mapping.encode(row)?;
+    let encoded = mapping.encode(row, references).map_err(DecodeError::Field)?;
     let mut shadow = mapping.shadow_of(&record.fields);
     let stamps = Stamps { row_ms: row_changed_at.and_then(ms), record_ms: record.modified_ms };
     let sent = link.lines_sent.as_ref();
@@ -64,7 +66,7 @@ pub fn plan_row(
         }
         None => mapping.first_meeting(&encoded, &record.fields, bound.prefer, stamps),
     };
-    let mut columns = mapping.decode(&record.fields, &merged.take)?;
+    let mut columns = mapping.decode(&record.fields, &merged.take, references)?;
     if let Some(column) = &bound.id_column
         && row.get(column).and_then(Value::as_str) != Some(&record.id)
     {
@@ -92,18 +94,38 @@ pub fn plan_row(
     })
 }
 
-/// The columns of a row that is to be made from a record.
+/// A row that is to be made from a record.
+#[derive(Debug, Clone)]
+pub struct NewRow {
+    pub row: Row,
+    /// The reference that the row is made without.
+    pub left_out: Option<Missing>,
+}
+
+/// The columns of a row that is to be made from a record. With `loose` a reference to a record without a row is left
+/// out instead of being an error: one at a time, since a record waits for one at a time.
 ///
 /// # Errors
-/// A field that cannot be converted.
-pub fn plan_new_row(bound: &Bound, record: &RemoteRecord) -> Result<Row, FieldError> {
-    let fields: BTreeSet<String> =
+/// A field that cannot be converted, or refers to a record that has no row yet.
+pub fn plan_new_row(
+    bound: &Bound,
+    record: &RemoteRecord,
+    references: &References,
+    loose: bool,
+) -> Result<NewRow, DecodeError> {
+    let mut fields: BTreeSet<String> =
         bound.mapping.fields.iter().filter(|field| field.pulls).map(|field| field.field.clone()).collect();
-    let mut row = bound.mapping.decode(&record.fields, &fields)?;
+    let (mut row, left_out) = match bound.mapping.decode(&record.fields, &fields, references) {
+        Err(DecodeError::Missing(missing)) if loose => {
+            fields.remove(&missing.field);
+            (bound.mapping.decode(&record.fields, &fields, references)?, Some(missing))
+        }
+        other => (other?, None),
+    };
     if let Some(column) = &bound.id_column {
         row.insert(column.clone(), Value::from(record.id.as_str()));
     }
-    Ok(row)
+    Ok(NewRow { row, left_out })
 }
 
 /// Milliseconds since 1970.

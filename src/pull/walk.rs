@@ -1,12 +1,13 @@
 //! Walk: over the pages of an object, one page a turn, resumable at any page.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::Value;
 
 use crate::pull::apply::Batch;
 use crate::pull::plan::ms;
-use crate::pull::watch::lines_of_page;
+use crate::pull::watch::{Swept, lines_of_page};
 use crate::pull::{Puller, Turned};
 use crate::remote::gate::Priority;
 use crate::store::StoreError;
@@ -14,6 +15,9 @@ use crate::store::inbox::{note_records, reject_record};
 use crate::store::walk::{
     PullState, SHORT_OVERLAP_MS, Walk, WalkKind, finish_walk, mark_seen, note_missing, save_walk,
 };
+
+/// How often a first reading that comes after others looks whether they are done.
+const PARENTS_FIRST: Duration = Duration::from_millis(300);
 
 impl Puller {
     /// Fetches and applies the next page of the walk that is under way or due; `None` when none is.
@@ -23,6 +27,9 @@ impl Puller {
             return Ok(None);
         }
         let Some(kind) = self.due(state) else { return Ok(None) };
+        if kind == WalkKind::Backfill && self.parents_come_first().await? {
+            return Ok(Some(Turned { seen: 0, rest: Some(PARENTS_FIRST) }));
+        }
         let read_at = self.store.clock().await?;
         let mut walk = match &state.walk {
             Some(walk) => walk.clone(),
@@ -70,9 +77,17 @@ impl Puller {
             ended = walk.page.is_null();
         }
 
+        // the lines of a document may have gone without a trace too
+        let fewer = if ids_only { self.swept_lines(&page.records).await } else { Ok(Vec::new()) };
+        let fewer = match fewer {
+            Ok(fewer) => fewer,
+            Err(Swept::Remote(outcome)) => return self.not_listed(&outcome).await.map(Some),
+            Err(Swept::Store(error)) => return Err(error),
+        };
         let mut client = self.store.client().await?;
         let mut transaction = client.transaction().await?;
         if ids_only {
+            note_records(&transaction, bound.id, &fewer, "a line of it is missing", Duration::ZERO).await?;
             let ids: Vec<String> = page
                 .records
                 .iter()
@@ -82,7 +97,8 @@ impl Puller {
             let unknown = mark_seen(&transaction, bound.id, &ids, walk.number).await?;
             note_records(&transaction, bound.id, &unknown, "found by a sweep", Duration::ZERO).await?;
         } else {
-            let batch = Batch { bound, records: page.records, read_at, first_seen: listed_at };
+            let records = page.records;
+            let batch = Batch { bound, records, read_at, first_seen: listed_at, loose: BTreeSet::new() };
             batch.apply(&mut transaction).await?;
             for (why, record) in &page.unreadable {
                 let name = unreadable_name(record);
@@ -106,6 +122,7 @@ impl Puller {
             .await?;
         }
         transaction.commit().await?;
+        self.free_children().await?;
         Ok(Some(Turned { seen: count, rest: None }))
     }
 
@@ -121,6 +138,14 @@ impl Puller {
             WalkKind::Poll => SHORT_OVERLAP_MS.min(self.bound.abilities.overlap_ms),
         };
         state.since_ms.map(|since| since.saturating_sub(back))
+    }
+
+    /// Whether what this binding's records refer to is still being read for the first time: every record would have
+    /// to wait by itself otherwise.
+    async fn parents_come_first(&self) -> Result<bool, StoreError> {
+        let first: Vec<i32> =
+            self.bound.parents.iter().filter(|parent| parent.first).map(|parent| parent.id).collect();
+        if first.is_empty() { Ok(false) } else { self.store.being_backfilled(&first).await }
     }
 
     pub(super) fn overlap_every(&self) -> Duration {

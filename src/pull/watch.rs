@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 
 use crate::mapping::lines::MappedLines;
 use crate::model::document::{Line, lines_of};
+use crate::model::outcome::Outcome;
+use crate::model::record::RemoteRecord;
 use crate::pull::{Puller, Turned};
 use crate::remote::gate::Priority;
 use crate::store::StoreError;
@@ -18,6 +20,12 @@ use crate::store::walk::{Walk, finish_walk, save_walk};
 /// The collection that a walk's page is about; `None` for a page of records.
 pub(super) fn lines_of_page(page: &Value) -> Option<String> {
     page.get("lines")?.as_str().map(str::to_owned)
+}
+
+/// Why lines could not be swept.
+pub(super) enum Swept {
+    Remote(Outcome),
+    Store(StoreError),
 }
 
 impl Puller {
@@ -75,6 +83,37 @@ impl Puller {
         changed.sort();
         changed.dedup();
         self.saved(&walk, listed.lines.len(), &changed).await
+    }
+
+    /// The documents among these that lost a line which the shadow knows.
+    pub(super) async fn swept_lines(&self, records: &[RemoteRecord]) -> Result<Vec<String>, Swept> {
+        let bound = &self.bound;
+        let mut fewer = Vec::new();
+        if bound.watched_lines.is_empty() {
+            return Ok(fewer);
+        }
+        let ids: Vec<String> =
+            records.iter().filter(|record| !record.deleted).map(|record| record.id.clone()).collect();
+        let client = self.store.client().await.map_err(Swept::Store)?;
+        let links = links_by_remote(&client, bound.id, &ids).await.map_err(Swept::Store)?;
+        drop(client);
+        for collection in &bound.watched_lines {
+            let linked: Vec<String> = links.keys().cloned().collect();
+            let there = bound
+                .client
+                .line_ids(&bound.object, collection, &linked, Priority::Backfill)
+                .await
+                .map_err(Swept::Remote)?;
+            for (id, link) in &links {
+                let known = link.shadow.as_ref().and_then(|shadow| lines_of(shadow, collection));
+                let there = there.get(id).map(Vec::as_slice).unwrap_or_default();
+                let lacks = |line: &Line| line.id.as_ref().is_some_and(|id| !there.contains(id));
+                if known.unwrap_or_default().iter().any(lacks) {
+                    fewer.push(id.clone());
+                }
+            }
+        }
+        Ok(fewer)
     }
 
     async fn saved(&self, walk: &Walk, count: usize, changed: &[String]) -> Result<Turned, StoreError> {

@@ -6,6 +6,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use reqwest::header::{HeaderName, HeaderValue};
 
+use crate::remote::lease;
 use crate::remote::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 
 /// The largest answer that is read unless the manifest says otherwise.
@@ -80,6 +81,10 @@ impl HttpTransport {
 
     async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let request = self.request(request)?;
+        // a process that was paused has lost its lease: somebody else may be sending the same
+        if !lease::holds() {
+            return Err(TransportError::NotSent { reason: "the lease ran out before the call".to_owned() });
+        }
         let response = self.client.execute(request).await.map_err(failure)?;
         let status = response.status().as_u16();
         let headers = response.headers().iter().map(|(name, value)| {

@@ -2,6 +2,7 @@
 
 pub mod gate;
 pub mod http;
+pub mod lease;
 pub mod retry_after;
 pub mod signature;
 pub mod transport;

@@ -1,10 +1,12 @@
 //! The door: how tests, the demo and anybody with `curl` look into a simulator and play the other user of it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::Value;
 
-use super::{Kind, Shared, exchange, fault::Fault, fxiaoke, kingdee, state::Call, state::State};
+use super::{
+    Kind, Shared, effect::Effect, exchange, fault::Fault, fxiaoke, kingdee, state::Call, state::State,
+};
 use crate::model::record::Record;
 
 /// A handle to a simulator's state; cheap to clone. It works on while the simulator is "down".
@@ -36,6 +38,7 @@ impl Door {
     fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.0.lock();
         exchange::settle_late(&mut state);
+        "person".clone_into(&mut state.effects.by);
         work(&mut state)
     }
 
@@ -54,8 +57,17 @@ impl Door {
         self.with(|state| state.table(object).get(id).map(|row| row.fields.clone()))
     }
 
+    /// One record with its lines, in the form in which [`Door::insert`] takes it: Fxiaoke's lie in `details`, by the name
+    /// of their object; Kingdee's are part of the bill.
+    pub fn document(&self, object: &str, id: &str) -> Option<Record> {
+        self.with(|state| match state.kind {
+            Kind::Fxiaoke => fxiaoke::person::document(state, object, id),
+            Kind::KingdeeK3cloud => kingdee::person::document(state, object, id),
+        })
+    }
+
     /// Makes a record as a person in the system's own pages would, and gives its id. Stamps and defaults are set;
-    /// a stamp that `fields` names is kept.
+    /// a stamp that `fields` names is kept. Lines can be given with it: see [`Door::document`].
     pub fn insert(&self, object: &str, fields: impl Fields) -> String {
         let fields = fields.into_fields();
         self.with(|state| insert(state, object, fields))
@@ -67,18 +79,59 @@ impl Door {
         self.with(|state| records.into_iter().map(|fields| insert(state, object, fields)).collect())
     }
 
-    /// Changes fields of a record as a person would; a null clears. False where there is no such record.
+    /// Changes fields of a record as a person would; a null clears. Lines that are given are the whole set, known by
+    /// their ids. False where there is no such record.
     pub fn edit(&self, object: &str, id: &str, fields: impl Fields) -> bool {
         let fields = fields.into_fields();
         self.with(|state| match state.kind {
-            Kind::Fxiaoke => fxiaoke::write::edit_by_person(state, object, id, fields),
-            Kind::KingdeeK3cloud => kingdee::save::edit_by_person(state, object, id, fields),
+            Kind::Fxiaoke => fxiaoke::person::edit(state, object, id, fields),
+            Kind::KingdeeK3cloud => kingdee::person::edit(state, object, id, fields),
         })
     }
 
-    /// Removes a record without a trace. False where there is no such record.
+    /// Adds a line to a record as a person would, and gives the line's id; `None` where there is no such record or its
+    /// object has no lines. The stamps move as the system moves them: Kingdee's bill is changed by it, Fxiaoke's master is not.
+    pub fn add_line(&self, object: &str, id: &str, fields: impl Fields) -> Option<String> {
+        let fields = fields.into_fields();
+        self.with(|state| match state.kind {
+            Kind::Fxiaoke => fxiaoke::person::add_line(state, object, id, fields),
+            Kind::KingdeeK3cloud => kingdee::person::add_line(state, object, id, fields),
+        })
+    }
+
+    /// Changes fields of one line of a record as a person would; a null clears. False where there is no such line.
+    pub fn edit_line(&self, object: &str, id: &str, line: &str, fields: impl Fields) -> bool {
+        let fields = fields.into_fields();
+        self.with(|state| match state.kind {
+            Kind::Fxiaoke => fxiaoke::person::edit_line(state, object, id, line, fields),
+            Kind::KingdeeK3cloud => kingdee::person::edit_line(state, object, id, line, fields),
+        })
+    }
+
+    /// Takes one line out of a record as a person would. False where there is no such line.
+    pub fn remove_line(&self, object: &str, id: &str, line: &str) -> bool {
+        self.with(|state| match state.kind {
+            Kind::Fxiaoke => fxiaoke::person::remove_line(state, object, id, line),
+            Kind::KingdeeK3cloud => kingdee::person::remove_line(state, object, id, line),
+        })
+    }
+
+    /// Removes a record with its lines without a trace. False where there is no such record.
     pub fn remove(&self, object: &str, id: &str) -> bool {
-        self.with(|state| state.table(object).remove(id).is_some())
+        self.with(|state| match state.kind {
+            Kind::Fxiaoke => fxiaoke::person::remove(state, object, id),
+            Kind::KingdeeK3cloud => kingdee::person::remove(state, object, id),
+        })
+    }
+
+    /// What became of records since the effects were last forgotten, oldest first (the last 500,000), whoever did it.
+    pub fn effects(&self) -> Vec<Effect> {
+        self.with(|state| state.effects.all())
+    }
+
+    /// Forgets the effects so far.
+    pub fn forget_effects(&self) {
+        self.with(|state| state.effects.forget());
     }
 
     /// Removes all records of all objects.
@@ -94,6 +147,17 @@ impl Door {
     /// How many calls were seen since the log was last emptied.
     pub fn call_count(&self) -> u64 {
         self.with(|state| state.call_count())
+    }
+
+    /// How many calls were seen by operation and object (empty where the operation has none), since the log was last emptied.
+    pub fn call_counts(&self) -> BTreeMap<(String, String), u64> {
+        self.with(|state| state.tally.clone())
+    }
+
+    /// How many calls of one operation on one object were seen since the log was last emptied.
+    pub fn calls_of(&self, operation: &str, object: &str) -> u64 {
+        let key = (operation.to_owned(), object.to_owned());
+        self.with(|state| state.tally.get(&key).copied().unwrap_or(0))
     }
 
     /// Empties the log of calls.
@@ -144,7 +208,7 @@ impl Door {
 
 fn insert(state: &mut State, object: &str, fields: Record) -> String {
     match state.kind {
-        Kind::Fxiaoke => fxiaoke::write::insert_by_person(state, object, fields),
-        Kind::KingdeeK3cloud => kingdee::save::insert_by_person(state, object, fields),
+        Kind::Fxiaoke => fxiaoke::person::insert(state, object, fields),
+        Kind::KingdeeK3cloud => kingdee::person::insert(state, object, fields),
     }
 }

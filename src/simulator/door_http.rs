@@ -49,6 +49,7 @@ fn open(door: &Door, verb: &str, body: &Map<String, Value>) -> Result<Value, Str
         }
         "count" => json!({"count": door.count(text("object")?)}),
         "record" => json!({"record": door.record(text("object")?, text("id")?)}),
+        "document" => json!({"document": door.document(text("object")?, text("id")?)}),
         "insert" => json!({"id": door.insert(text("object")?, fields()?)}),
         "insert_many" => {
             let Some(Value::Array(records)) = body.get("records") else {
@@ -60,6 +61,11 @@ fn open(door: &Door, verb: &str, body: &Map<String, Value>) -> Result<Value, Str
             json!({"ids": door.insert_many(text("object")?, records)})
         }
         "edit" => json!({"found": door.edit(text("object")?, text("id")?, fields()?)}),
+        "add_line" => json!({"line": door.add_line(text("object")?, text("id")?, fields()?)}),
+        "edit_line" => {
+            json!({"found": door.edit_line(text("object")?, text("id")?, text("line")?, fields()?)})
+        }
+        "remove_line" => json!({"found": door.remove_line(text("object")?, text("id")?, text("line")?)}),
         "remove" => json!({"found": door.remove(text("object")?, text("id")?)}),
         "clear" => {
             door.clear();
@@ -70,6 +76,20 @@ fn open(door: &Door, verb: &str, body: &Map<String, Value>) -> Result<Value, Str
             json!({"count": door.call_count(), "calls": calls})
         }
         "call_count" => json!({"count": door.call_count()}),
+        "call_counts" => {
+            let counts = door.call_counts().into_iter();
+            let counts = counts.map(|((operation, object), count)| {
+                json!({"operation": operation, "object": object, "count": count})
+            });
+            json!({"counts": counts.collect::<Vec<_>>()})
+        }
+        "effects" => {
+            json!({"effects": serde_json::to_value(door.effects()).map_err(|error| error.to_string())?})
+        }
+        "forget_effects" => {
+            door.forget_effects();
+            done
+        }
         "forget_calls" => {
             door.forget_calls();
             done
@@ -123,8 +143,9 @@ fn open(door: &Door, verb: &str, body: &Map<String, Value>) -> Result<Value, Str
         }
         _ => {
             return Err(
-                "the door knows records, count, record, insert, insert_many, edit, remove, clear, calls, \
-                        call_count, forget_calls, faults, set_faults, add_fault, clear_faults, set_down, \
+                "the door knows records, count, record, document, insert, insert_many, edit, add_line, \
+                        edit_line, remove_line, remove, clear, calls, call_count, call_counts, effects, \
+                        forget_effects, forget_calls, faults, set_faults, add_fault, clear_faults, set_down, \
                         set_calls_per_20s, set_clock, end_sessions"
                     .to_owned(),
             );

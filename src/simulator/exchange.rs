@@ -60,6 +60,8 @@ pub(super) struct Asked {
     pub(super) object: String,
     pub(super) ids: Vec<String>,
     pub(super) fields: Vec<String>,
+    /// How many detail lines a write sends.
+    pub(super) lines: usize,
     /// How many records a batch holds; 1 for everything else.
     pub(super) items: usize,
     /// The interface that the limits are counted by.
@@ -154,6 +156,7 @@ fn ask(kind: Kind, request: &Request) -> Asked {
 }
 
 fn perform(state: &mut State, request: &Request, asked: &Asked, trouble: Option<BatchTrouble>) -> Answer {
+    state.effects.by.clone_from(&asked.operation);
     match state.kind {
         Kind::Fxiaoke => fxiaoke::perform(state, request, asked),
         Kind::KingdeeK3cloud => kingdee::perform(state, request, asked, trouble),

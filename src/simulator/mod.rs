@@ -13,13 +13,19 @@
 //! |---|---|---|
 //! | `records`, `count` | `{"object"}` | `{"records": […]}`, `{"count"}` |
 //! | `record` | `{"object", "id"}` | `{"record": {…} or null}` |
+//! | `document` | `{"object", "id"}` | `{"document": {…} or null}`, the record with its lines |
 //! | `insert` | `{"object", "fields": {…}}` | `{"id"}` |
 //! | `insert_many` | `{"object", "records": [{…}, …]}` | `{"ids": […]}` |
 //! | `edit` | `{"object", "id", "fields": {…}}` | `{"found"}` |
+//! | `add_line` | `{"object", "id", "fields": {…}}` | `{"line": id or null}` |
+//! | `edit_line` | `{"object", "id", "line", "fields": {…}}` | `{"found"}` |
+//! | `remove_line` | `{"object", "id", "line"}` | `{"found"}` |
 //! | `remove` | `{"object", "id"}` | `{"found"}` |
 //! | `clear` | | `{"ok"}` |
 //! | `calls`, `call_count` | | `{"count", "calls": […]}`, `{"count"}` |
+//! | `call_counts` | | `{"counts": [{"operation", "object", "count"}, …]}` |
 //! | `forget_calls` | | `{"ok"}` |
+//! | `effects`, `forget_effects` | | `{"effects": [{"seq", "at_ms", "deed", "by", "object", "id"}, …]}`, `{"ok"}` |
 //! | `faults`, `set_faults`, `add_fault`, `clear_faults` | `{"faults": ["lost-answer@create", …]}`, `{"fault"}` | `{"faults"}` |
 //! | `set_down` | `{"down": true}` | `{"ok"}` |
 //! | `set_calls_per_20s` | `{"calls": 100 or null}` | `{"ok"}` |
@@ -48,6 +54,7 @@ pub mod credentials;
 mod cut;
 mod door;
 mod door_http;
+mod effect;
 mod exchange;
 mod fault;
 mod fxiaoke;
@@ -57,6 +64,7 @@ mod table;
 mod value;
 
 pub use door::{Door, Fields};
+pub use effect::{Deed, Effect};
 pub use fault::{Fault, Mangling, Trouble};
 pub use state::Call;
 

@@ -1,7 +1,7 @@
 //! Everything that a simulator remembers, in memory.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -9,9 +9,10 @@ use serde::Serialize;
 
 use super::{
     Kind,
+    effect::{Deed, Effects},
     exchange::{Asked, Request},
     fault::{Fault, Trouble},
-    table::Table,
+    table::{Row, Table},
 };
 
 /// How many calls the log keeps; older ones are dropped, and still counted.
@@ -32,6 +33,8 @@ pub struct Call {
     pub ids: Vec<String>,
     /// The names of the fields that a write sent (never their values).
     pub fields_sent: Vec<String>,
+    /// How many detail lines a write sent beside its heads.
+    pub lines_sent: usize,
     /// The HTTP status of the answer; 0 where the connection was cut.
     pub status: u16,
     /// The API's error, or the fault that struck; `None` where all went well.
@@ -72,6 +75,9 @@ pub(super) struct State {
     calls: VecDeque<Call>,
     calls_seen: u64,
     calls_counted: u64,
+    /// Calls by operation and object, since the log was last emptied.
+    pub(super) tally: BTreeMap<(String, String), u64>,
+    pub(super) effects: Effects,
     serial: u64,
 }
 
@@ -92,6 +98,8 @@ impl State {
             calls: VecDeque::new(),
             calls_seen: 0,
             calls_counted: 0,
+            tally: BTreeMap::new(),
+            effects: Effects::default(),
             serial: 0,
         }
     }
@@ -117,6 +125,22 @@ impl State {
             Kind::Fxiaoke => Table::new(false, &["name"]),
             Kind::KingdeeK3cloud => Table::new(true, &["FNumber", "FBillNo"]),
         })
+    }
+
+    /// Puts a record into its table, and notes whether it is new.
+    pub(super) fn put_record(&mut self, object: &str, row: Row) {
+        let deed = if self.table(object).get(&row.id).is_some() { Deed::Changed } else { Deed::Created };
+        self.effects.note(self.now_ms(), deed, object, &row.id);
+        self.table(object).put(row);
+    }
+
+    /// Removes a record without a trace; false where there is none.
+    pub(super) fn remove_record(&mut self, object: &str, id: &str) -> bool {
+        let removed = self.table(object).remove(id).is_some();
+        if removed {
+            self.effects.note(self.now_ms(), Deed::Removed, object, id);
+        }
+        removed
     }
 
     /// Ends every token and session.
@@ -178,6 +202,7 @@ impl State {
         if self.calls.len() >= CALLS_KEPT {
             self.calls.pop_front();
         }
+        *self.tally.entry((asked.operation.clone(), asked.object.clone())).or_default() += 1;
         let call = Call {
             seq: self.calls_seen,
             at_ms: self.now_ms(),
@@ -185,6 +210,7 @@ impl State {
             object: asked.object.clone(),
             ids,
             fields_sent: asked.fields.clone(),
+            lines_sent: asked.lines,
             status,
             error,
         };
@@ -203,5 +229,6 @@ impl State {
     pub(super) fn forget_calls(&mut self) {
         self.calls.clear();
         self.calls_counted = 0;
+        self.tally.clear();
     }
 }

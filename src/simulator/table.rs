@@ -16,9 +16,11 @@ pub(super) struct Row {
     pub(super) id: String,
     pub(super) stamp: i64,
     pub(super) fields: Record,
+    /// What the record refers to, in the words of its system; see [`Table::referring`].
+    pub(super) refers: Vec<String>,
 }
 
-/// The records of one object, by id, by last change and by name (a name need not be unique).
+/// The records of one object, by id, by last change, by name (a name need not be unique) and by what they refer to.
 #[derive(Debug)]
 pub(super) struct Table {
     numeric_ids: bool,
@@ -26,6 +28,7 @@ pub(super) struct Table {
     rows: BTreeMap<Key, Row>,
     by_stamp: BTreeSet<(i64, Key)>,
     by_name: HashMap<String, BTreeSet<Key>>,
+    by_reference: HashMap<String, BTreeSet<Key>>,
 }
 
 /// In which order a walk goes.
@@ -69,6 +72,7 @@ impl Table {
             rows: BTreeMap::new(),
             by_stamp: BTreeSet::new(),
             by_name: HashMap::new(),
+            by_reference: HashMap::new(),
         }
     }
 
@@ -93,6 +97,12 @@ impl Table {
         self.by_name.get(name).and_then(|keys| keys.first()).and_then(|key| self.rows.get(key))
     }
 
+    /// The records that refer to this, in the order of their ids.
+    pub(super) fn referring<'a>(&'a self, reference: &str) -> impl Iterator<Item = &'a Row> + use<'a> {
+        let keys = self.by_reference.get(reference).into_iter().flatten();
+        keys.filter_map(|key| self.rows.get(key))
+    }
+
     /// Puts a record in, in place of the one with the same id.
     pub(super) fn put(&mut self, row: Row) {
         let key = self.key(&row.id);
@@ -100,6 +110,9 @@ impl Table {
         self.by_stamp.insert((row.stamp, key.clone()));
         if let Some(name) = self.name_of(&row.fields) {
             self.by_name.entry(name).or_default().insert(key.clone());
+        }
+        for reference in &row.refers {
+            self.by_reference.entry(reference.clone()).or_default().insert(key.clone());
         }
         self.rows.insert(key, row);
     }
@@ -112,13 +125,11 @@ impl Table {
     fn forget(&mut self, key: &Key) -> Option<Row> {
         let old = self.rows.remove(key)?;
         self.by_stamp.remove(&(old.stamp, key.clone()));
-        if let Some(name) = self.name_of(&old.fields)
-            && let Some(keys) = self.by_name.get_mut(&name)
-        {
-            keys.remove(key);
-            if keys.is_empty() {
-                self.by_name.remove(&name);
-            }
+        if let Some(name) = self.name_of(&old.fields) {
+            forget_in(&mut self.by_name, &name, key);
+        }
+        for reference in &old.refers {
+            forget_in(&mut self.by_reference, reference, key);
         }
         Some(old)
     }
@@ -181,6 +192,16 @@ impl Table {
     }
 }
 
+/// Takes a key out of an index, and leaves no empty set behind.
+fn forget_in(index: &mut HashMap<String, BTreeSet<Key>>, name: &str, key: &Key) {
+    if let Some(keys) = index.get_mut(name) {
+        keys.remove(key);
+        if keys.is_empty() {
+            index.remove(name);
+        }
+    }
+}
+
 /// Whether no value lies between the bounds; the standard library panics where they cross.
 fn empty<T: Ord>(bounds: &(Bound<T>, Bound<T>)) -> bool {
     match bounds {
@@ -239,7 +260,7 @@ mod tests {
         let mut table = Table::new(true, &["name"]);
         for (id, stamp) in [(9, 30), (10, 10), (100, 20)] {
             let fields = json!({"name": format!("n{id}")}).as_object().unwrap().clone();
-            table.put(Row { id: id.to_string(), stamp, fields });
+            table.put(Row { id: id.to_string(), stamp, fields, refers: vec![format!("of={}", id % 10)] });
         }
         table
     }
@@ -273,8 +294,14 @@ mod tests {
     fn a_replaced_record_is_found_by_its_new_name_only() {
         let mut table = table();
         let fields = json!({"name": "new"}).as_object().unwrap().clone();
-        table.put(Row { id: "9".to_owned(), stamp: 40, fields });
+        assert_eq!(table.referring("of=9").count(), 1);
+        table.put(Row { id: "9".to_owned(), stamp: 40, fields, refers: vec!["of=0".to_owned()] });
         assert!(table.named("n9").is_none());
+        assert_eq!(table.referring("of=9").count(), 0);
+        assert_eq!(
+            table.referring("of=0").map(|row| row.id.as_str()).collect::<Vec<_>>(),
+            ["9", "10", "100"]
+        );
         assert_eq!(table.named("new").unwrap().id, "9");
         assert_eq!(table.len(), 3);
         table.remove("9");

@@ -20,6 +20,8 @@ pub struct Waiting {
     pub attempts: i32,
     /// When it was first put in.
     pub since: SystemTime,
+    /// One of a circle of records that wait for each other: it is taken without the reference that is missing.
+    pub loose: bool,
 }
 
 impl Store {
@@ -33,7 +35,7 @@ impl Store {
             .client()
             .await?
             .query(
-                "select remote_id, why, attempts, since from rowtwin_private.inbox
+                "select remote_id, why, attempts, since, loose from rowtwin_private.inbox
                  where binding_id = $1 and state = 'ready' and not_before <= rowtwin_private.clock()
                  order by not_before limit $2",
                 &[&binding, &limit],
@@ -46,6 +48,7 @@ impl Store {
                 why: row.get(1),
                 attempts: row.get(2),
                 since: row.get(3),
+                loose: row.get(4),
             })
             .collect())
     }
@@ -157,7 +160,7 @@ pub async fn clear_rejected(
     client
         .execute(
             "delete from rowtwin_private.inbox
-             where binding_id = $1 and remote_id = any ($2) and state = 'rejected'",
+             where binding_id = $1 and remote_id = any ($2) and state in ('rejected', 'waiting')",
             &[&binding, &ids],
         )
         .await?;

@@ -63,6 +63,26 @@ impl Store {
         })
     }
 
+    /// Says that calls are still under way.
+    ///
+    /// # Errors
+    /// When the statement fails.
+    pub async fn renew_calls(
+        &self,
+        system: &str,
+        calls: &[i64],
+        timeout: Duration,
+    ) -> Result<(), StoreError> {
+        self.client()
+            .await?
+            .execute(
+                "select rowtwin_private.renew_calls($1, $2, make_interval(secs => $3))",
+                &[&system, &calls, &timeout.as_secs_f64()],
+            )
+            .await?;
+        Ok(())
+    }
+
     /// Ends a call; see `rowtwin_private.finish_call`.
     ///
     /// # Errors

@@ -31,6 +31,8 @@ pub struct Link {
     pub shadow: Option<Record>,
     pub version: Option<String>,
     pub remote_ms: Option<i64>,
+    /// The number or code by which other records refer to this one, where that is not its id.
+    pub reference: Option<String>,
     pub attempt: Option<Uuid>,
     pub attempted_at: Option<SystemTime>,
     pub intent: Option<Record>,
@@ -41,7 +43,7 @@ pub struct Link {
     pub lines_sent_at: Option<SystemTime>,
 }
 
-const COLUMNS: &str = "key, state, remote_id, shadow, version, remote_ms, attempt, attempted_at, intent, revision, settled_at, lines_sent, lines_sent_at";
+const COLUMNS: &str = "key, state, remote_id, shadow, version, remote_ms, attempt, attempted_at, intent, revision, settled_at, reference, lines_sent, lines_sent_at";
 
 impl Link {
     fn from_row(row: &Row) -> Result<Self, StoreError> {
@@ -64,8 +66,9 @@ impl Link {
             intent: json(8),
             revision: row.get(9),
             settled_at: row.get(10),
-            lines_sent: json(11),
-            lines_sent_at: row.get(12),
+            reference: row.get(11),
+            lines_sent: json(12),
+            lines_sent_at: row.get(13),
         })
     }
 }

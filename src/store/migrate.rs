@@ -9,6 +9,7 @@ use crate::store::{Store, StoreError};
 
 const MIGRATIONS: &[(&str, &str)] = &[
     ("V1__state", include_str!("../../sql/migrations/V1__state.sql")),
+    ("V2__references", include_str!("../../sql/migrations/V2__references.sql")),
     ("V5__documents", include_str!("../../sql/migrations/V5__documents.sql")),
 ];
 

@@ -13,6 +13,7 @@ pub mod link;
 pub mod migrate;
 pub mod mirror;
 pub mod outbox;
+pub mod reference;
 pub mod walk;
 
 use deadpool_postgres::{Client, Pool};

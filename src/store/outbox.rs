@@ -34,6 +34,8 @@ pub struct Claimed {
     pub actor: Option<String>,
     /// Capture saw the row's own delete.
     pub row_gone: bool,
+    /// The row is one of a circle: its record is made without the reference that is missing.
+    pub loose: bool,
 }
 
 /// What is about to be sent for one key.
@@ -50,7 +52,7 @@ pub struct Intent {
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Settlement {
     pub key: String,
-    /// done, again, rejected, held or doubtful.
+    /// done, again, rejected, held, doubtful or waiting.
     pub verdict: &'static str,
     /// linked, unlinked or kept; none leaves the link as it is.
     pub link: Option<&'static str>,
@@ -68,6 +70,9 @@ pub struct Settlement {
     pub before: Option<Record>,
     pub after: Option<Record>,
     pub actor: Option<String>,
+    /// For `waiting`: the binding and key of the row whose record must exist first.
+    pub waits_binding: Option<i32>,
+    pub waits_key: Option<String>,
 }
 
 impl Store {
@@ -152,6 +157,7 @@ impl Store {
                  order by l.key
                  on conflict (binding_id, key) do update
                  set state = 'held', row_gone = true, reason = excluded.reason, lease = null, lease_until = null, claimed = null,
+                     waits_binding = null, waits_key = null,
                      generation = o.generation + 1",
                 &[&binding],
             )
@@ -205,7 +211,7 @@ impl Store {
             .client()
             .await?
             .query(
-                "select key, changed_at, attempts, actor, row_gone
+                "select key, changed_at, attempts, actor, row_gone, loose
                  from rowtwin_private.claim($1, $2, $3, make_interval(secs => $4))",
                 &[&binding, &limit, &lease, &lease_for.as_secs_f64()],
             )
@@ -218,8 +224,26 @@ impl Store {
                 attempts: row.get(2),
                 actor: row.get(3),
                 row_gone: row.get(4),
+                loose: row.get(5),
             })
             .collect())
+    }
+
+    /// Renews the lease of a turn on what it still holds; false when it holds nothing any more.
+    ///
+    /// # Errors
+    /// When the statement fails.
+    pub async fn renew_claims(&self, lease: Uuid, lease_for: Duration) -> Result<bool, StoreError> {
+        let renewed = self
+            .client()
+            .await?
+            .execute(
+                "update rowtwin_private.outbox set lease_until = rowtwin_private.clock() + make_interval(secs => $2)
+                 where state = 'sending' and lease = $1 and lease_until > rowtwin_private.clock()",
+                &[&lease, &lease_for.as_secs_f64()],
+            )
+            .await?;
+        Ok(renewed > 0)
     }
 
     /// The last check before a call; see `rowtwin_private.begin_send`. Returns the keys that may be sent.

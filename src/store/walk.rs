@@ -105,6 +105,28 @@ impl Store {
         }))
     }
 
+    /// Renews the lease for pulling a binding; false when it is no longer ours.
+    ///
+    /// # Errors
+    /// When the statement fails.
+    pub async fn renew_pull(
+        &self,
+        binding: i32,
+        lease: Uuid,
+        lease_for: Duration,
+    ) -> Result<bool, StoreError> {
+        let renewed = self
+            .client()
+            .await?
+            .execute(
+                "update rowtwin_private.binding set lease_until = rowtwin_private.clock() + make_interval(secs => $3)
+                 where id = $1 and lease = $2 and lease_until > rowtwin_private.clock()",
+                &[&binding, &lease, &lease_for.as_secs_f64()],
+            )
+            .await?;
+        Ok(renewed == 1)
+    }
+
     /// Gives the lease back.
     ///
     /// # Errors

@@ -51,4 +51,22 @@ try:
     seen["missing"] = "no error"
 except RuntimeError as error:
     seen["missing"] = str(error)
+product = baseObj(dataObjectApiName="ProductObj").create(object_data={"name": "螺栓"})["dataId"]
+order = baseObj(dataObjectApiName="SalesOrderObj").create(
+    object_data={"account_id": created["dataId"], "order_time": 1700000000000},
+    details={
+        "SalesOrderProductObj": [
+            {"product_id": product, "quantity": "2", "price": "9.50"},
+            {"product_id": product, "quantity": "3", "price": "1.25"},
+        ]
+    },
+)
+seen["order"] = order["dataId"]
+seen["lines"] = [
+    [line["order_id"], line["quantity"], line["price"]]
+    for line in baseObj(dataObjectApiName="SalesOrderProductObj").query(
+        filters=[{"field_name": "order_id", "operator": "EQ", "field_values": [order["dataId"]]}],
+        orders=[{"fieldName": "_id", "isAsc": True}],
+    )
+]
 print(json.dumps(seen))

@@ -80,8 +80,25 @@ impl Fxiaoke {
     }
 
     pub(crate) async fn query(&self, search: Value) -> Value {
-        let data = json!({"dataObjectApiName": "AccountObj", "search_query_info": search});
+        self.query_of("AccountObj", search).await
+    }
+
+    pub(crate) async fn query_of(&self, object: &str, search: Value) -> Value {
+        let data = json!({"dataObjectApiName": object, "search_query_info": search});
         self.call("query", data).await.unwrap()
+    }
+
+    /// Writes fields of a record of any object: `create`, or `update` with an `_id`.
+    pub(crate) async fn write(&self, operation: &str, object: &str, fields: Value) -> Value {
+        let mut record = fields;
+        record["dataObjectApiName"] = json!(object);
+        self.call(operation, json!({ "object_data": record })).await.unwrap()
+    }
+
+    /// `invalid` or `delete` of one record.
+    pub(crate) async fn end(&self, operation: &str, object: &str, id: &str) -> Value {
+        let data = json!({"dataObjectApiName": object, "object_data_id": id, "idList": [id]});
+        self.call(operation, data).await.unwrap()
     }
 }
 
@@ -112,7 +129,11 @@ impl Kingdee {
     }
 
     pub(crate) async fn call(&self, method: &str, data: Value) -> Value {
-        let body = json!({"formid": "BD_Customer", "data": data}).to_string();
+        self.call_of("BD_Customer", method, data).await
+    }
+
+    pub(crate) async fn call_of(&self, form: &str, method: &str, data: Value) -> Value {
+        let body = json!({"formid": form, "data": data}).to_string();
         self.post(&format!("DynamicFormService.{method}"), body).await
     }
 

@@ -111,6 +111,7 @@ async fn kingdee_lines_are_rows_and_unsent_lines_are_deleted() {
     let caller = Kingdee::sign_in(&simulator).await;
     let door = simulator.door();
     let customer = door.insert("BD_Customer", json!({"FNumber": "C1", "FName": "Acme"}));
+    door.insert_many("BD_MATERIAL", ["M1", "M2"].map(|number| json!({"FNumber": number, "FName": number})));
     let order = |model: Value, more: Value| {
         let mut data = json!({ "Model": model });
         data.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

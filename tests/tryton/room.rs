@@ -1,9 +1,8 @@
-//! A room: a mirror table bound to a Tryton, the engine over both, and a person who works in Tryton.
+//! A room: mirror tables bound to a Tryton, the engine over both, and a person who works in Tryton.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rowtwin::bound::Bound;
 use rowtwin::capture::catch_up::catch_up;
 use rowtwin::deliver::Deliverer;
 use rowtwin::engine::Engine;
@@ -13,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::client::Person;
+use crate::company::{COMPANY, OUR_LOGIN};
 use crate::go_between::GoBetween;
 use crate::server::{DATABASE, PASSWORD, Tryton};
 use crate::support::{assemble, connect, database, execute, secret};
@@ -42,30 +42,36 @@ impl Room {
     pub async fn with(more: &[&str]) -> Self {
         let tryton = Tryton::start().await;
         let address = tryton.base_url();
-        Self::over(tryton, &address, more).await
+        Self::over(tryton, PARTY, &text(&address, more)).await
+    }
+
+    /// A room over a company that sells: with these tables, and bound as the text under `tables:` says. Its system is
+    /// `erp`, and it signs in as the user that was made for it.
+    pub async fn selling(schema: &str, tables: &str) -> Self {
+        let tryton = Tryton::selling().await;
+        let address = tryton.base_url();
+        let system = system(&address, OUR_LOGIN, &format!(", company: {COMPANY}"));
+        Self::over(tryton, schema, &format!("{system}tables:\n{tables}")).await
     }
 
     /// A room whose engine reaches its Tryton through a go-between.
     pub async fn behind_a_go_between() -> (Self, GoBetween) {
         let tryton = Tryton::start().await;
         let between = GoBetween::start(tryton.base_url()).await;
-        let room = Self::over(tryton, &between.base_url, &["poll: 1d", "sweep: 1d"]).await;
+        let text = text(&between.base_url, &["poll: 1d", "sweep: 1d"]);
+        let room = Self::over(tryton, PARTY, &text).await;
         (room, between)
     }
 
-    async fn over(tryton: Tryton, address: &str, more: &[&str]) -> Self {
+    async fn over(tryton: Tryton, schema: &str, text: &str) -> Self {
         let url = database().await;
-        execute(&url, PARTY).await;
-        let engine = assemble(&url, &text(address, more)).await;
+        execute(&url, schema).await;
+        let engine = assemble(&url, text).await;
         let person = Person::sign_in(&tryton).await;
         let sql = connect(&url).await;
         let room = Self { tryton, person, engine: Arc::new(engine), sql };
         room.settle().await;
         room
-    }
-
-    fn bound(&self) -> &Arc<Bound> {
-        &self.engine.bounds[0]
     }
 
     /// What the table's changes mean, and what is to be sent, until nothing is left to do.
@@ -86,39 +92,42 @@ impl Room {
         catch_up(&engine.store, &engine.slot, &engine.publication, engine.watched()).await.unwrap()
     }
 
-    /// Sends what is due, and reads nothing.
+    /// Sends what is due, binding by binding, and reads nothing.
     pub async fn deliver(&self) -> usize {
-        let deliverer = Deliverer {
-            store: self.engine.store.clone(),
-            bound: Arc::clone(self.bound()),
-            stop: CancellationToken::new(),
-        };
         let mut looked = 0;
-        loop {
-            let turned = deliverer.turn().await.unwrap();
-            looked += turned.looked;
-            if turned.rest.is_some() {
-                return looked;
+        for bound in &self.engine.bounds {
+            let deliverer = Deliverer {
+                store: self.engine.store.clone(),
+                bound: Arc::clone(bound),
+                stop: CancellationToken::new(),
+            };
+            loop {
+                let turned = deliverer.turn().await.unwrap();
+                looked += turned.looked;
+                if turned.rest.is_some() {
+                    break;
+                }
             }
         }
+        looked
     }
 
-    /// Reads what is due, and sends nothing.
+    /// Reads what is due, binding by binding, and sends nothing.
     pub async fn pull(&self) -> usize {
-        let puller = Puller {
-            store: self.engine.store.clone(),
-            bound: Arc::clone(self.bound()),
-            lease: Uuid::new_v4(),
-        };
         let mut seen = 0;
-        loop {
-            let turned = puller.turn().await.unwrap();
-            seen += turned.seen;
-            if turned.rest.is_some() {
-                puller.release().await.unwrap();
-                return seen;
+        for bound in &self.engine.bounds {
+            let puller =
+                Puller { store: self.engine.store.clone(), bound: Arc::clone(bound), lease: Uuid::new_v4() };
+            loop {
+                let turned = puller.turn().await.unwrap();
+                seen += turned.seen;
+                if turned.rest.is_some() {
+                    puller.release().await.unwrap();
+                    break;
+                }
             }
         }
+        seen
     }
 
     /// Looks for changes in Tryton now, and lets everything come to rest.
@@ -196,11 +205,7 @@ fn text(address: &str, more: &[&str]) -> String {
     let fields = if more.iter().any(|line| line.starts_with("fields:")) { "" } else { usual };
     let more: String = more.iter().chain([&fields]).map(|line| format!("        {line}\n")).collect();
     format!(
-        "systems:
-  erp:
-    connector: tryton
-    settings: {{base_url: '{address}', database: {DATABASE}, user: admin, password: {{file: '{}'}}}}
-tables:
+        "{}tables:
   crm.party:
     bindings:
       - system: erp
@@ -209,6 +214,18 @@ tables:
         id_column: tryton_id
         doubt_window: 1s
 {more}",
+        system(address, "admin", ""),
+    )
+}
+
+/// The `systems:` part of a configuration; `more` are further settings.
+fn system(address: &str, login: &str, more: &str) -> String {
+    format!(
+        "systems:
+  erp:
+    connector: tryton
+    settings: {{base_url: '{address}', database: {DATABASE}, user: {login}, password: {{file: '{}'}}{more}}}
+",
         secret(PASSWORD),
     )
 }

@@ -1,4 +1,6 @@
 //! A Tryton server of a test's own: installed once, its database copied, the process gone when the test is.
+//!
+//! There are two databases to copy: one with parties and nothing in it, and one of a company that sells (`company.rs`).
 
 use std::fs;
 use std::net::TcpListener;
@@ -8,65 +10,118 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 
-use crate::client::post;
+use crate::client::{Person, post};
+use crate::company;
 
-const PACKAGES: [&str; 2] = ["trytond==8.2.0", "trytond-party==8.2.0"];
+/// Tryton's modules have versions of their own.
+const PACKAGES: [&str; 12] = [
+    "trytond==8.2.0",
+    "trytond-account==8.2.1",
+    "trytond-account-invoice==8.2.0",
+    "trytond-account-invoice-stock==8.2.0",
+    "trytond-account-product==8.2.0",
+    "trytond-company==8.2.0",
+    "trytond-country==8.2.0",
+    "trytond-currency==8.2.0",
+    "trytond-party==8.2.0",
+    "trytond-product==8.2.0",
+    "trytond-sale==8.2.0",
+    "trytond-stock==8.2.1",
+];
 /// The database's name, and so part of every path.
 pub const DATABASE: &str = "tm";
 pub const PASSWORD: &str = "correct-horse";
 /// Starting takes about a second on an idle machine.
 const LONGEST_START: Duration = Duration::from_secs(60);
 
-/// The folder of the installed programs, and a database that has the module and nothing in it.
-struct Installed {
-    programs: PathBuf,
-    template: PathBuf,
-}
-
-fn installed() -> &'static Installed {
-    static INSTALLED: OnceLock<Installed> = OnceLock::new();
-    INSTALLED.get_or_init(|| {
+/// The folder of the installed programs.
+fn programs() -> &'static Path {
+    static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAMS.get_or_init(|| {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/python.sh");
         let ran = Command::new(script).arg("tryton").args(PACKAGES).output().expect("scripts/python.sh runs");
         let said = String::from_utf8_lossy(&ran.stderr);
         assert!(ran.status.success(), "Tryton could not be installed: {said}");
         let python = PathBuf::from(String::from_utf8(ran.stdout).unwrap().trim());
-        let programs = python.parent().expect("a python is in a folder").to_owned();
-        let template = template(&programs);
-        Installed { programs, template }
+        python.parent().expect("a python is in a folder").to_owned()
     })
 }
 
-/// Makes the empty database beside the programs, unless an earlier run did.
-fn template(programs: &Path) -> PathBuf {
-    let home = programs.parent().expect("programs are in an environment");
-    let finished = home.join("empty.sqlite");
-    if finished.exists() {
-        return finished;
-    }
-    // made aside and moved: of two runs at the same time either one's is good, and none is seen half made
-    let aside = tempfile::tempdir_in(home).expect("the environment can be written");
-    fs::write(aside.path().join("password"), PASSWORD).unwrap();
-    fs::write(aside.path().join(format!("{DATABASE}.sqlite")), "").unwrap();
-    let configuration = configuration(aside.path(), 0);
-    let ran = Command::new(programs.join("trytond-admin"))
+/// The folder that templates are kept in, beside the programs.
+fn home() -> &'static Path {
+    programs().parent().expect("programs are in an environment")
+}
+
+/// A new database that has this module, those it needs, and nothing in them.
+fn initialised(folder: &Path, module: &str) {
+    fs::write(folder.join("password"), PASSWORD).unwrap();
+    fs::write(folder.join(format!("{DATABASE}.sqlite")), "").unwrap();
+    let ran = Command::new(programs().join("trytond-admin"))
         .arg("-c")
-        .arg(&configuration)
-        .args(["-d", DATABASE, "--all", "--activate-dependencies", "-u", "party"])
+        .arg(configuration(folder, 0))
+        .args(["-d", DATABASE, "--all", "--activate-dependencies", "-u", module])
         .args(["--email", "nobody@example.org"])
-        .env("TRYTONPASSFILE", aside.path().join("password"))
+        .env("TRYTONPASSFILE", folder.join("password"))
         .output()
         .expect("trytond-admin runs");
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
-    fs::rename(aside.path().join(format!("{DATABASE}.sqlite")), &finished).unwrap();
-    finished
+}
+
+/// The database with parties, beside the programs. Made here unless an earlier run did.
+fn of_parties() -> &'static PathBuf {
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let finished = home().join("empty.sqlite");
+        if !finished.exists() {
+            // made aside and moved: of two runs at the same time either one's is good, and none is seen half made
+            let aside = tempfile::tempdir_in(home()).expect("the environment can be written");
+            initialised(aside.path(), "party");
+            fs::rename(aside.path().join(format!("{DATABASE}.sqlite")), &finished).unwrap();
+        }
+        finished
+    })
+}
+
+/// The database of a company that sells, beside the programs. Its name has the hash of what makes it.
+async fn of_a_company() -> &'static PathBuf {
+    static MADE: OnceCell<PathBuf> = OnceCell::const_new();
+    MADE.get_or_init(|| async {
+        let made_by = hex::encode(Sha256::digest(include_str!("company.rs")));
+        let finished = home().join(format!("company-{made_by:.12}.sqlite"));
+        if !finished.exists() {
+            let folder = tempfile::tempdir_in(home()).expect("the environment can be written");
+            initialised(folder.path(), "sale");
+            let mut tryton = Tryton::over(folder).await;
+            company::found(&Person::sign_in(&tryton).await).await;
+            tryton.stop();
+            let database = tryton.folder.path().join(format!("{DATABASE}.sqlite"));
+            written_out(&database);
+            fs::rename(database, &finished).unwrap();
+        }
+        finished
+    })
+    .await
+}
+
+/// Brings what SQLite keeps in a file beside the database into it, so that the database can be copied alone.
+fn written_out(database: &Path) {
+    const SCRIPT: &str = "import sqlite3, sys
+moved = sqlite3.connect(sys.argv[1]).execute('pragma wal_checkpoint(truncate)').fetchone()
+sys.exit(moved[0])";
+    let ran = Command::new(programs().join("python")).args(["-c", SCRIPT]).arg(database).output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
 }
 
 fn configuration(folder: &Path, port: u16) -> PathBuf {
+    // With a worker, what a confirmed sale leads to is that worker's task. There is none here, so that a sale stays
+    // confirmed until somebody processes it, as one does in production while its time has not come.
     let text = format!(
-        "[database]\nuri = sqlite://\npath = {}\n[web]\nlisten = 127.0.0.1:{port}\n[session]\nauthentications = password\n",
+        "[database]\nuri = sqlite://\npath = {}\n[web]\nlisten = 127.0.0.1:{port}\n\
+         [session]\nauthentications = password\n[queue]\nworker = true\n",
         folder.display()
     );
     let path = folder.join("trytond.conf");
@@ -82,11 +137,26 @@ pub struct Tryton {
 }
 
 impl Tryton {
-    /// Copies the empty database and starts the server.
+    /// A server with parties and nothing else.
     pub async fn start() -> Self {
-        let installed = tokio::task::spawn_blocking(installed).await.unwrap();
+        let template = tokio::task::spawn_blocking(of_parties).await.unwrap();
+        Self::copying(template).await
+    }
+
+    /// A server of a company that sells two products.
+    pub async fn selling() -> Self {
+        tokio::task::spawn_blocking(programs).await.unwrap();
+        Self::copying(of_a_company().await).await
+    }
+
+    async fn copying(template: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        fs::copy(&installed.template, folder.path().join(format!("{DATABASE}.sqlite"))).unwrap();
+        fs::copy(template, folder.path().join(format!("{DATABASE}.sqlite"))).unwrap();
+        Self::over(folder).await
+    }
+
+    /// Starts the server over the database in this folder.
+    async fn over(folder: TempDir) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
@@ -115,7 +185,7 @@ impl Tryton {
         // Were this process killed, its end of the pipe would close and the server go too.
         let process = Command::new("sh")
             .args(["-c", "\"$@\" & server=$!; read -r _; kill -9 $server; wait $server", "sh"])
-            .arg(installed().programs.join("trytond"))
+            .arg(programs().join("trytond"))
             .arg("-c")
             .arg(configuration(self.folder.path(), self.port))
             .args(["-d", DATABASE])

@@ -12,7 +12,7 @@ use crate::simulator::{
     state::State,
 };
 
-const PRESET: [(&str, &str); 12] = [
+const PRESET: [(&str, &str); 13] = [
     ("AccountObj", "客户"),
     ("ContactObj", "联系人"),
     ("LeadsObj", "销售线索"),
@@ -24,6 +24,7 @@ const PRESET: [(&str, &str); 12] = [
     ("PaymentObj", "回款"),
     ("OrderPaymentObj", "回款明细"),
     ("DeliveryNoteObj", "发货单"),
+    ("DeliveryNoteProductObj", "发货单产品"),
     ("PersonnelObj", "人员"),
 ];
 
@@ -43,8 +44,11 @@ pub(super) fn list(state: &State) -> Answer {
 /// The fields of an object, keyed by their names.
 pub(super) fn describe(asked: &Asked) -> Answer {
     let (own, _) = schema::own(&asked.object);
-    let fields: Map<String, Value> =
-        schema::SHARED.iter().chain(own).map(|field| (field.0.to_owned(), described(field))).collect();
+    let fields: Map<String, Value> = schema::SHARED
+        .iter()
+        .chain(own)
+        .map(|field| (field.0.to_owned(), described(&asked.object, field)))
+        .collect();
     let label =
         PRESET.iter().find(|(name, _)| *name == asked.object).map_or(asked.object.as_str(), |(_, l)| l);
     let describe = json!({
@@ -54,9 +58,13 @@ pub(super) fn describe(asked: &Asked) -> Answer {
     Answer::ok(&success(json!({"data": {"describe": describe}})))
 }
 
-fn described((name, label, holds): &Field) -> Value {
+fn described(object: &str, (name, label, holds): &Field) -> Value {
+    // Objects whose fields are not known take records without a name, and say that they need one all the same.
+    let (_, closed) = schema::own(object);
+    let required = schema::required(object).contains(name)
+        || (*name == "name" && (!closed || schema::needs_name(object)));
     let mut field = json!({
-        "api_name": name, "label": label, "type": holds.type_name(), "is_required": *name == "name",
+        "api_name": name, "label": label, "type": holds.type_name(), "is_required": required,
         "define_type": if name.ends_with("__c") { "custom" } else { "package" }, "is_active": true,
     });
     if let Value::Object(field) = &mut field {
@@ -74,8 +82,7 @@ fn described((name, label, holds): &Field) -> Value {
                     states.iter().map(|value| json!({"label": value, "value": value})).collect();
                 field.insert("options".to_owned(), Value::Array(options));
             }
-            Holds::Text("object_reference") => {
-                let target = if name.contains("account") { "AccountObj" } else { "HighSeasObj" };
+            Holds::Reference(target) | Holds::Master(target) => {
                 field.insert("target_api_name".to_owned(), json!(target));
             }
             _ => {}

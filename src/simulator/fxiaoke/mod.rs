@@ -1,10 +1,12 @@
 //! Fxiaoke's open platform: both generations, HTTP status 200 for everything.
 
 mod describe;
+pub(super) mod person;
 mod query;
+mod refs;
 mod schema;
 mod sign_in;
-pub(super) mod write;
+mod write;
 
 use serde_json::{Map, Value, json};
 
@@ -138,6 +140,16 @@ pub(super) fn ask(request: &Request) -> Asked {
     if let Value::Object(record) = record {
         let sent = record.keys().filter(|name| !matches!(name.as_str(), "dataObjectApiName" | "_id"));
         asked.fields = sent.cloned().collect();
+    }
+    for (detail, lines) in data.get("details").and_then(Value::as_object).into_iter().flatten() {
+        for line in lines.as_array().into_iter().flatten().filter_map(Value::as_object) {
+            asked.lines += 1;
+            for name in line.keys().map(|name| format!("{detail}.{name}")) {
+                if !asked.fields.contains(&name) {
+                    asked.fields.push(name);
+                }
+            }
+        }
     }
     asked.payload = payload;
     asked

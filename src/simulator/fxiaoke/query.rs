@@ -43,7 +43,7 @@ pub(super) fn query(state: &mut State, asked: &Asked, data: &Value) -> Result<An
     let counted = !["find_explicit_total_num", "returnTotalNum", "need_return_count_num"]
         .iter()
         .any(|name| data.get(*name).or_else(|| asked.payload.get(*name)) == Some(&Value::Bool(false)));
-    let (found, total) = run(state.table(&asked.object), &search, counted);
+    let (found, total) = run(state.table(&asked.object), &asked.object, &search, counted);
     let ids = found.iter().filter_map(|record| record.get("_id").and_then(text_of)).collect();
     let found: Vec<Value> = found.into_iter().map(Value::Object).collect();
     let total = if counted { total } else { 0 };
@@ -56,7 +56,7 @@ pub(super) fn find_one(state: &mut State, asked: &Asked, data: &Value) -> Result
     need_name_at(asked, data)?;
     let mut search = parse(asked, data.get("search_query_info"), data.get("field_projection"))?;
     search.limit = 1;
-    let (found, _) = run(state.table(&asked.object), &search, false);
+    let (found, _) = run(state.table(&asked.object), &asked.object, &search, false);
     let record = found.into_iter().next().map_or(Value::Null, Value::Object);
     Ok(Answer::ok(&success(json!({"data": {"objectData": record}}))))
 }
@@ -144,8 +144,8 @@ fn known_field(asked: &Asked, name: &str) -> Result<(), Refusal> {
 }
 
 /// One page, and the number of all records found where it is `counted`.
-fn run(table: &Table, search: &Search, counted: bool) -> (Vec<Record>, usize) {
-    let walk = plan(table, search);
+fn run(table: &Table, object: &str, search: &Search, counted: bool) -> (Vec<Record>, usize) {
+    let walk = plan(table, object, search);
     // The walk's own order is enough where nothing but it was asked for; otherwise all that is found is sorted.
     let walked = search.orders.is_empty()
         || match (search.orders.as_slice(), walk.order) {
@@ -201,7 +201,7 @@ fn ordered(search: &Search, left: &Row, right: &Row) -> Ordering {
 }
 
 /// The part of the table that can hold what is searched for.
-fn plan(table: &Table, search: &Search) -> Walk {
+fn plan(table: &Table, object: &str, search: &Search) -> Walk {
     let mut walk = Walk::default();
     if let Some((field, ascending)) = search.orders.first()
         && (field == "_id" || field == "last_modified_time")
@@ -215,6 +215,20 @@ fn plan(table: &Table, search: &Search) -> Walk {
         match (filter.field.as_str(), first) {
             ("_id", Some(_)) if matches!(operator, "IN" | "EQ") => {
                 walk.only = Some(filter.values.iter().filter_map(text_of).collect());
+            }
+            (field, Some(_))
+                if matches!(operator, "IN" | "EQ")
+                    && walk.only.is_none()
+                    && schema::references(object).any(|(known, _)| known == field) =>
+            {
+                let targets = filter.values.iter().filter_map(text_of);
+                let found = targets.flat_map(|id| {
+                    table
+                        .referring(&super::refs::reference(field, &id))
+                        .map(|row| row.id.clone())
+                        .collect::<Vec<_>>()
+                });
+                walk.only = Some(found.collect());
             }
             ("_id", Some(id)) => bound(&mut walk.ids, operator, table.key(&id)),
             ("last_modified_time", Some(_)) => {

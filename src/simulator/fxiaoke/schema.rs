@@ -10,6 +10,10 @@ use crate::simulator::value::{millis_of, round_decimal, text_of};
 pub(super) enum Holds {
     /// A text of this type (`text`, `phone_number`, `object_reference`, …).
     Text(&'static str),
+    /// The `_id` of a record of this object, which must exist where the object is simulated.
+    Reference(&'static str),
+    /// The `_id` of the master, of this object, that the record is a detail of.
+    Master(&'static str),
     /// A decimal of this type (`currency`, `number`, `percentile`) with so many places, kept as a string.
     Decimal(&'static str, usize),
     Flag,
@@ -26,6 +30,8 @@ impl Holds {
     pub(super) fn type_name(self) -> &'static str {
         match self {
             Holds::Text(name) | Holds::Decimal(name, _) | Holds::List(name) => name,
+            Holds::Reference(_) => "object_reference",
+            Holds::Master(_) => "master_detail",
             Holds::Flag => "true_or_false",
             Holds::Date => "date",
             Holds::DateTime => "date_time",
@@ -36,7 +42,7 @@ impl Holds {
 /// A field: name, label, what it holds.
 pub(super) type Field = (&'static str, &'static str, Holds);
 
-use Holds::{Date, DateTime, Decimal, Flag, List, Text};
+use Holds::{Date, DateTime, Decimal, Flag, List, Master, Reference, Text};
 
 /// Fields of every object.
 pub(super) const SHARED: [Field; 18] = [
@@ -87,8 +93,8 @@ const ACCOUNT: [Field; 23] = [
     ("city", "市", Text("city")),
     ("district", "区", Text("district")),
     ("address", "详细地址", Text("text")),
-    ("high_seas_id", "所属公海", Text("object_reference")),
-    ("parent_account_id", "上级客户", Text("object_reference")),
+    ("high_seas_id", "所属公海", Reference("HighSeasObj")),
+    ("parent_account_id", "上级客户", Reference("AccountObj")),
     ("field_key__c", "外部编号", Text("text")),
     ("field_credit__c", "信用额度", Decimal("currency", 2)),
     ("field_discount__c", "折扣", Decimal("percentile", 1)),
@@ -100,7 +106,7 @@ const ACCOUNT: [Field; 23] = [
 ];
 
 const CONTACT: [Field; 16] = [
-    ("account_id", "客户", Text("object_reference")),
+    ("account_id", "客户", Reference("AccountObj")),
     ("tel1", "电话1", Text("phone_number")),
     ("tel2", "电话2", Text("phone_number")),
     ("tel3", "电话3", Text("phone_number")),
@@ -118,14 +124,71 @@ const CONTACT: [Field; 16] = [
     ("field_key__c", "外部编号", Text("text")),
 ];
 
-const ORDER: [Field; 7] = [
-    ("account_id", "客户", Text("object_reference")),
-    ("order_time", "下单日期", Date),
+// The names of the following fields are (unverified) but for `order_time`; the page has them from the vendor's own list.
+
+const ORDER: [Field; 10] = [
+    ("account_id", "客户", Reference("AccountObj")),
+    ("order_time", "下单日期", DateTime),
     ("order_amount", "销售订单金额", Decimal("currency", 2)),
-    ("quantity", "数量", Decimal("number", 2)),
-    ("price", "价格", Decimal("currency", 2)),
-    ("subtotal", "小计", Decimal("currency", 2)),
+    ("order_status", "状态", Text("select_one")),
+    ("settle_type", "结算方式", Text("select_one")),
+    ("ship_to_id", "收货人", Reference("ContactObj")),
+    ("ship_to_add", "收货地址", Text("text")),
+    ("ship_to_tel", "收货人电话", Text("phone_number")),
     ("delivery_date", "交货日期", Date),
+    ("field_key__c", "外部编号", Text("text")),
+];
+
+const ORDER_LINE: [Field; 9] = [
+    ("order_id", "销售订单", Master("SalesOrderObj")),
+    ("product_id", "产品", Reference("ProductObj")),
+    ("quantity", "数量", Decimal("number", 4)),
+    ("price", "价格", Decimal("currency", 2)),
+    ("sales_price", "销售单价", Decimal("currency", 2)),
+    ("discount", "折扣", Decimal("percentile", 2)),
+    ("subtotal", "小计", Decimal("currency", 2)),
+    ("unit", "单位", Text("select_one")),
+    ("field_key__c", "外部编号", Text("text")),
+];
+
+const PRODUCT: [Field; 8] = [
+    ("product_code", "产品编码", Text("text")),
+    ("category", "分类", Text("select_one")),
+    ("unit", "单位", Text("select_one")),
+    ("price", "标准价格", Decimal("currency", 2)),
+    ("product_status", "上下架", Text("select_one")),
+    ("product_spec", "规格属性", Text("text")),
+    ("barcode", "条形码", Text("text")),
+    ("field_key__c", "外部编号", Text("text")),
+];
+
+const DELIVERY: [Field; 8] = [
+    ("sales_order_id", "销售订单", Reference("SalesOrderObj")),
+    ("account_id", "客户", Reference("AccountObj")),
+    ("delivery_warehouse_id", "发货仓库", Reference("WarehouseObj")),
+    ("delivery_date", "发货日期", Date),
+    ("express_org", "物流公司", Text("select_one")),
+    ("express_order_id", "物流单号", Text("text")),
+    ("status", "状态", Text("select_one")),
+    ("field_key__c", "外部编号", Text("text")),
+];
+
+const DELIVERY_LINE: [Field; 4] = [
+    ("delivery_note_id", "发货单", Master("DeliveryNoteObj")),
+    ("product_id", "产品", Reference("ProductObj")),
+    ("delivery_num", "本次发货数", Decimal("number", 4)),
+    ("field_key__c", "外部编号", Text("text")),
+];
+
+/// The objects whose fields are known: a closed list, so that an unknown field is refused.
+pub(super) const KNOWN: [&str; 7] = [
+    "AccountObj",
+    "ContactObj",
+    "ProductObj",
+    "SalesOrderObj",
+    "SalesOrderProductObj",
+    "DeliveryNoteObj",
+    "DeliveryNoteProductObj",
 ];
 
 /// The object's own fields, and whether the list is closed (an unknown field is then refused).
@@ -133,9 +196,50 @@ pub(super) fn own(object: &str) -> (&'static [Field], bool) {
     match object {
         "AccountObj" => (&ACCOUNT, true),
         "ContactObj" => (&CONTACT, true),
-        "SalesOrderObj" | "SalesOrderProductObj" => (&ORDER, false),
+        "ProductObj" => (&PRODUCT, true),
+        "SalesOrderObj" => (&ORDER, true),
+        "SalesOrderProductObj" => (&ORDER_LINE, true),
+        "DeliveryNoteObj" => (&DELIVERY, true),
+        "DeliveryNoteProductObj" => (&DELIVERY_LINE, true),
         _ => (&[], false),
     }
+}
+
+/// Whether a record of this object needs a name; documents and details number themselves (unverified).
+pub(super) fn needs_name(object: &str) -> bool {
+    matches!(object, "AccountObj" | "ContactObj" | "ProductObj")
+}
+
+/// The fields that a record cannot be made without, beside its name (unverified but for the master).
+pub(super) fn required(object: &str) -> &'static [&'static str] {
+    match object {
+        "SalesOrderObj" => &["account_id"],
+        "SalesOrderProductObj" => &["order_id", "product_id"],
+        "DeliveryNoteObj" => &["sales_order_id"],
+        "DeliveryNoteProductObj" => &["delivery_note_id", "product_id"],
+        _ => &[],
+    }
+}
+
+/// The fields of an object that name a record of another one, with that object.
+pub(super) fn references(object: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    own(object).0.iter().filter_map(|(name, _, holds)| match holds {
+        Reference(target) | Master(target) => Some((*name, *target)),
+        _ => None,
+    })
+}
+
+/// The master field of a detail object, with the master's object.
+pub(super) fn master_of(detail: &str) -> Option<(&'static str, &'static str)> {
+    own(detail).0.iter().find_map(|(name, _, holds)| match holds {
+        Master(target) => Some((*name, *target)),
+        _ => None,
+    })
+}
+
+/// The detail object of a master.
+pub(super) fn detail_of(master: &str) -> Option<&'static str> {
+    KNOWN.into_iter().find(|detail| master_of(detail).is_some_and(|(_, target)| target == master))
 }
 
 /// The field of this name, where it is known.
@@ -163,7 +267,8 @@ pub(super) fn kept(object: &str, name: &str, value: &Value) -> Result<Option<Val
     };
     Ok(match (holds, value) {
         (_, Value::String(text)) if text.trim().is_empty() => None,
-        (Text(_), Value::String(text)) => trimmed(text),
+        (Text(_) | Reference(_) | Master(_), Value::String(text)) => trimmed(text),
+        (Reference(_) | Master(_), _) => return Err(refuse()),
         (Text(_), _) => Some(Value::String(text_of(value).ok_or_else(refuse)?)),
         (Decimal(_, scale), _) => {
             let text = text_of(value).ok_or_else(refuse)?;

@@ -1,10 +1,11 @@
-//! Writing: create, update, owners, invalid, delete, recover, locks; and what a person does in the pages.
+//! Writing: create, update, owners, invalid, delete, recover, locks.
 
 use serde_json::{Map, Value, json};
 
 use super::{
     BUSINESS, Refusal, SERVICE, need_name_at,
     query::no_record,
+    refs,
     schema::{self, SYSTEM},
     success, texts,
 };
@@ -19,15 +20,12 @@ use crate::{
     },
 };
 
-/// Who works in the pages, as against the user of the API.
-const PERSON: &str = "1001";
-
 fn flag(value: &Value, name: &str) -> bool {
     value.get(name) == Some(&Value::Bool(true))
 }
 
 /// An id in the order of creation: seconds, then a counter, as in the real ids.
-fn new_id(state: &mut State) -> String {
+pub(super) fn new_id(state: &mut State) -> String {
     let seconds = state.now_ms().div_euclid(1000) & 0xffff_ffff;
     format!("{seconds:08x}{:016x}", state.next_serial())
 }
@@ -48,7 +46,7 @@ fn formed(object: &str, fields: &Map<String, Value>) -> Result<Vec<(String, Opti
     Ok(formed)
 }
 
-fn set(record: &mut Record, fields: Vec<(String, Option<Value>)>) {
+pub(super) fn set(record: &mut Record, fields: Vec<(String, Option<Value>)>) {
     for (name, value) in fields {
         match value {
             Some(value) => {
@@ -63,7 +61,7 @@ fn set(record: &mut Record, fields: Vec<(String, Option<Value>)>) {
 }
 
 /// A new record with its defaults.
-fn blank(object: &str, id: &str, now: i64, user: &str) -> Record {
+pub(super) fn blank(object: &str, id: &str, now: i64, user: &str) -> Record {
     let record = json!({
         "_id": id, "object_describe_api_name": object, "record_type": "default__c", "life_status": "normal",
         "lock_status": "0", "is_deleted": false, "owner": [user], "create_time": now, "created_by": [user],
@@ -76,7 +74,7 @@ fn blank(object: &str, id: &str, now: i64, user: &str) -> Record {
     }
 }
 
-fn touch(record: &mut Record, now: i64, user: &str) {
+pub(super) fn touch(record: &mut Record, now: i64, user: &str) {
     let version =
         record.get("version").and_then(text_of).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
     record.insert("version".to_owned(), json!((version + 1).to_string()));
@@ -84,9 +82,41 @@ fn touch(record: &mut Record, now: i64, user: &str) {
     record.insert("last_modified_by".to_owned(), json!([user]));
 }
 
-fn put(state: &mut State, object: &str, id: String, fields: Record) {
+/// A record without a name is given one.
+pub(super) fn name_it(object: &str, id: &str, record: &mut Record) {
+    if !record.contains_key("name") {
+        record.insert("name".to_owned(), json!(format!("{}-{id}", object.trim_end_matches("Obj"))));
+    }
+}
+
+/// Puts a record into its table, at the place of its stamp.
+pub(super) fn put(state: &mut State, object: &str, id: String, fields: Record) {
     let stamp = fields.get("last_modified_time").and_then(millis_of).unwrap_or_default();
-    state.table(object).put(Row { id, stamp, fields });
+    let refers = refs::refers(object, &fields);
+    state.put_record(object, Row { id, stamp, fields, refers });
+}
+
+/// The value of a field that is to be written.
+fn value_of<'a>(fields: &'a [(String, Option<Value>)], name: &str) -> Option<&'a Value> {
+    fields.iter().find(|(known, _)| known == name).and_then(|(_, value)| value.as_ref())
+}
+
+/// Checks the fields of a new record: what it needs, and what it refers to. `master` is a master that is about to be made.
+fn check_new(
+    state: &mut State,
+    object: &str,
+    fields: &[(String, Option<Value>)],
+    master: Option<&str>,
+) -> Result<(), Refusal> {
+    if schema::needs_name(object) && value_of(fields, "name").is_none() {
+        return Err(Refusal::missing("name"));
+    }
+    for name in schema::required(object) {
+        if master != Some(name) && value_of(fields, name).is_none() {
+            return Err(Refusal::missing(name));
+        }
+    }
+    refs::check(state, object, |name| value_of(fields, name).filter(|_| master != Some(name)))
 }
 
 pub(super) fn create(state: &mut State, asked: &Asked, data: &Value) -> Result<Answer, Refusal> {
@@ -101,13 +131,10 @@ pub(super) fn create(state: &mut State, asked: &Asked, data: &Value) -> Result<A
         "created_by" => specified("hasSpecifyCreatedBy"),
         _ => true,
     });
-    let name = fields.iter().find(|(name, _)| name == "name").and_then(|(_, value)| value.clone());
-    if name.is_none() && schema::own(object).1 {
-        return Err(Refusal::missing("name"));
-    }
+    check_new(state, object, &fields, None)?;
     let options = data.get("optionInfo").unwrap_or(&Value::Null);
     if flag(options, "isDuplicateSearch")
-        && let Some(Value::String(name)) = &name
+        && let Some(Value::String(name)) = value_of(&fields, "name")
         && state.table(object).named(name).is_some()
     {
         // No code is documented; a client tells it by this word in the description.
@@ -115,41 +142,63 @@ pub(super) fn create(state: &mut State, asked: &Asked, data: &Value) -> Result<A
         refusal.description = Some(format!("duplicate data in {object}"));
         return Err(refusal);
     }
-    let mut details = Vec::new();
-    if let Some(Value::Object(lists)) = data.get("details") {
-        for (detail, records) in lists {
-            for record in records.as_array().into_iter().flatten() {
-                let record = record.as_object().ok_or_else(|| Refusal::missing("details"))?;
-                details.push((detail.clone(), formed(detail, record)?));
-            }
-        }
-    }
+    let details = formed_details(state, object, data.get("details"))?;
     let now = state.now_ms();
     let id = new_id(state);
     let mut record = blank(object, &id, now, known::USER_ID);
     set(&mut record, fields);
-    if !record.contains_key("name") {
-        record.insert("name".to_owned(), json!(format!("{}-{id}", object.trim_end_matches("Obj"))));
-    }
+    name_it(object, &id, &mut record);
     put(state, object, id.clone(), record);
     let mut detail_ids = Map::new();
     for (detail, fields) in details {
         let detail_id = new_id(state);
         let mut record = blank(&detail, &detail_id, now, known::USER_ID);
         set(&mut record, fields);
-        // The name of a custom object's master field is its own; this one stands for it.
-        let master = if object == "SalesOrderObj" { "order_id" } else { "field_master__c" };
-        record.insert(master.to_owned(), json!(id));
+        name_it(&detail, &detail_id, &mut record);
+        record.insert(master_field(&detail).to_owned(), json!(id));
         if let Value::Array(ids) = detail_ids.entry(detail.clone()).or_insert_with(|| json!([])) {
             ids.push(json!(detail_id));
         }
         put(state, &detail, detail_id, record);
     }
     let mut answer = json!({"dataId": id});
-    if specified("includeDetailIds") {
+    // The shape is (unverified): the ids of each detail object in the order in which its records were sent.
+    if flag(&asked.payload, "includeDetailIds") {
         answer = json!({"dataId": id, "detailIds": detail_ids});
     }
     Ok(Answer::ok(&success(answer)).with_ids(vec![id]))
+}
+
+/// The field of a detail that names its master. That of a custom object has a name of its own; this one stands for it.
+fn master_field(detail: &str) -> &'static str {
+    schema::master_of(detail).map_or("field_master__c", |(field, _)| field)
+}
+
+/// A record that is to be made: its object, and its fields.
+type New = (String, Vec<(String, Option<Value>)>);
+
+/// Checks and forms the details of a new master, before anything is made.
+fn formed_details(state: &mut State, object: &str, lists: Option<&Value>) -> Result<Vec<New>, Refusal> {
+    let mut details = Vec::new();
+    let Some(Value::Object(lists)) = lists else { return Ok(details) };
+    for (detail, records) in lists {
+        let fits = match schema::master_of(detail) {
+            Some((_, master)) => master == object,
+            // The details of custom objects are not known.
+            None => !schema::KNOWN.contains(&detail.as_str()),
+        };
+        let Some(records) = records.as_array().filter(|_| fits) else { return Err(Refusal::missing(detail)) };
+        for record in records {
+            let record = record.as_object().ok_or_else(|| Refusal::missing(detail))?;
+            let mut fields = formed(detail, record)?;
+            let master = master_field(detail);
+            fields
+                .retain(|(name, _)| name != master && !matches!(name.as_str(), "create_time" | "created_by"));
+            check_new(state, detail, &fields, Some(master))?;
+            details.push((detail.clone(), fields));
+        }
+    }
+    Ok(details)
 }
 
 /// Reads a record that is to be changed.
@@ -169,15 +218,25 @@ pub(super) fn update(state: &mut State, asked: &Asked, data: &Value) -> Result<A
     let skips = flag(data, "skipDataStatusValidate") || flag(&asked.payload, "skipDataStatusValidate");
     let mut record = taken(state, &asked.object, &id, !skips)?;
     // An invalid record cannot be edited; the code is (unverified).
-    if record.get("life_status").and_then(Value::as_str) == Some("invalid") {
+    if refs::is_invalid(&record) {
         return Err(Refusal::new(SERVICE, "不能进行[编辑]操作，以下这些数据已作废。"));
     }
     let mut fields = formed(&asked.object, given)?;
     // The owner changes by its own operation only; here it is left alone and the answer is still OK.
     fields.retain(|(name, _)| !matches!(name.as_str(), "owner" | "create_time" | "created_by"));
-    if schema::own(&asked.object).1 && fields.iter().any(|(name, value)| name == "name" && value.is_none()) {
-        return Err(Refusal::missing("name"));
+    for (name, value) in &fields {
+        let needed = schema::required(&asked.object).contains(&name.as_str())
+            || (name == "name" && schema::own(&asked.object).1);
+        if needed && value.is_none() {
+            return Err(Refusal::missing(name));
+        }
+        // That a detail stays with its master is (unverified).
+        let is_master = schema::master_of(&asked.object).is_some_and(|(field, _)| field == name);
+        if is_master && value.as_ref() != record.get(name) {
+            return Err(Refusal::new(super::INVALID, format!("the field {name} cannot be changed")));
+        }
     }
+    refs::check(state, &asked.object, |name| value_of(&fields, name))?;
     set(&mut record, fields);
     touch(&mut record, state.now_ms(), known::USER_ID);
     put(state, &asked.object, id.clone(), record);
@@ -232,13 +291,40 @@ fn each(
     Ok(Answer::ok(&success(json!({}))))
 }
 
-/// The first step of a deletion.
+fn mark(record: &mut Record, invalid: bool) {
+    record.insert("life_status".to_owned(), json!(if invalid { "invalid" } else { "normal" }));
+    record.insert("is_deleted".to_owned(), json!(invalid));
+}
+
+/// The first step of a deletion. The details of a master go with it.
 pub(super) fn invalidate(state: &mut State, asked: &Asked) -> Result<Answer, Refusal> {
-    each(state, asked, true, |record| {
-        record.insert("life_status".to_owned(), json!("invalid"));
-        record.insert("is_deleted".to_owned(), json!(true));
+    for id in &asked.ids {
+        refs::unreferred(state, &asked.object, id)?;
+    }
+    let answer = each(state, asked, true, |record| {
+        mark(record, true);
         Ok(())
-    })
+    })?;
+    mark_details(state, asked, true);
+    Ok(answer)
+}
+
+/// Makes the details of the named masters invalid, or brings back those that went with them.
+fn mark_details(state: &mut State, asked: &Asked, invalid: bool) {
+    let now = state.now_ms();
+    for id in &asked.ids {
+        let Some((detail, lines)) = refs::details(state, &asked.object, id) else { continue };
+        for line in lines {
+            let Some(mut record) = state.table(detail).get(&line).map(|row| row.fields.clone()) else {
+                continue;
+            };
+            if refs::is_invalid(&record) != invalid {
+                mark(&mut record, invalid);
+                touch(&mut record, now, known::USER_ID);
+                put(state, detail, line, record);
+            }
+        }
+    }
 }
 
 /// The second step: only what is invalid already.
@@ -248,22 +334,39 @@ pub(super) fn delete(state: &mut State, asked: &Asked) -> Result<Answer, Refusal
     }
     for id in &asked.ids {
         let record = taken(state, &asked.object, id, false)?;
-        if record.get("life_status").and_then(Value::as_str) != Some("invalid") {
+        if !refs::is_invalid(&record) {
             return Err(Refusal::new(BUSINESS, "只能删除已作废的数据"));
         }
+        refs::unreferred(state, &asked.object, id)?;
     }
     for id in &asked.ids {
-        state.table(&asked.object).remove(id);
+        remove(state, &asked.object, id);
     }
     Ok(Answer::ok(&success(json!({}))))
 }
 
+/// Removes a record with its details; false where there is none.
+pub(in crate::simulator) fn remove(state: &mut State, object: &str, id: &str) -> bool {
+    if let Some((detail, lines)) = refs::details(state, object, id) {
+        for line in lines {
+            state.remove_record(detail, &line);
+        }
+    }
+    state.remove_record(object, id)
+}
+
+/// Takes an invalidation back. All details come back with their master (unverified).
 pub(super) fn recover(state: &mut State, asked: &Asked) -> Result<Answer, Refusal> {
-    each(state, asked, false, |record| {
-        record.insert("life_status".to_owned(), json!("normal"));
-        record.insert("is_deleted".to_owned(), json!(false));
+    for id in &asked.ids {
+        let record = taken(state, &asked.object, id, false)?;
+        refs::check(state, &asked.object, |name| record.get(name))?;
+    }
+    let answer = each(state, asked, false, |record| {
+        mark(record, false);
         Ok(())
-    })
+    })?;
+    mark_details(state, asked, false);
+    Ok(answer)
 }
 
 /// Locks (`"1"`) or unlocks (`"0"`).
@@ -272,45 +375,4 @@ pub(super) fn lock(state: &mut State, asked: &Asked, status: &str) -> Result<Ans
         record.insert("lock_status".to_owned(), json!(status));
         Ok(())
     })
-}
-
-/// What a person writes is formed where it can be and kept as it is where not: the door refuses nothing.
-fn lenient(object: &str, fields: Record) -> Vec<(String, Option<Value>)> {
-    let form = |(name, value): (String, Value)| match schema::kept(object, &name, &value) {
-        Ok(kept) => (name, kept),
-        Err(_) => (name, Some(value)),
-    };
-    fields.into_iter().map(form).collect()
-}
-
-/// A record made in the pages; an `_id` or a stamp that is given is kept.
-pub(in crate::simulator) fn insert_by_person(state: &mut State, object: &str, fields: Record) -> String {
-    let now = state.now_ms();
-    let id = match fields.get("_id") {
-        Some(Value::String(id)) => id.clone(),
-        _ => new_id(state),
-    };
-    let mut record = blank(object, &id, now, PERSON);
-    let mut formed = lenient(object, fields);
-    formed.retain(|(name, _)| name != "_id");
-    set(&mut record, formed);
-    put(state, object, id.clone(), record);
-    id
-}
-
-/// A record changed in the pages; a stamp that is given is kept.
-pub(in crate::simulator) fn edit_by_person(
-    state: &mut State,
-    object: &str,
-    id: &str,
-    fields: Record,
-) -> bool {
-    let now = state.now_ms();
-    let Some(mut record) = state.table(object).get(id).map(|row| row.fields.clone()) else { return false };
-    touch(&mut record, now, PERSON);
-    let mut formed = lenient(object, fields);
-    formed.retain(|(name, _)| name != "_id");
-    set(&mut record, formed);
-    put(state, object, id.to_owned(), record);
-    true
 }

@@ -1,15 +1,8 @@
-//! The forms that are known: keys, kinds, references; and `QueryBusinessInfo`.
+//! The forms that are known: keys, kinds, references, parts and detail tables.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::response_status;
-use crate::{
-    model::record::Record,
-    simulator::{
-        exchange::{Answer, Asked},
-        state::State,
-    },
-};
+use crate::model::record::Record;
 
 /// What a field holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,10 +31,24 @@ pub(super) struct Form {
     pub(super) fields: &'static [Field],
     /// Whether fields outside the list are refused.
     pub(super) closed: bool,
-    /// Whether a name is required.
-    pub(super) named: bool,
     /// What automatic numbers begin with.
     pub(super) prefix: &'static str,
+    /// Parts of the head that are objects of their own in `Save`.
+    pub(super) parts: &'static [(&'static str, &'static [Field])],
+    /// The detail table, where the form is known to have one.
+    pub(super) entry: Option<Entry>,
+    /// Fields of the head that a new record needs; which ones these are differs by tenant, and is (unverified).
+    pub(super) required: &'static [&'static str],
+}
+
+/// The detail table of a form.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry {
+    pub(super) key: &'static str,
+    pub(super) label: &'static str,
+    pub(super) fields: &'static [Field],
+    /// Fields that a new line needs (unverified).
+    pub(super) required: &'static [&'static str],
 }
 
 use Holds::{Base, Date, DateTime, Decimal, Flag, Text};
@@ -76,7 +83,7 @@ const CUSTOMER: [Field; 27] = [
     ("F_RT_Vip", "重点客户", Flag),
 ];
 
-const MATERIAL: [Field; 16] = [
+const MATERIAL: [Field; 13] = [
     ("FMATERIALID", "内码", Text),
     ("FNumber", "编码", Text),
     ("FName", "名称", Text),
@@ -84,9 +91,6 @@ const MATERIAL: [Field; 16] = [
     ("FMaterialGroup", "物料分组", Base("BD_MATERIALGROUP")),
     ("FCreateOrgId", "创建组织", Base("ORG_Organizations")),
     ("FUseOrgId", "使用组织", Base("ORG_Organizations")),
-    ("FErpClsID", "物料属性", Text),
-    ("FBaseUnitId", "基本单位", Base("BD_UNIT")),
-    ("FCategoryID", "存货类别", Base("BD_MATERIALCATEGORY")),
     ("FGROSSWEIGHT", "毛重", Decimal(3)),
     ("FDescription", "描述", Text),
     ("FDocumentStatus", "数据状态", Text),
@@ -94,6 +98,99 @@ const MATERIAL: [Field; 16] = [
     ("FCreateDate", "创建日期", DateTime),
     ("FModifyDate", "修改日期", DateTime),
 ];
+
+const MATERIAL_PARTS: [(&str, &[Field]); 1] = [(
+    "SubHeadEntity",
+    &[
+        ("FErpClsID", "物料属性", Text),
+        ("FBaseUnitId", "基本单位", Base("BD_UNIT")),
+        ("FCategoryID", "存货类别", Base("BD_MATERIALCATEGORY")),
+    ],
+)];
+
+const ORDER: [Field; 15] = [
+    ("FID", "内码", Text),
+    ("FBillNo", "单据编号", Text),
+    ("FDate", "日期", Date),
+    ("FBillTypeID", "单据类型", Base("BOS_BillType")),
+    ("FSaleOrgId", "销售组织", Base("ORG_Organizations")),
+    ("FCustId", "客户", Base("BD_Customer")),
+    ("FSalerId", "销售员", Base("BD_Saler")),
+    ("FNote", "备注", Text),
+    ("FDocumentStatus", "单据状态", Text),
+    ("FCloseStatus", "关闭状态", Text),
+    ("FCancelStatus", "作废状态", Text),
+    ("FCreateDate", "创建日期", DateTime),
+    ("FModifyDate", "修改日期", DateTime),
+    ("FApproveDate", "审核日期", DateTime),
+    ("FCreatorId", "创建人", Text),
+];
+
+const ORDER_PARTS: [(&str, &[Field]); 1] = [(
+    "FSaleOrderFinance",
+    &[("FSettleCurrId", "结算币别", Base("BD_Currency")), ("FExchangeRate", "汇率", Decimal(6))],
+)];
+
+const ORDER_ENTRY: Entry = Entry {
+    key: "FSaleOrderEntry",
+    label: "订单明细",
+    required: &["FMaterialId"],
+    fields: &[
+        ("FEntryID", "分录内码", Text),
+        ("FSeq", "序号", Text),
+        ("FMaterialId", "物料", Base("BD_MATERIAL")),
+        ("FUnitID", "销售单位", Base("BD_UNIT")),
+        ("FQty", "销售数量", Decimal(4)),
+        ("FPrice", "单价", Decimal(6)),
+        ("FTaxPrice", "含税单价", Decimal(6)),
+        ("FEntryTaxRate", "税率", Decimal(2)),
+        ("FAllAmount", "价税合计", Decimal(2)),
+        ("FDeliveryDate", "要货日期", DateTime),
+        ("FSettleOrgIds", "结算组织", Base("ORG_Organizations")),
+        ("FReserveType", "预留类型", Text),
+        ("FStockOutQty", "累计出库数量", Decimal(4)),
+        ("FDeliQty", "累计发货通知数量", Decimal(4)),
+        ("FInvoiceQty", "累计开票数量", Decimal(4)),
+        ("FEntryNote", "备注", Text),
+    ],
+};
+
+// The names of the notice's fields are (unverified).
+const NOTICE: [Field; 15] = [
+    ("FID", "内码", Text),
+    ("FBillNo", "单据编号", Text),
+    ("FDate", "日期", Date),
+    ("FBillTypeID", "单据类型", Base("BOS_BillType")),
+    ("FSaleOrgId", "销售组织", Base("ORG_Organizations")),
+    ("FDeliveryOrgID", "发货组织", Base("ORG_Organizations")),
+    ("FCustomerID", "客户", Base("BD_Customer")),
+    ("FNote", "备注", Text),
+    ("FDocumentStatus", "单据状态", Text),
+    ("FCloseStatus", "关闭状态", Text),
+    ("FCancelStatus", "作废状态", Text),
+    ("FCreateDate", "创建日期", DateTime),
+    ("FModifyDate", "修改日期", DateTime),
+    ("FApproveDate", "审核日期", DateTime),
+    ("FCreatorId", "创建人", Text),
+];
+
+const NOTICE_ENTRY: Entry = Entry {
+    key: "FEntity",
+    label: "明细信息",
+    required: &["FMaterialID"],
+    fields: &[
+        ("FEntryID", "分录内码", Text),
+        ("FSeq", "序号", Text),
+        ("FMaterialID", "物料", Base("BD_MATERIAL")),
+        ("FUnitID", "销售单位", Base("BD_UNIT")),
+        ("FQty", "销售数量", Decimal(4)),
+        ("FDeliveryDate", "要货日期", DateTime),
+        ("FStockID", "出货仓库", Base("BD_STOCK")),
+        ("FSrcType", "源单类型", Text),
+        ("FSrcBillNo", "源单编号", Text),
+        ("FNoteEntry", "备注", Text),
+    ],
+};
 
 /// Fields of forms that have no list of their own.
 const LOOSE: [Field; 19] = [
@@ -126,8 +223,10 @@ pub(super) fn form(id: &str) -> Form {
         number: if id.starts_with("BD_") { "FNumber" } else { "FBillNo" },
         fields: &LOOSE,
         closed: false,
-        named: false,
         prefix: "NO",
+        parts: &[],
+        entry: None,
+        required: &[],
     };
     match id {
         "BD_Customer" => Form {
@@ -135,7 +234,7 @@ pub(super) fn form(id: &str) -> Form {
             pk: "FCUSTID",
             fields: &CUSTOMER,
             closed: true,
-            named: true,
+            required: &["FName"],
             prefix: "CUST",
             ..base
         },
@@ -144,8 +243,9 @@ pub(super) fn form(id: &str) -> Form {
             pk: "FMATERIALID",
             fields: &MATERIAL,
             closed: true,
-            named: true,
+            required: &["FName"],
             prefix: "M",
+            parts: &MATERIAL_PARTS,
             ..base
         },
         "BD_Supplier" => Form { label: "供应商", pk: "FSupplierId", prefix: "VEN", ..base },
@@ -154,21 +254,85 @@ pub(super) fn form(id: &str) -> Form {
         "BD_Currency" => Form { label: "币别", pk: "FCURRENCYID", ..base },
         "BD_Department" => Form { label: "部门", pk: "FDEPTID", ..base },
         "ORG_Organizations" => Form { label: "组织机构", pk: "FOrgID", number: "FNumber", ..base },
-        "SAL_SaleOrder" => Form { label: "销售订单", prefix: "XSDD", ..base },
+        "SAL_SaleOrder" => Form {
+            label: "销售订单",
+            fields: &ORDER,
+            closed: true,
+            required: &["FCustId"],
+            prefix: "XSDD",
+            parts: &ORDER_PARTS,
+            entry: Some(ORDER_ENTRY),
+            ..base
+        },
+        "SAL_DELIVERYNOTICE" => Form {
+            label: "发货通知单",
+            fields: &NOTICE,
+            closed: true,
+            required: &["FCustomerID"],
+            prefix: "FHTZD",
+            entry: Some(NOTICE_ENTRY),
+            ..base
+        },
         _ => base,
     }
 }
 
 impl Form {
-    /// The field of this key; the case of letters differs between tenants and does not matter.
+    /// The field of this key, of the head, of a part or of a line; the case of letters differs between tenants and does
+    /// not matter.
     pub(super) fn field(&self, key: &str) -> Option<&'static Field> {
-        self.fields.iter().find(|(known, ..)| known.eq_ignore_ascii_case(key))
+        let parts = self.parts.iter().flat_map(|(_, fields)| fields.iter());
+        let lines = self.entry.into_iter().flat_map(|entry| entry.fields.iter());
+        self.fields.iter().chain(parts).chain(lines).find(|(known, ..)| known.eq_ignore_ascii_case(key))
     }
 
-    /// Whether the form may have such a field: custom fields begin with `F_`.
+    /// Whether a write may have such a member here: custom fields begin with `F_`, parts and lines have their own fields.
     pub(super) fn may_have(&self, key: &str) -> bool {
-        !self.closed || key.starts_with("F_") || self.field(key).is_some()
+        let is = |known: &str| known.eq_ignore_ascii_case(key);
+        !self.closed
+            || key.starts_with("F_")
+            || self.fields.iter().any(|(known, ..)| is(known))
+            || self.container(key).is_some()
     }
+
+    /// Whether a query may ask for such a key: fields of all levels, and `EntryKey_FEntryID`.
+    pub(super) fn may_ask(&self, key: &str) -> bool {
+        !self.closed || key.starts_with("F_") || self.field(key).is_some() || self.is_line_key(key)
+    }
+
+    /// The form's own spelling of a part's or a detail table's key.
+    pub(super) fn container(&self, key: &str) -> Option<&'static str> {
+        let parts = self.parts.iter().map(|(known, _)| *known);
+        parts.chain(self.entry.map(|entry| entry.key)).find(|known| known.eq_ignore_ascii_case(key))
+    }
+
+    /// Whether a key can only be that of a detail line.
+    pub(super) fn is_line_key(&self, key: &str) -> bool {
+        self.entry.is_some_and(|entry| {
+            let of_line = |key: &str| entry.fields.iter().any(|(known, ..)| known.eq_ignore_ascii_case(key));
+            let own = prefixed(key, entry.key);
+            own.is_some_and(of_line)
+                || (of_line(key) && !self.fields.iter().any(|(known, ..)| known.eq_ignore_ascii_case(key)))
+        })
+    }
+
+    /// The form of what lies inside a part or a detail line.
+    pub(super) fn inside(&self, key: &str) -> Form {
+        let none = Form { parts: &[], entry: None, required: &[], ..*self };
+        if let Some(entry) = self.entry.filter(|entry| entry.key.eq_ignore_ascii_case(key)) {
+            return Form { fields: entry.fields, required: entry.required, label: entry.label, ..none };
+        }
+        match self.parts.iter().find(|(known, _)| known.eq_ignore_ascii_case(key)) {
+            Some((_, fields)) => Form { fields, ..none },
+            None => none,
+        }
+    }
+}
+
+/// `FEntryID` of `FSaleOrderEntry_FEntryID`, where the entry's key fits in whatever case.
+pub(super) fn prefixed<'a>(key: &'a str, entry: &str) -> Option<&'a str> {
+    let start = key.get(..entry.len())?;
+    if start.eq_ignore_ascii_case(entry) { key.get(entry.len()..)?.strip_prefix('_') } else { None }
 }
 
 /// A member by its key, in whatever case.
@@ -182,68 +346,4 @@ pub(super) fn property(key: &str) -> &str {
         Some(rest) if !rest.is_empty() => rest,
         _ => key,
     }
-}
-
-/// `QueryBusinessInfo`: the fields of a form; for a form without a list, those that its records have.
-pub(super) fn describe(state: &mut State, asked: &Asked) -> Answer {
-    let form = form(&asked.object);
-    let mut heads: Vec<Value> = form.fields.iter().map(|field| described(&form, field)).collect();
-    let mut entries: Vec<Value> = Vec::new();
-    if !form.closed {
-        heads.insert(0, described(&form, &(form.number, "编码", Text)));
-        heads.insert(0, described(&form, &(form.pk, "内码", Text)));
-        for row in state.table(&asked.object).rows().take(100) {
-            for (key, value) in &row.fields {
-                let known = |list: &[Value]| list.iter().any(|field| field.get("Key") == Some(&json!(key)));
-                if value.is_array() && !known(&entries) {
-                    let fields: Vec<Value> = value
-                        .get(0)
-                        .and_then(Value::as_object)
-                        .into_iter()
-                        .flat_map(|line| line.keys())
-                        .map(|key| loose(&form, key))
-                        .collect();
-                    entries.push(json!({"Key": key, "ParentKey": null, "EntryName": property(key),
-                        "Name": [{"Key": 2052, "Value": key}], "Fields": fields}));
-                } else if !value.is_array() && !known(&heads) {
-                    heads.push(loose(&form, key));
-                }
-            }
-        }
-    }
-    let mut all = vec![json!({"Key": "FBillHead", "ParentKey": null, "EntryName": "BillHead",
-        "Name": [{"Key": 2052, "Value": "单据头"}], "Fields": heads})];
-    all.extend(entries);
-    let label = if form.label.is_empty() { asked.object.as_str() } else { form.label };
-    let info =
-        json!({"Id": asked.object, "Name": [{"Key": 2052, "Value": label}], "Entrys": all, "Operations": []});
-    Answer::ok(&json!({"Result": {"ResponseStatus": response_status(&[]), "NeedReturnData": info}}))
-}
-
-fn loose(form: &Form, key: &str) -> Value {
-    match form.field(key) {
-        Some((_, label, holds)) => described_as(form, key, label, *holds),
-        None => described_as(form, key, key, Text),
-    }
-}
-
-fn described(form: &Form, (key, label, holds): &Field) -> Value {
-    described_as(form, key, label, *holds)
-}
-
-/// The numbers of the field types are not published; these are illustrative.
-fn described_as(form: &Form, key: &str, label: &str, holds: Holds) -> Value {
-    let (field_type, element, lookup) = match holds {
-        Text => (231, 1, Value::Null),
-        Decimal(_) => (232, 6, Value::Null),
-        Flag => (167, 8, Value::Null),
-        Date => (61, 4, Value::Null),
-        DateTime => (61, 5, Value::Null),
-        Base(target) => (56, 13, json!(target)),
-    };
-    json!({
-        "Key": key, "Name": [{"Key": 2052, "Value": label}], "FieldName": key.to_uppercase(),
-        "PropertyName": property(key), "FieldType": field_type, "ElementType": element,
-        "MustInput": i32::from(form.named && key == "FName"), "LookUpObjectFormId": lookup,
-    })
 }

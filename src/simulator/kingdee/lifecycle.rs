@@ -2,11 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::{Done, NO_DATA, NOT_OPERABLE, PARAMETER, Refusal, response_status, save};
+use super::{
+    Done, INVALID, NO_DATA, NOT_OPERABLE, PARAMETER, Refusal, lines::reference, response_status, save,
+    session_lost, values::local_text,
+};
 use crate::{
     model::record::Record,
     simulator::{
-        exchange::{Answer, Asked},
+        exchange::{Answer, Asked, BatchTrouble},
         state::State,
         value::text_of,
     },
@@ -66,10 +69,53 @@ fn step(asked: &Asked) -> Result<Step, Refusal> {
 }
 
 /// Does an operation on each named record; one that cannot be changed leaves the others alone.
-pub(super) fn operate(state: &mut State, asked: &Asked, data: &Value) -> Result<Answer, Refusal> {
+pub(super) fn operate(
+    state: &mut State,
+    asked: &Asked,
+    data: &Value,
+    trouble: Option<BatchTrouble>,
+) -> Result<Answer, Refusal> {
     let step = step(asked)?;
+    let targets = targets(state, &asked.object, data)?;
+    let half = targets.len() / 2;
+    let mut done = Vec::new();
+    let mut ids = Vec::new();
+    for (index, id) in targets.into_iter().enumerate() {
+        if trouble == Some(BatchTrouble::SessionEnds) && index >= half {
+            state.end_sessions();
+            let answer = Answer::failed(session_lost(asked), "session lost in the middle of a batch");
+            return Ok(answer.with_ids(ids));
+        }
+        let became = if trouble == Some(BatchTrouble::Partial) && index % 2 == 1 {
+            Err(Refusal::new(6, "", "数据库操作失败"))
+        } else {
+            operate_one(state, &asked.object, id, &step)
+        };
+        done.push(match became {
+            Ok((id, number)) => {
+                ids.push(id.to_string());
+                Done::Entity { index, id, number }
+            }
+            Err(refusal) => Done::Refused { index, refusal },
+        });
+    }
+    let mut answer = Answer::ok(&json!({"Result": {"ResponseStatus": response_status(&done)}})).with_ids(ids);
+    answer.error = first_error(&done);
+    Ok(answer)
+}
+
+/// What the log says of an operation of which a part was refused.
+pub(super) fn first_error(done: &[Done]) -> Option<String> {
+    done.iter().find_map(|item| match item {
+        Done::Refused { refusal, .. } => Some(format!("{}: {}", refusal.code, refusal.message)),
+        Done::Entity { .. } => None,
+    })
+}
+
+/// The ids of the records that an operation names, in the order of the request; `None` for one that is not there.
+pub(super) fn targets(state: &mut State, object: &str, data: &Value) -> Result<Vec<Option<String>>, Refusal> {
     let mut targets: Vec<Option<String>> = Vec::new();
-    let table = state.table(&asked.object);
+    let table = state.table(object);
     if let Some(Value::Array(numbers)) = data.get("Numbers") {
         for number in numbers.iter().filter_map(text_of) {
             targets.push(table.named(&number).map(|row| row.id.clone()));
@@ -81,24 +127,7 @@ pub(super) fn operate(state: &mut State, asked: &Asked, data: &Value) -> Result<
     if targets.is_empty() {
         return Err(Refusal::new(PARAMETER, "", "单据编码集合与单据内码集合不能同时为空"));
     }
-    let mut done = Vec::new();
-    let mut ids = Vec::new();
-    for (index, id) in targets.into_iter().enumerate() {
-        done.push(match operate_one(state, &asked.object, id, &step) {
-            Ok((id, number)) => {
-                ids.push(id.to_string());
-                Done::Entity { index, id, number }
-            }
-            Err(refusal) => Done::Refused { index, refusal },
-        });
-    }
-    let error = done.iter().find_map(|item| match item {
-        Done::Refused { refusal, .. } => Some(format!("{}: {}", refusal.code, refusal.message)),
-        Done::Entity { .. } => None,
-    });
-    let mut answer = Answer::ok(&json!({"Result": {"ResponseStatus": response_status(&done)}})).with_ids(ids);
-    answer.error = error;
-    Ok(answer)
+    Ok(targets)
 }
 
 fn operate_one(
@@ -114,14 +143,18 @@ fn operate_one(
     let number =
         ["FNumber", "FBillNo"].iter().find_map(|key| record.get(*key)).and_then(text_of).unwrap_or_default();
     let status = record.get("FDocumentStatus").and_then(Value::as_str).unwrap_or("A").to_owned();
-    let now = save::local_text(state.now_ms());
+    let now = local_text(state.now_ms());
     let refuse = |what: &str| Refusal::new(NOT_OPERABLE, "", format!("编码为“{number}”的数据{what}"));
     match step {
         Step::Delete => {
             if !matches!(status.as_str(), "A" | "D" | "Z") {
                 return Err(refuse("不是创建、重新审核或暂存状态，不允许删除"));
             }
-            state.table(object).remove(&row.id);
+            if needed(state, object, &row.id, &number) {
+                let message = format!("编码为“{number}”的数据已被其他单据引用，不允许删除");
+                return Err(Refusal::new(INVALID, "", message));
+            }
+            state.remove_record(object, &row.id);
             return Ok((id, number));
         }
         Step::Status(from, to) => {
@@ -143,4 +176,11 @@ fn operate_one(
     record.insert("FModifyDate".to_owned(), json!(now));
     save::put(state, object, id, record);
     Ok((id, number))
+}
+
+/// Whether another record refers to this one. Only base data is referred to by its number.
+fn needed(state: &State, object: &str, id: &str, number: &str) -> bool {
+    let reference = reference(object, number);
+    let itself = |name: &str, row: &str| name == object && row == id;
+    state.objects.iter().any(|(name, table)| table.referring(&reference).any(|row| !itself(name, &row.id)))
 }

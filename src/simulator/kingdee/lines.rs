@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::forms::{Form, Holds, form, member};
+use super::forms::{Form, Holds, form, member, prefixed};
 use crate::{
     model::record::Record,
     simulator::{table::Table, value::text_of},
@@ -24,6 +24,35 @@ pub(super) fn number_of(value: &Value) -> Option<String> {
         Value::Object(reference) => reference.values().next().and_then(text_of),
         other => text_of(other),
     }
+}
+
+/// How the index of a table names a reference to a record of this form and number.
+pub(super) fn reference(target: &str, number: &str) -> String {
+    format!("{target}={number}")
+}
+
+/// The references of a record, on all levels, for the index.
+pub(super) fn refers(form: &Form, record: &Record) -> Vec<String> {
+    let mut found = Vec::new();
+    for (key, value) in record {
+        match value {
+            Value::Object(part) if !is_reference(part) => found.extend(refers(&form.inside(key), part)),
+            Value::Object(_) => {
+                if let (Some(target), Some(number)) = (target(form, key), number_of(value)) {
+                    found.push(reference(target, &number));
+                }
+            }
+            Value::Array(lines) => {
+                let inside = form.inside(key);
+                found
+                    .extend(lines.iter().filter_map(Value::as_object).flat_map(|line| refers(&inside, line)));
+            }
+            _ => {}
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
 }
 
 /// One line of a query.
@@ -53,9 +82,7 @@ pub(super) fn look(
 fn find<'a>(line: Line<'a>, key: &str) -> Option<(&'a str, &'a Value)> {
     if let Some((name, entry)) = line.entry {
         // The id of a detail line is written EntryKey_FEntryID.
-        let prefixed = key.get(..name.len()).filter(|start| start.eq_ignore_ascii_case(name));
-        let own = prefixed.and_then(|_| key.get(name.len()..)).and_then(|rest| rest.strip_prefix('_'));
-        if let Some((key, value)) = member(entry, own.unwrap_or(key)) {
+        if let Some((key, value)) = member(entry, prefixed(key, name).unwrap_or(key)) {
             return Some((key, value));
         }
     }
@@ -127,12 +154,9 @@ pub(super) fn entry_of(table: &Table, form_id: &str, keys: &[String]) -> Option<
             let Some(lines) = value.as_array() else { continue };
             let wanted = keys.iter().any(|key| {
                 let key = key.split('.').next().unwrap_or(key);
-                let prefixed = key.len() > name.len()
-                    && key.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
-                    && key.get(name.len()..).is_some_and(|rest| rest.starts_with('_'));
                 let on_line =
                     lines.iter().filter_map(Value::as_object).any(|line| member(line, key).is_some());
-                prefixed
+                prefixed(key, name).is_some()
                     || (on_line && member(&row.fields, key).is_none() && !key.eq_ignore_ascii_case(form.pk))
             });
             if wanted {

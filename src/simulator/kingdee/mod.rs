@@ -1,14 +1,19 @@
 //! Kingdee K3Cloud's WebAPI: `POST {base}{service}.common.kdsvc`, HTTP status 200 for everything.
 
+mod describe;
+mod entries;
 mod envelope;
 mod filter;
 mod forms;
 mod lifecycle;
 mod lines;
+pub(super) mod person;
+mod push;
 mod query;
-pub(super) mod save;
+mod save;
 mod session;
 mod sign;
+mod values;
 mod view;
 
 use serde_json::{Map, Value, json};
@@ -53,6 +58,7 @@ impl Refusal {
 }
 
 /// What became of one item of an operation, with the item's index in the request.
+#[derive(Debug, Clone)]
 enum Done {
     Entity { index: usize, id: u64, number: String },
     Refused { index: usize, refusal: Refusal },
@@ -126,12 +132,17 @@ pub(super) fn ask(request: &Request) -> Asked {
     asked.roles = match method {
         "ExecuteBillQuery" | "BillQuery" => vec!["query"],
         "View" => vec!["get"],
-        "Delete" => vec!["delete"],
+        "Delete" => {
+            asked.items = asked.ids.len().max(1);
+            vec!["delete"]
+        }
         "QueryBusinessInfo" => vec!["describe"],
         "ValidateUser" | "LoginByAppSecret" | "LoginBySign" => vec!["sign-in"],
         "Submit" | "Audit" | "UnAudit" | "CancelAssign" | "ExcuteOperation" | "ExecuteOperation" => {
+            asked.items = asked.ids.len().max(1);
             vec!["operate"]
         }
+        "Push" => vec!["operate"],
         "Save" | "BatchSave" => {
             let models = save::models(method, data);
             let pk = forms::form(&asked.object).pk;
@@ -139,9 +150,15 @@ pub(super) fn ask(request: &Request) -> Asked {
             asked.ids =
                 models.iter().filter_map(|model| save::id_of(pk, model)).map(|id| id.to_string()).collect();
             for model in &models {
-                for name in model.keys().filter(|name| !name.eq_ignore_ascii_case(pk)) {
-                    if !asked.fields.contains(name) {
-                        asked.fields.push(name.clone());
+                let own = model.keys().filter(|name| !name.eq_ignore_ascii_case(pk)).cloned();
+                let mut names: Vec<String> = own.collect();
+                for (entry, line) in lines_sent(model) {
+                    asked.lines += 1;
+                    names.extend(line.keys().map(|name| format!("{entry}.{name}")));
+                }
+                for name in names {
+                    if !asked.fields.contains(&name) {
+                        asked.fields.push(name);
                     }
                 }
             }
@@ -158,6 +175,13 @@ pub(super) fn ask(request: &Request) -> Asked {
     };
     asked.payload = payload;
     asked
+}
+
+/// The detail lines of a model, each with the key of its table. Texts in several languages are lists too.
+fn lines_sent(model: &Map<String, Value>) -> impl Iterator<Item = (&String, &Map<String, Value>)> {
+    let lists = model.iter().filter_map(|(key, value)| Some((key, value.as_array()?)));
+    let lines = lists.filter(|(_, list)| !values::is_multi_language(list));
+    lines.flat_map(|(key, list)| list.iter().filter_map(move |line| Some((key, line.as_object()?))))
 }
 
 /// Does what is asked; the caller is signed in.
@@ -211,7 +235,8 @@ fn answer(
             return Ok(Answer::ok(&json!({"Result": {"ResponseStatus": status}})));
         }
         "ExecuteBillQuery" | "BillQuery" | "QueryBusinessInfo" | "View" | "Save" | "BatchSave" | "Submit"
-        | "Audit" | "UnAudit" | "CancelAssign" | "Delete" | "ExcuteOperation" | "ExecuteOperation" => {}
+        | "Audit" | "UnAudit" | "CancelAssign" | "Delete" | "ExcuteOperation" | "ExecuteOperation"
+        | "Push" => {}
         other => return Ok(exception(&format!("服务{other}不存在"))),
     }
     if asked.object.is_empty() {
@@ -220,10 +245,11 @@ fn answer(
     match asked.operation.as_str() {
         "ExecuteBillQuery" => query::list(state, asked, data, false),
         "BillQuery" => query::list(state, asked, data, true),
-        "QueryBusinessInfo" => Ok(forms::describe(state, asked)),
+        "QueryBusinessInfo" => Ok(describe::describe(state, asked)),
         "View" => view::view(state, asked, data),
         "Save" | "BatchSave" => save::save(state, asked, data, trouble),
-        _ => lifecycle::operate(state, asked, data),
+        "Push" => push::push(state, asked, data),
+        _ => lifecycle::operate(state, asked, data, trouble),
     }
 }
 

@@ -6,11 +6,13 @@ use serde_json::{Map, Value, json};
 
 use super::{
     PARAMETER, Refusal,
+    entries::entry_id,
     filter::{Condition, Operand, parse},
-    forms::{Form, form},
+    forms::{Form, form, prefixed},
     lines::{Line, entry_of, look},
-    save::stamp_of,
+    values::stamp_of,
 };
+use crate::model::record::Record;
 use crate::simulator::{
     exchange::{Answer, Asked},
     state::State,
@@ -60,18 +62,21 @@ pub(super) fn list(state: &mut State, asked: &Asked, data: &Value, objects: bool
     let mut used = keys.clone();
     filter.keys(&mut used);
     used.extend(orders.iter().map(|(key, _)| key.clone()));
-    if let Some(unknown) = used.iter().find(|key| !form.may_have(key.split('.').next().unwrap_or(key))) {
+    if let Some(unknown) = used.iter().find(|key| !form.may_ask(first_part(key))) {
         return Err(Refusal::no_field(unknown));
     }
     state.table(&asked.object);
     let Some(table) = state.objects.get(&asked.object) else { return Ok(Answer::ok(&json!([]))) };
-    let entry = if form.closed { None } else { entry_of(table, &asked.object, &used) };
+    let entry = entry(table, &asked.object, &form, &used);
     let walk = plan(table, &form, &filter, &orders);
-    let walked = entry.is_none() && is_walked(&form, &orders, walk.order);
+    // Lines in the order of their ids inside each bill, and bills in the order of theirs, need no sorting of the whole.
+    let by_line_id = entry.as_deref().and_then(|entry| line_order(&form, entry, &orders));
+    let walked = is_walked(&form, &orders, walk.order)
+        && (entry.is_none() || by_line_id.is_some() || orders.len() < 2);
     let mut found: Vec<(&Row, Line<'_>)> = Vec::new();
     let mut passed = 0;
     'rows: for row in table.walk(&walk) {
-        for line in lines(row, entry.as_deref()) {
+        for line in lines(row, entry.as_deref(), by_line_id) {
             if !filter.holds(&|key| look(&state.objects, &form, line, key)) {
                 continue;
             }
@@ -115,14 +120,45 @@ pub(super) fn list(state: &mut State, asked: &Asked, data: &Value, objects: bool
     Ok(Answer::ok(&Value::Array(page)).with_ids(ids))
 }
 
-/// The lines of a record: one for each of its details, or the head alone.
-fn lines<'a>(row: &'a Row, entry: Option<&'a str>) -> Vec<Line<'a>> {
+fn first_part(key: &str) -> &str {
+    key.split('.').next().unwrap_or(key)
+}
+
+/// The detail table that a query is about, if any. A custom field does not tell by its name where it is.
+fn entry(table: &Table, object: &str, form: &Form, used: &[String]) -> Option<String> {
+    if !form.closed {
+        return entry_of(table, object, used);
+    }
+    let entry = form.entry?;
+    if used.iter().any(|key| form.is_line_key(first_part(key))) {
+        return Some(entry.key.to_owned());
+    }
+    let custom: Vec<String> = used.iter().filter(|key| key.starts_with("F_")).cloned().collect();
+    if custom.is_empty() { None } else { entry_of(table, object, &custom) }
+}
+
+/// Whether the lines are asked for by the bill's id and then by their own; ascending or not.
+fn line_order(form: &Form, entry: &str, orders: &[(String, bool)]) -> Option<bool> {
+    let [(head, _), (line, ascending)] = orders else { return None };
+    let own = prefixed(line, entry).unwrap_or(line);
+    (head.eq_ignore_ascii_case(form.pk) && own.eq_ignore_ascii_case("FEntryID")).then_some(*ascending)
+}
+
+/// The lines of a record: one for each of its details, or the head alone. They stand in their places unless they are to be
+/// ordered by their ids.
+fn lines<'a>(row: &'a Row, entry: Option<&'a str>, by_id: Option<bool>) -> Vec<Line<'a>> {
     let head = &row.fields;
     let details = entry.and_then(|name| head.get(name).and_then(Value::as_array).map(|list| (name, list)));
     match details {
         Some((name, list)) if !list.is_empty() => {
-            let records = list.iter().filter_map(Value::as_object);
-            records.map(|line| Line { head, entry: Some((name, line)) }).collect()
+            let mut records: Vec<&Record> = list.iter().filter_map(Value::as_object).collect();
+            if let Some(ascending) = by_id {
+                records.sort_by_key(|line| entry_id(line));
+                if !ascending {
+                    records.reverse();
+                }
+            }
+            records.into_iter().map(|line| Line { head, entry: Some((name, line)) }).collect()
         }
         _ => vec![Line { head, entry: None }],
     }

@@ -21,5 +21,7 @@ mod net_change;
 mod one_record;
 mod order;
 mod outage;
+mod processes;
+mod references;
 mod refusals;
 mod rights;

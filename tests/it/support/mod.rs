@@ -73,6 +73,8 @@ pub struct Script {
     pub crm_settings: String,
     /// The mirror's schema.
     pub schema: String,
+    /// More tables with their bindings, as lines of YAML.
+    pub more_tables: String,
     pub with_crm: bool,
     pub with_erp: bool,
 }
@@ -90,6 +92,7 @@ impl Default for Script {
             erp_limits: "{per_second: 1000, in_flight: 4}".to_owned(),
             crm_settings: String::new(),
             schema: CUSTOMER.to_owned(),
+            more_tables: String::new(),
             with_crm: true,
             with_erp: true,
         }
@@ -169,7 +172,7 @@ impl Scene {
             );
         }
         format!(
-            "systems:\n  crm:\n    connector: fxiaoke\n    limits: {}\n    settings: {{base_url: '{}', app_id: {}, app_secret: {{file: '{}'}}, permanent_code: {{file: '{}'}}, user_id: '{}'{}}}\n  erp:\n    connector: kingdee-k3cloud\n    limits: {}\n    settings: {{base_url: '{}', account_id: {}, user: {}, app_id: {}, app_secret: {{file: '{}'}}}}\ntables:\n  sales.customer:\n    bindings:\n{bindings}",
+            "systems:\n  crm:\n    connector: fxiaoke\n    limits: {}\n    settings: {{base_url: '{}', app_id: {}, app_secret: {{file: '{}'}}, permanent_code: {{file: '{}'}}, user_id: '{}'{}}}\n  erp:\n    connector: kingdee-k3cloud\n    limits: {}\n    settings: {{base_url: '{}', account_id: {}, user: {}, app_id: {}, app_secret: {{file: '{}'}}}}\ntables:\n  sales.customer:\n    bindings:\n{bindings}{}",
             script.crm_limits,
             crm.base_url(),
             f::APP_ID,
@@ -183,6 +186,7 @@ impl Scene {
             k::USER,
             k::APP_ID,
             secret(k::APP_SECRET),
+            script.more_tables,
         )
     }
 
@@ -217,6 +221,7 @@ impl Scene {
     /// One turn of everybody; true when something was done.
     pub async fn round(&self) -> bool {
         let mut worked = self.capture().await > 0;
+        self.engine.store.release_all_waiting().await.unwrap();
         for bound in &self.engine.bounds {
             let puller = self.puller(bound);
             loop {

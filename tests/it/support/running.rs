@@ -18,9 +18,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits until something is so.
 pub async fn until(what: &str, check: impl AsyncFn() -> bool) {
+    within(PATIENCE, what, check).await;
+}
+
+/// The same for long work.
+pub async fn within(patience: Duration, what: &str, check: impl AsyncFn() -> bool) {
     let began = Instant::now();
     while !check().await {
-        assert!(began.elapsed() < PATIENCE, "waited in vain: {what}");
+        assert!(began.elapsed() < patience, "waited in vain: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

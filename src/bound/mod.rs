@@ -1,5 +1,7 @@
 //! A binding at work: its table, its mapping and the client of its system, compiled and ready.
 
+mod references;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +9,7 @@ use crate::connector::Abilities;
 use crate::connector::client::Client;
 use crate::connector::lines::lines_field;
 use crate::mapping::Mapping;
-use crate::model::binding::{DeletePolicy, OverwriteCheck, Prefer};
+use crate::model::binding::{DeletePolicy, OverwriteCheck, Prefer, ReferredBy};
 use crate::store::mirror::Table;
 
 /// Everything that delivering and pulling one binding needs.
@@ -39,6 +41,33 @@ pub struct Bound {
     pub lines_apart: bool,
     /// Collections whose lines are listed by polls too.
     pub watched_lines: Vec<String>,
+    /// The bindings that this one's rows and records refer to; known once the bindings are registered.
+    pub parents: Vec<Parent>,
+    /// The fields of other bindings that refer to this one's records.
+    pub children: Vec<Child>,
+}
+
+/// A binding that another one refers to.
+#[derive(Debug, Clone)]
+pub struct Parent {
+    pub id: i32,
+    /// As the configuration names it.
+    pub table_name: String,
+    pub table: Table,
+    pub pushes: bool,
+    pub pulls: bool,
+    /// It does not refer back, not even by way of others: so it can be read wholly before its children.
+    pub first: bool,
+}
+
+/// A field of another binding that refers to this one's records.
+#[derive(Debug, Clone)]
+pub struct Child {
+    pub id: i32,
+    /// As the configuration names it.
+    pub table_name: String,
+    pub field: String,
+    pub by: ReferredBy,
 }
 
 impl Bound {
