@@ -8,6 +8,7 @@ mod columns;
 mod conflicts;
 mod convergence;
 mod deletes;
+mod documents;
 mod doubt;
 mod durable;
 mod echo;
