@@ -286,7 +286,11 @@ impl Store {
             .client()
             .await?
             .query(
-                "select schemaname::text, tablename::text, attnames::text[] from pg_publication_tables where pubname = $1",
+                "select t.schemaname::text, t.tablename::text, t.attnames::text[],
+                        exists (select 1 from pg_publication p join pg_publication_rel r on r.prpubid = p.oid
+                                where p.pubname = t.pubname and r.prattrs is not null
+                                  and r.prrelid = to_regclass(format('%I.%I', t.schemaname, t.tablename)))
+                 from pg_publication_tables t where t.pubname = $1",
                 &[&publication],
             )
             .await?;
@@ -299,7 +303,9 @@ impl Store {
             let mut key = published(table);
             columns.sort();
             key.sort();
-            table.identity_full || columns == key
+            let listed: bool = row.get(3);
+            // a full identity must be published as a whole, or the table's updates and deletes fail
+            if table.identity_full { !listed } else { columns == key }
         }))
     }
 

@@ -136,9 +136,7 @@ pub async fn row_lines(scene: &Scene, order: &str) -> Vec<(String, f64)> {
          left join sales.product p on p.id = l.product_id where o.number = '{order}' order by l.line_no"
     );
     let rows = scene.rows(&sql).await;
-    rows.iter()
-        .map(|row| (row["code"].as_str().unwrap_or("").to_owned(), number(&row["qty"])))
-        .collect()
+    rows.iter().map(|row| (row["code"].as_str().unwrap_or("").to_owned(), number(&row["qty"]))).collect()
 }
 
 pub fn lines(expected: &[(&str, f64)]) -> Vec<(String, f64)> {
