@@ -8,7 +8,6 @@ use crate::connector::compiled::{Connector, Rule, Step, whole_number};
 use crate::connector::manifest::OperationName;
 use crate::connector::request::{as_text, first};
 use crate::model::outcome::{Outcome, OutcomeKind};
-use crate::model::record::Record;
 use crate::remote::retry_after::parse_retry_after;
 use crate::remote::transport::{HttpResponse, TransportError};
 
@@ -134,7 +133,7 @@ pub(super) fn outcome(kind: OutcomeKind, details: Details, effect: Effect) -> Ou
     let reason = shortened(&reason);
     match kind {
         OutcomeKind::Ok => {
-            Outcome::Ok { id, version: None, record: None, reference: None, lines: Record::new() }
+            Outcome::Ok { id, version: None, record: None, reference: None, lines: Box::default() }
         }
         OutcomeKind::Exists => Outcome::Exists { id, reason },
         OutcomeKind::Retry => Outcome::Retry { after, reason },
@@ -235,8 +234,8 @@ fn of_result(result: &Value, operation: OperationName) -> Outcome {
         return Outcome::Misconfigured { reason: format!("the manifest's results name an outcome `{word}`") };
     };
     if kind == OutcomeKind::Ok {
-        let record = present("record").and_then(Value::as_object).cloned();
-        let lines = present("lines").and_then(Value::as_object).cloned().unwrap_or_default();
+        let record = present("record").and_then(Value::as_object).cloned().map(Box::new);
+        let lines = Box::new(present("lines").and_then(Value::as_object).cloned().unwrap_or_default());
         let reference = text("reference");
         return Outcome::Ok { id: text("id"), version: text("version"), record, reference, lines };
     }

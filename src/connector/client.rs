@@ -9,11 +9,11 @@ use crate::connector::answer;
 use crate::connector::call::{Call, Caller};
 use crate::connector::compiled::{Abilities, Connector, Object, Operation};
 use crate::connector::error::ConnectorError;
-use crate::connector::expr::{Expr, pool};
+use crate::connector::expr::pool;
 use crate::connector::lines::{self, Wanted};
 use crate::connector::manifest::OperationName;
 use crate::connector::records;
-use crate::connector::request::{as_text, first, object as members};
+use crate::connector::request::object as members;
 use crate::connector::settings::Settings;
 use crate::model::outcome::{BatchAnswer, Outcome};
 use crate::model::record::{Record, RemoteRecord};
@@ -482,32 +482,6 @@ pub(super) fn unpack<T>(done: Option<Result<T, String>>) -> Result<T, Outcome> {
         None => broke_down(),
     };
     Err(Outcome::Retry { after: None, reason })
-}
-
-impl Caller {
-    pub(super) fn attempt_field(
-        &self,
-        object: &Object,
-        name: &str,
-    ) -> Result<Option<String>, ConnectorError> {
-        self.named_field(object.attempt_field.as_ref(), object, name)
-    }
-
-    /// The field's name that an expression over settings and object gives; none for null or nothing.
-    fn named_field(
-        &self,
-        expr: Option<&Expr>,
-        object: &Object,
-        name: &str,
-    ) -> Result<Option<String>, ConnectorError> {
-        let input = Value::Object(members([("settings", self.plain.clone()), ("object", object.seen(name))]));
-        let told = first(expr, &input).map_err(|reason| ConnectorError::Expression {
-            system: self.system.clone(),
-            connector: self.connector.name.clone(),
-            reason,
-        })?;
-        Ok(Some(as_text(&told)).filter(|name| !told.is_null() && !name.is_empty()))
-    }
 }
 
 #[cfg(test)]

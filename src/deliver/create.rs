@@ -208,7 +208,7 @@ impl Deliverer {
         Ok(match outcome {
             Outcome::Ok { id: Some(id), version, record, reference, lines } => {
                 let left_out = one.left_out(&self.bound.mapping);
-                let known = settler.known_after(None, &one.record, version, record.as_ref(), &lines);
+                let known = settler.known_after(None, &one.record, version, record.as_deref(), &lines);
                 if known.surprising {
                     read_again.push(id.clone());
                 }

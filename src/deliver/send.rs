@@ -205,7 +205,7 @@ impl Deliverer {
                 let shadow = link.and_then(|link| link.shadow.as_ref());
                 match outcome {
                     Outcome::Ok { version, record, lines, .. } => {
-                        let known = settler.known_after(shadow, changes, version, record.as_ref(), &lines);
+                        let known = settler.known_after(shadow, changes, version, record.as_deref(), &lines);
                         let (before, after) = bound.mapping.told(shadow.unwrap_or(&Record::new()), changes);
                         if known.surprising {
                             read_again.extend(one.remote_id().map(str::to_owned));

@@ -150,7 +150,7 @@ impl Engine {
                     });
                     Some(Reference { table, by, numeric: theirs.numeric_ids, parent: 0 })
                 };
-                let mapping = match Mapping::new(binding, type_of, abilities.blank_is_null, &refers) {
+                let mapping = match Mapping::new(binding, type_of, abilities.blank_is_null, refers) {
                     Ok(mapping) => mapping,
                     Err(more) => {
                         findings.extend(more.into_iter().map(|finding| format!("{place}: {finding}")));
@@ -159,8 +159,7 @@ impl Engine {
                 };
                 let mut mapping = mapping;
                 let mut table = table.clone();
-                let bound_lines;
-                match documents::lines_of(
+                let found = documents::lines_of(
                     &store,
                     client,
                     binding,
@@ -168,18 +167,15 @@ impl Engine {
                     &mut table,
                     &abilities,
                     &refers,
-                )
-                .await?
-                {
-                    Ok(lines) => {
-                        tables.extend(table.children.iter().map(|child| child.table.clone()));
-                        bound_lines = lines;
-                    }
+                );
+                let bound_lines = match found.await? {
+                    Ok(lines) => lines,
                     Err(more) => {
                         findings.extend(more.into_iter().map(|finding| format!("{place}: {finding}")));
                         continue;
                     }
-                }
+                };
+                tables.extend(table.children.iter().map(|child| child.table.clone()));
                 specs.push(BindingSpec {
                     table: table_name.clone(),
                     system: binding.system.clone(),

@@ -14,9 +14,9 @@ pub enum Outcome {
     Ok {
         id: Option<String>,
         version: Option<String>,
-        record: Option<Record>,
+        record: Option<Box<Record>>,
         reference: Option<String>,
-        lines: Record,
+        lines: Box<Record>,
     },
     /// A create met a record that is there already; `id` where the answer names it.
     Exists { id: Option<String>, reason: String },
@@ -75,7 +75,7 @@ impl OutcomeKind {
 impl Outcome {
     /// Done, and nothing more was said.
     pub fn ok() -> Self {
-        Self::Ok { id: None, version: None, record: None, reference: None, lines: Record::new() }
+        Self::Ok { id: None, version: None, record: None, reference: None, lines: Box::default() }
     }
 
     pub fn kind(&self) -> OutcomeKind {

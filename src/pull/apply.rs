@@ -1,7 +1,7 @@
 //! Apply: records → rows, in one transaction, one bad record never stopping the others.
 
 use std::collections::{BTreeSet, HashMap};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use deadpool_postgres::{GenericClient, Transaction};
 use serde_json::Value;
@@ -11,9 +11,9 @@ use crate::mapping::reference::References;
 use crate::mapping::{DecodeError, Row};
 use crate::model::merge::FieldConflict;
 use crate::model::record::{Record, RemoteRecord, same_value};
-use crate::pull::documents::{LineWork, check_lines, new_lines, told, write_lines};
+use crate::pull::documents::{LineWork, check_lines, new_document, new_lines, told, write_lines};
 use crate::pull::plan::{NewRow, RowPlan, plan_new_row, plan_row};
-use crate::pull::{gone, newest_of_each};
+use crate::pull::{DEFERRED, MISSING, UNMARKED, gone, newest_of_each};
 use crate::store::StoreError;
 use crate::store::error::Class;
 use crate::store::inbox::{
@@ -26,13 +26,6 @@ use crate::store::link::{
 use crate::store::mirror::{emit_tag, existing_keys, insert_rows, read_rows, unlinked_matches, update_rows};
 use crate::store::outbox::mark_later;
 use crate::store::reference::{WaitingRecord, await_records};
-
-/// Why a record waits whose row is not there, and for how long: longer than capture is ever behind when all is well,
-/// since each look costs a call.
-const MISSING: &str = "its row is missing, and capture has not come to why";
-const UNMARKED: Duration = Duration::from_secs(2);
-/// How long a record waits that could not be applied now.
-const DEFERRED: Duration = Duration::from_millis(300);
 
 /// Records that were read together.
 pub struct Batch<'a> {
@@ -430,9 +423,7 @@ impl Context<'_> {
         let new_rows: Vec<Row> = work.inserts.iter().map(|(_, new)| new.row.clone()).collect();
         let inserted = insert_rows(transaction, &bound.table, &columns, &new_rows).await?;
         for ((record, new), (key, row)) in work.inserts.iter().zip(inserted) {
-            let mut shadow = bound.mapping.shadow_of(&record.fields);
-            let lines = new_lines(bound, record);
-            bound.mapping.set_lines(&mut shadow, &lines);
+            let (mut shadow, lines) = new_document(bound, record);
             of_lines.push(LineWork { key: key.clone(), lines });
             if let Some(missing) = &new.left_out {
                 shadow.insert(missing.field.clone(), Value::Null);
@@ -459,7 +450,7 @@ impl Context<'_> {
         }
         if !bound.table.children.is_empty() {
             written.extend(write_lines(transaction, bound, &of_lines, rows, &mut links, references).await?);
-            // lines may have triggers that change their header, and headers theirs: all is looked at once more
+            // triggers of lines may change their header: all is looked at once more
             let keys: Vec<String> =
                 links.iter().map(|link| link.key.clone()).chain(written.clone()).collect();
             after = read_rows(transaction, &bound.table, &columns, &keys, false).await?;

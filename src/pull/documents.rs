@@ -30,6 +30,14 @@ pub(super) fn new_lines(bound: &Bound, record: &RemoteRecord) -> Vec<MergedLines
     bound.mapping.merge_lines(&Record::new(), &record.fields, None, None, Stamps::default())
 }
 
+/// The shadow of a record that is to become a row, and its lines.
+pub(super) fn new_document(bound: &Bound, record: &RemoteRecord) -> (Record, Vec<MergedLines>) {
+    let mut shadow = bound.mapping.shadow_of(&record.fields);
+    let lines = new_lines(bound, record);
+    bound.mapping.set_lines(&mut shadow, &lines);
+    (shadow, lines)
+}
+
 /// Whether every line can become a row, before anything is written.
 ///
 /// # Errors

@@ -126,6 +126,9 @@ fn pair(
     pair_refs(&left, &right, ties, by, passes, &which);
 }
 
+/// Whether two lines may be one.
+type Agree<'a> = dyn Fn(&Line, &Line) -> bool + 'a;
+
 /// Ties lines that are still free: by equal values first, then by the match fields, then by their place.
 fn pair_refs(
     left: &[&Line],
@@ -144,7 +147,7 @@ fn pair_refs(
     let equal = |left: &Line, right: &Line| by.agree(&left.fields, &right.fields, by.fields);
     let matching = |left: &Line, right: &Line| by.agree(&left.fields, &right.fields, by.match_fields);
     let any = |_: &Line, _: &Line| true;
-    let mut rounds: Vec<&dyn Fn(&Line, &Line) -> bool> = vec![&equal];
+    let mut rounds: Vec<&Agree<'_>> = vec![&equal];
     if passes.by_match && !by.match_fields.is_empty() {
         rounds.push(&matching);
     }
