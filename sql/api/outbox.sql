@@ -213,6 +213,7 @@ begin
           reference = coalesce(excluded.reference, l.reference), attempt = null, attempted_at = null, intent = null,
           matched = l.matched or excluded.matched,
           gave = case when r.effect = 'update' then rowtwin_private.give(p_binding, v_key, l.gave, r.after) else l.gave end,
+          lines_sent = null, lines_sent_at = null,
           revision = l.revision + 1, settled_at = v_now;
         if not v_ours then
           -- another turn may have sent something newer before or after this: the row and the record are compared

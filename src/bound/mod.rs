@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::connector::Abilities;
 use crate::connector::client::Client;
+use crate::connector::lines::lines_field;
 use crate::mapping::Mapping;
 use crate::model::binding::{Brake, DeletePolicy, Guard, Leaving, OverwriteCheck, Prefer, ReferredBy};
 use crate::model::lifecycle::Plan;
@@ -53,6 +54,10 @@ pub struct Bound {
     pub lifecycle: Option<Plan>,
     /// Calls at the same time that one turn makes.
     pub in_flight: usize,
+    /// Some lines of the document are written by calls of their own: a failure may leave it half written.
+    pub lines_apart: bool,
+    /// Collections whose lines are listed by polls too.
+    pub watched_lines: Vec<String>,
     /// The bindings that this one's rows and records refer to; known once the bindings are registered.
     pub parents: Vec<Parent>,
     /// The fields of other bindings that refer to this one's records.
@@ -117,8 +122,12 @@ impl Bound {
         self.approve_deletes || self.mapping.fields.iter().any(|field| !field.approval.is_never())
     }
 
-    /// The fields that are read from a record.
+    /// The fields that are read from a record, with those of its lines.
     pub fn record_fields(&self) -> Vec<String> {
-        self.mapping.field_names().map(str::to_owned).collect()
+        let mut fields: Vec<String> = self.mapping.field_names().map(str::to_owned).collect();
+        for lines in &self.mapping.lines {
+            fields.extend(lines.mapping.field_names().map(|field| lines_field(&lines.collection, field)));
+        }
+        fields
     }
 }

@@ -141,6 +141,10 @@ impl Capturer {
             // stopped while a commit waits for a standby: nothing was confirmed, so it comes again
             return Ok(false);
         }
+        for binding in &batch.emptied {
+            let held = self.store.hold_emptied(*binding).await?;
+            warn!(binding, held, "a table of lines was truncated; its documents are held for approval");
+        }
         for binding in &batch.truncated {
             let held = self.store.hold_truncated(*binding).await?;
             warn!(binding, held, "a bound table was truncated; its deletes are held for approval");

@@ -189,7 +189,10 @@ async fn plan_binding(engine: &Engine, bound: &Bound, args: &PlanArgs) -> anyhow
                 }
                 Decision::Step(_) => "finish",
                 Decision::Stage { refusal: Some(_) } => "reject",
-                Decision::Doubt | Decision::Reread(_) | Decision::Stage { refusal: None } => "compare",
+                Decision::Doubt
+                | Decision::Reread(_)
+                | Decision::UnseenLines(_)
+                | Decision::Stage { refusal: None } => "compare",
                 // it goes after the row that it refers to
                 Decision::Wait(_) if one.link.is_none() => "create",
                 Decision::Wait(_) => "update",

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::config::lines::LinesFile;
 use crate::model::binding::{Approval, DeletePolicy, Direction, Leaving, OverwriteCheck, Prefer, ReferredBy};
 use crate::model::merge::Policy;
 
@@ -185,6 +186,9 @@ pub struct BindingFile {
     /// What protects remote edits that were not pulled yet (default `read`).
     #[serde(default)]
     pub overwrite_check: OverwriteCheck,
+    /// The lines of a document, by the name of the remote's collection: `FSaleOrderEntry`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lines: BTreeMap<String, LinesFile>,
     /// How much may be deleted or changed within an hour before a person is asked.
     #[serde(default)]
     pub guard: GuardFile,

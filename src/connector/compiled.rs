@@ -133,6 +133,7 @@ pub(super) struct Object {
     pub(super) parameters: serde_json::Map<String, Value>,
     pub(super) operations: BTreeMap<OperationName, Arc<Operation>>,
     pub(super) lifecycle: Option<Staged>,
+    pub(super) lines: BTreeMap<String, Arc<Lines>>,
 }
 
 /// A lifecycle with its requests.
@@ -143,6 +144,17 @@ pub(super) struct Staged {
     pub(super) field: String,
     pub(super) lifecycle: Lifecycle,
     pub(super) steps: BTreeMap<String, Arc<Operation>>,
+}
+
+/// Where the lines of a collection are.
+#[derive(Debug)]
+pub(super) enum Lines {
+    /// Records of an object of their own.
+    Own { object: String, parent: String, watch: bool },
+    /// In the record itself.
+    Nested(Expr),
+    /// Read by a request of their own, so many of them in one page.
+    Read { operation: Arc<Operation>, page: usize },
 }
 
 /// What can be done with an object, and how much of it at once.
@@ -228,6 +240,11 @@ impl Connector {
 }
 
 impl Object {
+    /// How the lines of a collection are read and written.
+    pub(super) fn lines(&self, collection: &str) -> Option<&Lines> {
+        self.lines.get(collection).or_else(|| self.lines.get("*")).map(Arc::as_ref)
+    }
+
     /// `.object` as expressions see it.
     pub(super) fn seen(&self, name: &str) -> Value {
         let mut seen = self.parameters.clone();

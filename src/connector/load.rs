@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::connector::compiled::{
-    CompiledLimits, Connector, DEFAULT_BODY_LIMIT, DEFAULT_TIMEOUT, Object, Operation, Piece, Rule, Shared,
-    SignIn, Staged, Step, field_of,
+    CompiledLimits, Connector, DEFAULT_BODY_LIMIT, DEFAULT_TIMEOUT, Lines, Object, Operation, Piece, Rule,
+    Shared, SignIn, Staged, Step, field_of,
 };
 use crate::connector::error::{ManifestError, ManifestErrors};
 use crate::connector::expr::{Definitions, Expr, ExprError};
@@ -329,9 +329,41 @@ impl Compiler<'_> {
             parameters,
             operations,
             lifecycle,
+            lines: self.lines(name, own, lent),
             id: id?,
         };
         Some(object)
+    }
+
+    fn lines(&mut self, object: &str, own: &ObjectSpec, lent: &ObjectSpec) -> BTreeMap<String, Arc<Lines>> {
+        let mut specs = lent.lines.clone();
+        specs.extend(own.lines.clone());
+        let mut compiled = BTreeMap::new();
+        for (name, spec) in &specs {
+            let lines = match (&spec.object, &spec.nested, &spec.read) {
+                (Some(object), None, None) => spec.parent.as_ref().map(|parent| Lines::Own {
+                    object: object.clone(),
+                    parent: parent.clone(),
+                    watch: spec.watch,
+                }),
+                (None, Some(nested), None) => self.expr(nested).map(Lines::Nested),
+                (None, None, Some(read)) => Some(Lines::Read {
+                    operation: Arc::new(self.operation(OperationName::Read, read)),
+                    page: spec.page.unwrap_or(1000).max(1),
+                }),
+                _ => None,
+            };
+            match lines {
+                Some(lines) => drop(compiled.insert(name.clone(), Arc::new(lines))),
+                None => self.wrong(
+                    0,
+                    format!(
+                        "lines {name} of object {object} need one of `object` with `parent`, `nested`, `read`"
+                    ),
+                ),
+            }
+        }
+        compiled
     }
 
     fn sign_in(&mut self, name: &str, spec: &SignInKindSpec) -> SignIn {

@@ -8,6 +8,7 @@ use serde_json::Value;
 use serde_saphyr::Spanned;
 
 use crate::config::file::Codec;
+pub use crate::connector::object_spec::{LifecycleSpec, LifecycleStepSpec, LinesSpec, ObjectSpec};
 use crate::model::outcome::OutcomeKind;
 
 /// A jq program and the line on which its text begins.
@@ -326,8 +327,8 @@ pub struct OperationSpec {
     /// What `.page` is to be for the next page; null after the last.
     #[serde(default)]
     pub next: Option<Jq>,
-    /// An array with one `{outcome, id, version, record, reference, field, reason, after}` per item; all `ok` when left
-    /// out.
+    /// An array with one `{outcome, id, version, record, reference, lines, field, reason, after}` per item; all `ok` when
+    /// left out. `lines` holds the ids of the lines that were added, in the order sent, by collection.
     #[serde(default)]
     pub results: Option<Jq>,
     /// Rules that come before the manifest's own.
@@ -361,110 +362,6 @@ pub struct StepSpec {
     /// A refusal of this step (`reject`, `gone`) does not keep the item from the next.
     #[serde(default)]
     pub lenient: bool,
-}
-
-/// An object. Its expressions see `.record`, `.object` and `.settings`.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ObjectSpec {
-    /// The record's identity.
-    #[serde(default)]
-    pub id: Option<Jq>,
-    #[serde(default)]
-    pub version: Option<Jq>,
-    /// When the record was last modified: milliseconds since 1970.
-    #[serde(default)]
-    pub modified: Option<Jq>,
-    /// The name by which other records refer to this one, where that is not the id.
-    #[serde(default)]
-    pub reference: Option<Jq>,
-    /// The field that holds the reference, by which a record can be found (input: `.settings .object`).
-    #[serde(default)]
-    pub reference_field: Option<Jq>,
-    /// Fields that name another record by its id hold a number.
-    #[serde(default)]
-    pub numeric_ids: Option<bool>,
-    /// Whether the record counts as deleted.
-    #[serde(default)]
-    pub deleted: Option<Jq>,
-    /// An empty text is stored as nothing.
-    #[serde(default)]
-    pub blank_is_null: Option<bool>,
-    /// The remote refuses a write that is based on an older version.
-    #[serde(default)]
-    pub checks_version: Option<bool>,
-    /// A create that is sent twice makes one record.
-    #[serde(default)]
-    pub idempotent_create: Option<bool>,
-    /// The field in which a create's attempt id is planted (input: `.settings .object`); null where there is none.
-    #[serde(default)]
-    pub attempt_field: Option<Jq>,
-    /// Seconds by which a list reaches back before its cursor.
-    #[serde(default)]
-    pub overlap: Option<u64>,
-    /// Fields that are never sent.
-    #[serde(default)]
-    pub read_only: Option<Vec<String>>,
-    /// Seen by expressions as `.object.NAME`.
-    #[serde(default)]
-    pub parameters: BTreeMap<String, Value>,
-    /// Operations that this object does not have.
-    #[serde(default)]
-    pub without: Vec<OperationName>,
-    /// Requests of its own.
-    #[serde(default)]
-    pub operations: BTreeMap<OperationName, OperationSpec>,
-    /// Where its records stand, and the steps from there.
-    #[serde(default)]
-    pub lifecycle: Option<LifecycleSpec>,
-}
-
-/// A lifecycle: the stages of a record, and the steps between them.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LifecycleSpec {
-    /// Where the record stands: begins with the field that tells, which is always read (`.record.FIELD …`).
-    pub state: Jq,
-    /// The stages in which a record can be changed or deleted.
-    pub editable: Vec<String>,
-    /// Where a record stands that was just created; read when left out.
-    #[serde(default)]
-    pub created: Option<String>,
-    /// The steps by name.
-    pub steps: BTreeMap<String, LifecycleStepSpec>,
-    /// Names for the configuration, each with the stages that it stands for.
-    #[serde(default)]
-    pub targets: BTreeMap<String, Vec<String>>,
-}
-
-/// A step of a lifecycle: a request for a batch of records. Inputs are those of a write, and `.step`.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct LifecycleStepSpec {
-    /// The stages in which it is possible.
-    pub from: Vec<String>,
-    /// The stage to which it leads.
-    pub to: String,
-    /// Records in one call; 1 when left out.
-    #[serde(default)]
-    pub batch: Option<usize>,
-    #[serde(default)]
-    pub method: Option<String>,
-    #[serde(default)]
-    pub path: Option<Jq>,
-    #[serde(default)]
-    pub query: Option<Jq>,
-    #[serde(default)]
-    pub headers: Option<Jq>,
-    #[serde(default)]
-    pub body: Option<Jq>,
-    #[serde(default)]
-    pub form: Option<Jq>,
-    /// One result per item, as of a write.
-    #[serde(default)]
-    pub results: Option<Jq>,
-    #[serde(default)]
-    pub answers: Vec<RuleSpec>,
 }
 
 /// The JSON Schema of manifests, as `connectors/schema.json` holds it.

@@ -257,9 +257,9 @@ impl Deliverer {
             ..Settlement::default()
         };
         Ok(match outcome {
-            Outcome::Ok { id: Some(id), version, record, reference } => {
+            Outcome::Ok { id: Some(id), version, record, reference, lines } => {
                 let left_out = one.left_out(&self.bound.mapping);
-                let known = settler.known_after(None, &one.record, version, record.as_ref());
+                let known = settler.known_after(None, &one.record, version, record.as_deref(), &lines);
                 if known.surprising {
                     read_again.push(id.clone());
                 }

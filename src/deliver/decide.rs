@@ -1,6 +1,7 @@
 //! Decide: what one key needs, from its row, its link and its shadow. Pure.
 
 use serde_json::Value;
+use std::time::Duration;
 
 use crate::bound::Bound;
 use crate::deliver::approval::or_hold;
@@ -36,6 +37,8 @@ pub enum Decision {
     Stage {
         refusal: Option<String>,
     },
+    /// Lines were sent that long ago and their answer was lost: the record is read until they must have turned up.
+    UnseenLines(Duration),
     /// Nothing to send, but the row does not carry its remote id yet.
     WriteBack(String),
 }
@@ -81,7 +84,7 @@ impl Decision {
             Self::Update(_) => "update",
             Self::Delete { deactivate: false } => "delete",
             Self::Delete { deactivate: true } => "deactivate",
-            Self::Reread(_) => "read first",
+            Self::Reread(_) | Self::UnseenLines(_) => "read first",
             Self::Step(_) => "step",
             Self::Stage { .. } => "read stage",
             Self::WriteBack(_) => "write back",
@@ -183,6 +186,15 @@ pub fn decide(looked: &Looked, bound: &Bound) -> Decision {
                         let changes = bound.mapping.push_diff(encoded, shadow, &looked.held);
                         if let Some(missing) = bound.mapping.missing(&changes) {
                             return Decision::Wait(missing);
+                        }
+                        if bound.mapping.touches_lines(&changes) {
+                            match looked.lines_unseen {
+                                Some(age) if age < bound.doubt_window => return Decision::UnseenLines(age),
+                                _ if bound.mapping.has_unseen_lines(shadow) => {
+                                    return Decision::Reread("the ids of its lines are not known yet");
+                                }
+                                _ => {}
+                            }
                         }
                         if !changes.is_empty() {
                             // what cannot be sent anyway, or not yet, is no reason to take the record back

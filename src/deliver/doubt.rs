@@ -97,7 +97,8 @@ impl Deliverer {
         match twins.as_slice() {
             [twin] => {
                 // the base is what was sent: what the remote or a person made of it since comes in as a change
-                let known = settler.known_after(None, &intent, twin.version.clone(), Some(&twin.fields));
+                let (version, told) = (twin.version.clone(), Some(&twin.fields));
+                let known = settler.known_after(None, &intent, version, told, &Record::new());
                 let done = Settlement {
                     key: looked.key.clone(),
                     verdict: "done",

@@ -1,7 +1,7 @@
 //! Look: the row, the link and the shadow of each claimed key, as they are now.
 
 use std::collections::{BTreeSet, HashMap};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
@@ -41,6 +41,8 @@ pub struct Looked {
     pub held: BTreeSet<String>,
     /// The step that is owed, where a save of ours is not finished.
     pub step: Option<String>,
+    /// How long ago lines were sent whose answer was lost and that were not seen since.
+    pub lines_unseen: Option<Duration>,
 }
 
 impl Looked {
@@ -72,6 +74,8 @@ pub async fn look(store: &Store, bound: &Bound, claimed: &[Claimed]) -> Result<V
     let references = bound.references(&client, rows.values(), []).await?;
     let (inside, unclear) = inside_each(&client, &bound.table, bound.filter.as_deref(), &keys).await?;
     let mut held = held_fields(&client, bound.id, &keys).await?;
+    let now = SystemTime::now();
+    let age = |link: &Link| link.lines_sent_at.map(|at| now.duration_since(at).unwrap_or(Duration::ZERO));
     let mut approvals =
         if bound.asks_for_approvals() { approvals(&client, bound.id, &keys).await? } else { HashMap::new() };
     let mut approval = |key: &str| approvals.remove(key).unwrap_or_default();
@@ -83,6 +87,7 @@ pub async fn look(store: &Store, bound: &Bound, claimed: &[Claimed]) -> Result<V
         .iter()
         .map(|one| (one, approval(&one.key), rows.remove(&one.key)))
         .map(|(one, (approved, waved), row)| Looked {
+            lines_unseen: links.get(&one.key).and_then(age),
             outside: row.is_some() && !inside.contains(&one.key) && !unclear.contains_key(&one.key),
             approved,
             waved,

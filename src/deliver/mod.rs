@@ -7,6 +7,7 @@
 mod approval;
 mod create;
 pub mod decide;
+mod documents;
 mod doubt;
 pub mod foresee;
 mod guard;
@@ -138,6 +139,7 @@ impl Deliverer {
                 Decision::Reread(reason) => by_kind.rereads.push((one, reason)),
                 Decision::Step(step) => by_kind.steps.push((one, step)),
                 Decision::Stage { refusal } => by_kind.stages.push((one, refusal)),
+                Decision::UnseenLines(age) => by_kind.unseen.push((one, age)),
                 Decision::WriteBack(id) => by_kind.write_backs.push((one, id)),
             }
         }
@@ -154,6 +156,7 @@ impl Deliverer {
         self.wait(&settler, by_kind.waits).await?;
         self.reread(&settler, by_kind.rereads).await?;
         self.read_stages(&settler, by_kind.stages).await?;
+        self.look_for_lines(&settler, by_kind.unseen).await?;
         settler.write_back(by_kind.write_backs).await?;
         self.resolve_doubts(&settler, by_kind.doubts).await?;
         self.create(&settler, by_kind.creates).await?;
@@ -225,6 +228,7 @@ struct Sorted {
     updates: Vec<(Looked, crate::model::record::Record)>,
     deletes: Vec<(Looked, bool)>,
     rereads: Vec<(Looked, &'static str)>,
+    unseen: Vec<(Looked, Duration)>,
     write_backs: Vec<(Looked, String)>,
     steps: Vec<(Looked, Step)>,
     stages: Vec<(Looked, Option<String>)>,

@@ -10,7 +10,6 @@ use crate::deliver::settle::{Settler, not_done};
 use crate::deliver::steps::unsaved;
 use crate::deliver::{Deliverer, bounded};
 use crate::model::binding::OverwriteCheck;
-use crate::model::diff::project;
 use crate::model::outcome::{BatchAnswer, Outcome};
 use crate::model::record::Record;
 use crate::remote::gate::Priority;
@@ -68,12 +67,16 @@ impl Deliverer {
         keys: &[&Looked],
     ) -> Result<BTreeSet<String>, StoreError> {
         let bound = &self.bound;
-        if bound.overwrite_check == OverwriteCheck::None || !bound.abilities.can_read {
+        // a document that may be half written is always looked at first
+        let looks = bound.overwrite_check != OverwriteCheck::None || bound.lines_apart;
+        if !looks || !bound.abilities.can_read {
             return Ok(keys.iter().map(|one| one.key.clone()).collect());
         }
         // the remote can only check a version that we know: after a create often nothing tells it
         let checked_by_remote = |one: &&&Looked| {
-            bound.abilities.checks_version && one.link.as_ref().is_some_and(|link| link.version.is_some())
+            bound.abilities.checks_version
+                && !bound.lines_apart
+                && one.link.as_ref().is_some_and(|link| link.version.is_some())
         };
         let all = keys;
         let (checked, keys): (Vec<&Looked>, Vec<&Looked>) = keys.iter().partition(checked_by_remote);
@@ -181,6 +184,7 @@ impl Deliverer {
                 continue;
             }
             self.owe(settler, &batch.iter().map(|(one, _)| one).collect::<Vec<_>>()).await?;
+            self.remember_lines(&batch).await?;
             let items: Vec<Change> = batch
                 .iter()
                 .filter_map(|(one, changes)| {
@@ -206,8 +210,9 @@ impl Deliverer {
                 let link = one.link.as_ref();
                 let shadow = link.and_then(|link| link.shadow.as_ref());
                 match outcome {
-                    Outcome::Ok { version, record, .. } => {
-                        let known = settler.known_after(shadow, changes, version, record.as_ref());
+                    Outcome::Ok { version, record, lines, .. } => {
+                        let known = settler.known_after(shadow, changes, version, record.as_deref(), &lines);
+                        let (before, after) = bound.mapping.told(shadow.unwrap_or(&Record::new()), changes);
                         if known.surprising {
                             read_again.extend(one.remote_id().map(str::to_owned));
                         }
@@ -219,8 +224,8 @@ impl Deliverer {
                             version: known.version,
                             shadow: Some(known.shadow),
                             effect: Some("update"),
-                            before: shadow.map(|shadow| project(shadow, changes.keys().map(String::as_str))),
-                            after: Some(changes.clone()),
+                            before: Some(before),
+                            after: Some(after),
                             actor: one.actor.clone(),
                             ..Settlement::default()
                         };
@@ -234,7 +239,13 @@ impl Deliverer {
                         let outcome = Outcome::Conflict { reason: outcome.reason().to_owned() };
                         settlements.push(not_done(one, &outcome));
                     }
-                    other => settlements.push(unsaved(one, other)),
+                    other => {
+                        // some of the lines may be written: what became of them is read before more is sent
+                        if bound.lines_apart && bound.mapping.touches_lines(changes) {
+                            read_again.extend(one.remote_id().map(str::to_owned));
+                        }
+                        settlements.push(unsaved(one, other));
+                    }
                 }
             }
             settler.settle(settlements).await?;

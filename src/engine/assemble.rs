@@ -13,6 +13,7 @@ use crate::config::duration::{parse_allowance, parse_duration, parse_share};
 use crate::config::file::Field;
 use crate::config::{BindingFile, LifecycleFile, RowtwinFile, Setting, SystemFile};
 use crate::connector::{Client, Connector, SettingValue, Settings};
+use crate::engine::documents;
 use crate::engine::gate::{SharedGate, UnderWay};
 use crate::engine::{DEFAULT_NAME, Drifted, Engine, EngineError};
 use crate::mapping::Mapping;
@@ -200,6 +201,25 @@ impl Engine {
                         continue;
                     }
                 };
+                let mut mapping = mapping;
+                let mut table = table.clone();
+                let found = documents::lines_of(
+                    &store,
+                    client,
+                    binding,
+                    &mut mapping,
+                    &mut table,
+                    &abilities,
+                    &refers,
+                );
+                let bound_lines = match found.await? {
+                    Ok(lines) => lines,
+                    Err(more) => {
+                        findings.extend(more.into_iter().map(|finding| format!("{place}: {finding}")));
+                        continue;
+                    }
+                };
+                tables.extend(table.children.iter().map(|child| child.table.clone()));
                 let used = mapping.columns().chain(binding.id_column.as_deref());
                 let used = used.chain(table.key.iter().map(|column| column.name.as_str()));
                 let types = used.filter_map(|name| Some((name.to_owned(), type_of(name)?))).collect();
@@ -209,7 +229,7 @@ impl Engine {
                     name: format!("{table_name} - {}.{}", binding.system, binding.object),
                     system: binding.system.clone(),
                     object: binding.object.clone(),
-                    table: table.clone(),
+                    table,
                     column_types: types,
                     mapping,
                     client: Arc::clone(client),
@@ -231,6 +251,8 @@ impl Engine {
                     doubt_window: duration(binding.doubt_window.as_deref(), Duration::from_secs(60)),
                     in_flight: usize::try_from(in_flight.get(&binding.system).copied().unwrap_or(IN_FLIGHT))
                         .unwrap_or(1),
+                    lines_apart: bound_lines.apart,
+                    watched_lines: bound_lines.watched,
                     abilities,
                     lifecycle,
                     parents: Vec::new(),
@@ -242,6 +264,7 @@ impl Engine {
         if !findings.is_empty() {
             return Err(EngineError::Configuration(findings));
         }
+        documents::keep_one_of_each(&mut tables);
         Ok(Self {
             slot: file.database.slot.clone().unwrap_or_else(|| DEFAULT_NAME.to_owned()),
             publication: file.database.publication.clone().unwrap_or_else(|| DEFAULT_NAME.to_owned()),

@@ -133,6 +133,11 @@ impl Engine {
                 self.slot
             ));
         }
+        for (table, statement) in self.weak_identities().await? {
+            findings.push(format!(
+                "the WAL does not say which document a deleted or moved line of {table} belonged to; run `rowtwin init --set-identity`, or: {statement}"
+            ));
+        }
         Ok(findings)
     }
 

@@ -6,6 +6,7 @@
 
 pub mod binding;
 pub mod diff;
+pub mod document;
 pub mod key;
 pub mod lifecycle;
 pub mod lsn;

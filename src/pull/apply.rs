@@ -1,7 +1,7 @@
 //! Apply: records → rows, in one transaction, one bad record never stopping the others.
 
 use std::collections::{BTreeSet, HashMap};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use deadpool_postgres::{GenericClient, Transaction};
 use serde_json::Value;
@@ -9,11 +9,12 @@ use serde_json::Value;
 use crate::bound::Bound;
 use crate::mapping::reference::References;
 use crate::mapping::{DecodeError, Row};
-use crate::model::diff::{diff, project};
+use crate::model::diff::diff;
 use crate::model::merge::{FieldConflict, Policy, Side};
 use crate::model::record::RemoteRecord;
+use crate::pull::documents::{LineWork, check_lines, new_document, new_lines, told, write_lines};
 use crate::pull::plan::{NewRow, RowPlan, plan_new_row, plan_row};
-use crate::pull::{gone, guard, newest_of_each};
+use crate::pull::{DEFERRED, MISSING, UNMARKED, gone, guard, newest_of_each};
 use crate::store::StoreError;
 use crate::store::error::Class;
 use crate::store::filter::{inside, note_outside, would_be_inside};
@@ -30,13 +31,6 @@ use crate::store::outbox::mark_later;
 use crate::store::reference::{WaitingRecord, await_records};
 use crate::store::standing::{Standing, close_conflicts, count_turns, standing};
 use crate::store::steps::owed_steps;
-
-/// Why a record waits whose row is not there, and for how long: longer than capture is ever behind when all is well,
-/// since each look costs a call.
-const MISSING: &str = "its row is missing, and capture has not come to why";
-const UNMARKED: Duration = Duration::from_secs(2);
-/// How long a record waits that could not be applied now.
-const DEFERRED: Duration = Duration::from_millis(300);
 
 /// Records that were read together.
 pub struct Batch<'a> {
@@ -62,6 +56,7 @@ struct Work {
     park: Vec<String>,
     updates: Vec<(String, Row)>,
     inserts: Vec<(RemoteRecord, NewRow)>,
+    lines: Vec<LineWork>,
     links: Vec<LinkUpdate>,
     conflicts: Vec<(String, String, Vec<FieldConflict>)>,
     journal: Vec<JournalLine>,
@@ -244,7 +239,7 @@ impl Context<'_> {
             }
             // a difference that no mark stands for yet was made just now
             let row_changed_at = changed.get(&link.key).copied().or(Some(now));
-            match plan_row(
+            let plan = plan_row(
                 bound,
                 record,
                 row,
@@ -252,8 +247,10 @@ impl Context<'_> {
                 stands.get(&link.key).unwrap_or(&nothing),
                 row_changed_at,
                 &references,
-            ) {
-                Ok(plan) if plan.columns.is_empty() => self.take_plan(record, link, plan, &mut work),
+            )
+            .and_then(|plan| check_lines(bound, &plan.lines, &references).map(|()| plan));
+            match plan {
+                Ok(plan) if plan.leaves_row() => self.take_plan(record, link, plan, &mut work),
                 Ok(plan) if self.waved.contains(&record.id) || room.take() => {
                     work.counted += usize::from(!self.waved.contains(&record.id));
                     self.take_plan(record, link, plan, &mut work);
@@ -268,7 +265,7 @@ impl Context<'_> {
         self.hold_ambiguous(&*transaction, &matched).await?;
         guard_count(&*transaction, bound.id, 0, work.counted).await?;
         hold_records(&*transaction, bound.id, &work.held, "changed in the remote", &room.reason).await?;
-        self.write(transaction, work, &rows).await
+        self.write(transaction, work, &rows, &references).await
     }
 
     /// Records whose rows would be outside of the filter get none.
@@ -290,7 +287,9 @@ impl Context<'_> {
     }
 
     fn plan_insert(&self, record: &RemoteRecord, references: &References, work: &mut Work) {
-        match plan_new_row(self.bound, record, references, self.loose.contains(&record.id)) {
+        let new = plan_new_row(self.bound, record, references, self.loose.contains(&record.id));
+        let lines = new_lines(self.bound, record);
+        match new.and_then(|new| check_lines(self.bound, &lines, references).map(|()| new)) {
             Ok(new) => {
                 // what is left out is taken when the record that it names has a row
                 if let Some(missing) = &new.left_out {
@@ -341,7 +340,11 @@ impl Context<'_> {
         }
     }
 
-    fn take_plan(&self, record: &RemoteRecord, link: &Link, plan: RowPlan, work: &mut Work) {
+    fn take_plan(&self, record: &RemoteRecord, link: &Link, mut plan: RowPlan, work: &mut Work) {
+        plan.after.extend(told(self.bound, &plan.lines));
+        if !plan.lines.is_empty() {
+            work.lines.push(LineWork { key: link.key.clone(), lines: plan.lines });
+        }
         if !plan.after.is_empty() {
             work.journal.push(JournalLine {
                 key: Some(link.key.clone()),
@@ -370,6 +373,7 @@ impl Context<'_> {
                 remote_ms: record.modified_ms,
                 reference: record.reference.clone(),
                 stage: record.stage.clone(),
+                keeps_sent: plan.keeps_sent,
             });
         }
     }
@@ -379,6 +383,7 @@ impl Context<'_> {
         transaction: &mut Transaction<'_>,
         work: Work,
         rows: &HashMap<String, Row>,
+        references: &References,
     ) -> Result<(), StoreError> {
         let bound = self.bound;
         let columns = bound.row_columns();
@@ -386,11 +391,13 @@ impl Context<'_> {
         let mut journal = work.journal;
         remove_links(transaction, bound.id, &work.unlink).await?;
         let mut after = update_rows(transaction, &bound.table, &columns, &work.updates).await?;
-        let written: BTreeSet<String> = after.keys().cloned().collect();
+        let mut written: BTreeSet<String> = after.keys().cloned().collect();
+        let mut of_lines = work.lines;
         let new_rows: Vec<Row> = work.inserts.iter().map(|(_, new)| new.row.clone()).collect();
         let inserted = insert_rows(transaction, &bound.table, &columns, &new_rows).await?;
         for ((record, new), (key, row)) in work.inserts.iter().zip(inserted) {
-            let mut shadow = project(&record.fields, bound.mapping.field_names());
+            let (mut shadow, lines) = new_document(bound, record);
+            of_lines.push(LineWork { key: key.clone(), lines });
             if let Some(missing) = &new.left_out {
                 shadow.insert(missing.field.clone(), Value::Null);
             }
@@ -411,8 +418,16 @@ impl Context<'_> {
                 remote_ms: record.modified_ms,
                 reference: record.reference.clone(),
                 stage: record.stage.clone(),
+                keeps_sent: false,
             });
             after.insert(key, row);
+        }
+        if !bound.table.children.is_empty() {
+            written.extend(write_lines(transaction, bound, &of_lines, rows, &mut links, references).await?);
+            // triggers of lines may change their header: all is looked at once more
+            let keys: Vec<String> =
+                links.iter().map(|link| link.key.clone()).chain(written.clone()).collect();
+            after = read_rows(transaction, &bound.table, &columns, &keys, false).await?;
         }
         save_links(transaction, bound.id, &links).await?;
         count_turns(transaction, bound.id, &work.turned, bound.brake.within).await?;

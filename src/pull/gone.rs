@@ -15,6 +15,7 @@ use crate::store::error::Class;
 use crate::store::filter::inside;
 use crate::store::guard::{Kind, guard_count, hold_records};
 use crate::store::inbox::{JournalLine, note_records, reject_record, save_conflicts, write_journal};
+use crate::store::lines::delete_lines_of;
 use crate::store::link::{Link, LinkState, changed_at, keep_links, keys_in_flight, lock_links, remove_links};
 use crate::store::mirror::{delete_rows, emit_tag, existing_keys, read_rows};
 use crate::store::outbox::mark_later;
@@ -147,6 +148,7 @@ async fn one_gone(
     match bound.to_row {
         DeletePolicy::Delete if !may_delete() => Ok(Gone::Held),
         DeletePolicy::Delete => {
+            delete_lines_of(transaction, &bound.table, keys).await?;
             delete_rows(transaction, &bound.table, keys).await?;
             remove_links(transaction, bound.id, keys).await?;
             emit_tag(transaction, bound.id, keys).await?;

@@ -4,6 +4,7 @@
 //! and its cursor commit together (R16). One process at a time pulls a binding, under a lease.
 
 pub mod apply;
+mod documents;
 mod fate;
 mod fields;
 mod gone;
@@ -12,6 +13,7 @@ mod matching;
 pub mod plan;
 mod referred;
 mod walk;
+mod watch;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -32,6 +34,13 @@ use crate::store::inbox::{clear_records, note_records, put_off, reject_record};
 use crate::store::mirror::mark_table;
 use crate::store::walk::PullState;
 use crate::store::{Store, StoreError};
+
+/// Why a record waits whose row is not there, and for how long: longer than capture is ever behind when all is well,
+/// since each look costs a call.
+const MISSING: &str = "its row is missing, and capture has not come to why";
+const UNMARKED: Duration = Duration::from_secs(2);
+/// How long a record waits that could not be applied now.
+const DEFERRED: Duration = Duration::from_millis(300);
 
 /// A webhook may name a record that is not committed yet: it is looked for this often before it counts as gone.
 const LOOKS_BEFORE_GONE: i32 = 3;

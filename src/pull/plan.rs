@@ -9,6 +9,7 @@ use crate::bound::Bound;
 use crate::mapping::reference::{Missing, References};
 use crate::mapping::{DecodeError, Row};
 use crate::model::diff::{overlay, project};
+use crate::model::document::MergedLines;
 use crate::model::merge::{FieldConflict, Side, Stamps};
 use crate::model::record::{Record, RemoteRecord};
 use crate::pull::fate::{Fate, field_by_field};
@@ -25,6 +26,10 @@ pub struct RowPlan {
     /// Whether shadow, version or stamp of the link move at all.
     pub link_moves: bool,
     pub conflicts: Vec<FieldConflict>,
+    /// What becomes of the lines of each collection, in the mapping's order.
+    pub lines: Vec<MergedLines>,
+    /// Lines that were sent may still turn up in the remote.
+    pub keeps_sent: bool,
     /// Fields taken, as they were and as they become, for the journal.
     pub before: Record,
     pub after: Record,
@@ -32,6 +37,13 @@ pub struct RowPlan {
     pub turned: Vec<String>,
     /// Fields whose open conflict ends.
     pub closed: Vec<String>,
+}
+
+impl RowPlan {
+    /// Whether neither the row nor a row of its lines changes.
+    pub fn leaves_row(&self) -> bool {
+        self.columns.is_empty() && self.lines.iter().all(MergedLines::leaves_rows)
+    }
 }
 
 /// Plans an existing row.
@@ -49,10 +61,13 @@ pub fn plan_row(
 ) -> Result<RowPlan, DecodeError> {
     let mapping = &bound.mapping;
     let encoded = mapping.encode(row, references).map_err(DecodeError::Field)?;
-    let mut shadow = project(&record.fields, mapping.field_names());
+    let mut shadow = mapping.shadow_of(&record.fields);
     let stamps = Stamps { row_ms: row_changed_at.and_then(ms), record_ms: record.modified_ms };
     let mut fate = Fate::default();
-    let merged = match &link.shadow {
+    let sent = link.lines_sent.as_ref();
+    let lines = mapping.merge_lines(&encoded, &record.fields, link.shadow.as_ref(), sent, stamps);
+    mapping.set_lines(&mut shadow, &lines);
+    let mut merged = match &link.shadow {
         Some(base) => {
             let mut merged = mapping.merge(&encoded, &record.fields, base, bound.prefer, stamps);
             fate = field_by_field(bound, &encoded, record, link, base, standing, &mut merged);
@@ -76,8 +91,14 @@ pub fn plan_row(
     }
     let link_moves =
         link.shadow.as_ref().is_none_or(|base| mapping.outgrown(base) || !mapping.same(base, &shadow))
+            || link.shadow.as_ref().is_some_and(|base| !mapping.same_names(base, &shadow))
+            || lines.iter().any(|lines| !lines.inserts.is_empty())
             || (record.version.is_some() && link.version != record.version)
             || (record.stage.is_some() && link.stage != record.stage);
+    for lines in &lines {
+        merged.conflicts.extend(lines.conflicts.iter().cloned());
+    }
+    let keeps_sent = sent.is_some_and(|sent| !mapping.names_all(&shadow, sent));
     let taken = merged.take.iter().map(String::as_str);
     Ok(RowPlan {
         columns,
@@ -88,6 +109,8 @@ pub fn plan_row(
         shadow,
         turned: fate.turned,
         closed: fate.closed,
+        lines,
+        keeps_sent,
     })
 }
 

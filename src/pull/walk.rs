@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::pull::apply::Batch;
 use crate::pull::plan::ms;
+use crate::pull::watch::{Swept, lines_of_page};
 use crate::pull::{Puller, Turned, guard};
 use crate::remote::gate::Priority;
 use crate::store::StoreError;
@@ -44,6 +45,10 @@ impl Puller {
                 number: ms(read_at).unwrap_or(0),
             },
         };
+        if let Some(collection) = lines_of_page(&walk.page) {
+            let page = walk.page.get("page").cloned().filter(|page| !page.is_null());
+            return self.walk_lines(walk, collection, page).await.map(Some);
+        }
         let ids_only = walk.kind == WalkKind::Sweep;
         let priority = match walk.kind {
             WalkKind::Poll => Priority::Edit,
@@ -65,12 +70,24 @@ impl Puller {
         let newest = page.records.iter().filter_map(|record| record.modified_ms).max();
         walk.newest_ms = walk.newest_ms.max(newest);
         // a page that names itself as the next one would never end
-        let ended = page.next.is_none() || page.next.as_ref() == Some(&walk.page);
+        let mut ended = page.next.is_none() || page.next.as_ref() == Some(&walk.page);
         walk.page = page.next.unwrap_or(Value::Null);
+        if ended && walk.kind == WalkKind::Poll {
+            walk.page = self.next_lines(None);
+            ended = walk.page.is_null();
+        }
 
+        // the lines of a document may have gone without a trace too
+        let fewer = if ids_only { self.swept_lines(&page.records).await } else { Ok(Vec::new()) };
+        let fewer = match fewer {
+            Ok(fewer) => fewer,
+            Err(Swept::Remote(outcome)) => return self.not_listed(&outcome).await.map(Some),
+            Err(Swept::Store(error)) => return Err(error),
+        };
         let mut client = self.store.client().await?;
         let mut transaction = client.transaction().await?;
         if ids_only {
+            note_records(&transaction, bound.id, &fewer, "a line of it is missing", Duration::ZERO).await?;
             let ids: Vec<String> = page
                 .records
                 .iter()
@@ -138,7 +155,7 @@ impl Puller {
         if first.is_empty() { Ok(false) } else { self.store.being_backfilled(&first).await }
     }
 
-    fn overlap_every(&self) -> Duration {
+    pub(super) fn overlap_every(&self) -> Duration {
         Duration::from_millis(u64::try_from(self.bound.abilities.overlap_ms / 2).unwrap_or(0))
     }
 

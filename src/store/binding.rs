@@ -94,10 +94,10 @@ impl Store {
                        active = true, mapping = excluded.mapping, pushes = excluded.pushes, pulls = excluded.pulls,
                        settle_after = excluded.settle_after,
                        -- what was not watched for a while is compared again, and so is what is mapped otherwise
-                       first_push_at = case when b.active and b.pushes and b.mapping -> 'fields' = excluded.mapping -> 'fields' and b.mapping -> 'where' is not distinct from excluded.mapping -> 'where' then b.first_push_at end,
-                       backfilled_at = case when b.mapping -> 'fields' = excluded.mapping -> 'fields' and b.mapping -> 'where' is not distinct from excluded.mapping -> 'where' then b.backfilled_at end,
-                       walk = case when b.mapping -> 'fields' = excluded.mapping -> 'fields' and b.mapping -> 'where' is not distinct from excluded.mapping -> 'where' then b.walk end,
-                       next_poll_at = case when b.active and b.mapping -> 'fields' = excluded.mapping -> 'fields' and b.mapping -> 'where' is not distinct from excluded.mapping -> 'where' then b.next_poll_at else '-infinity' end
+                       first_push_at = case when b.active and b.pushes and rowtwin_private.same_mapping(b.mapping, excluded.mapping) then b.first_push_at end,
+                       backfilled_at = case when rowtwin_private.same_mapping(b.mapping, excluded.mapping) then b.backfilled_at end,
+                       walk = case when rowtwin_private.same_mapping(b.mapping, excluded.mapping) then b.walk end,
+                       next_poll_at = case when b.active and rowtwin_private.same_mapping(b.mapping, excluded.mapping) then b.next_poll_at else '-infinity' end
                      returning id",
                     &[
                         name,

@@ -44,9 +44,12 @@ pub struct Link {
     pub gave: Vec<String>,
     /// The row was outside of the filter when it was looked at last.
     pub outside: bool,
+    /// Lines that an update was about to add, and whose ids nothing has told yet; by collection.
+    pub lines_sent: Option<Record>,
+    pub lines_sent_at: Option<SystemTime>,
 }
 
-const COLUMNS: &str = "key, state, remote_id, shadow, version, remote_ms, attempt, attempted_at, intent, revision, settled_at, reference, stage, gave, outside";
+const COLUMNS: &str = "key, state, remote_id, shadow, version, remote_ms, attempt, attempted_at, intent, revision, settled_at, reference, stage, gave, outside, lines_sent, lines_sent_at";
 
 impl Link {
     fn from_row(row: &Row) -> Result<Self, StoreError> {
@@ -73,6 +76,8 @@ impl Link {
             stage: row.get(12),
             gave: row.get::<_, Option<Vec<String>>>(13).unwrap_or_default(),
             outside: row.get(14),
+            lines_sent: json(15),
+            lines_sent_at: row.get(16),
         })
     }
 }
@@ -123,6 +128,33 @@ pub async fn lock_links(
     Ok(links)
 }
 
+/// The links of these remote ids, by id, seen without locks.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn links_by_remote(
+    client: &impl GenericClient,
+    binding: i32,
+    ids: &[String],
+) -> Result<HashMap<String, Link>, StoreError> {
+    let rows = client
+        .query(
+            &format!(
+                "select {COLUMNS} from rowtwin_private.link where binding_id = $1 and remote_id = any ($2)"
+            ),
+            &[&binding, &ids],
+        )
+        .await?;
+    let mut links = HashMap::new();
+    for row in &rows {
+        let link = Link::from_row(row)?;
+        if let Some(id) = link.remote_id.clone() {
+            links.insert(id, link);
+        }
+    }
+    Ok(links)
+}
+
 /// What a page says about one link.
 #[derive(Debug, Clone)]
 pub struct LinkUpdate {
@@ -134,6 +166,8 @@ pub struct LinkUpdate {
     pub reference: Option<String>,
     /// Where the record stands; none leaves what is known.
     pub stage: Option<String>,
+    /// Lines that were sent may still turn up in the remote: they stay remembered.
+    pub keeps_sent: bool,
 }
 
 /// Writes links with a known shadow; new ones are made.
@@ -155,6 +189,8 @@ pub async fn save_links(
     let stamps: Vec<Option<i64>> = updates.iter().map(|update| update.remote_ms).collect();
     let references: Vec<Option<&str>> = updates.iter().map(|update| update.reference.as_deref()).collect();
     let stages: Vec<Option<&str>> = updates.iter().map(|update| update.stage.as_deref()).collect();
+    let seen: Vec<&str> =
+        updates.iter().filter(|update| !update.keeps_sent).map(|update| update.key.as_str()).collect();
     client
         .execute(
             "insert into rowtwin_private.link as l
@@ -167,10 +203,30 @@ pub async fn save_links(
                state = 'linked', remote_id = excluded.remote_id, shadow = excluded.shadow, version = excluded.version,
                remote_ms = excluded.remote_ms, reference = coalesce(excluded.reference, l.reference),
                stage = coalesce(excluded.stage, l.stage), attempt = null, attempted_at = null, intent = null,
+               lines_sent = case when l.key = any ($9) then null else l.lines_sent end,
+               lines_sent_at = case when l.key = any ($9) then null else l.lines_sent_at end,
                revision = l.revision + 1, settled_at = excluded.settled_at",
-            &[&binding, &keys, &ids, &shadows, &versions, &stamps, &references, &stages],
+            &[&binding, &keys, &ids, &shadows, &versions, &stamps, &references, &stages, &seen],
         )
         .await?;
+    Ok(())
+}
+
+/// Remembers lines that updates are about to add: if the answer is lost they are looked for before they are sent again.
+///
+/// # Errors
+/// When the statement fails; nothing may be sent then.
+pub async fn note_lines_sent(
+    client: &impl GenericClient,
+    binding: i32,
+    lines: &[(String, Record)],
+) -> Result<(), StoreError> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<&str> = lines.iter().map(|(key, _)| key.as_str()).collect();
+    let sent: Vec<Json<&Record>> = lines.iter().map(|(_, sent)| Json(sent)).collect();
+    client.execute("select rowtwin_private.note_lines_sent($1, $2, $3)", &[&binding, &keys, &sent]).await?;
     Ok(())
 }
 

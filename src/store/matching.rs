@@ -39,11 +39,11 @@ pub async fn matches(
          left join rowtwin_private.link l on l.binding_id = $2 and l.key = {}
          where l.key is null or (l.state = 'linked' and l.matched)",
         table.key_texts("t"),
-        Table::row_json("t", columns),
+        table.document_json("t", columns),
         table.sql_name(),
         table.sql_name(),
         on.join(" and "),
-        table.key_text(),
+        table.key_text("t"),
     );
     let rows = client.query(&sql, &[&Json(values), &binding]).await?;
     rows.iter()

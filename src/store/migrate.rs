@@ -11,6 +11,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V1__state", include_str!("../../sql/migrations/V1__state.sql")),
     ("V2__references", include_str!("../../sql/migrations/V2__references.sql")),
     ("V4__schema_drift", include_str!("../../sql/migrations/V4__schema_drift.sql")),
+    ("V5__documents", include_str!("../../sql/migrations/V5__documents.sql")),
     ("V6__lifecycle", include_str!("../../sql/migrations/V6__lifecycle.sql")),
     ("V7__decisions", include_str!("../../sql/migrations/V7__decisions.sql")),
 ];
@@ -22,6 +23,7 @@ const REPEATABLE: &[&str] = &[
     include_str!("../../sql/api/turns.sql"),
     include_str!("../../sql/api/outbox.sql"),
     include_str!("../../sql/api/steps.sql"),
+    include_str!("../../sql/api/documents.sql"),
     include_str!("../../sql/api/inbox.sql"),
     include_str!("../../sql/api/limits.sql"),
     include_str!("../../sql/api/upkeep.sql"),

@@ -11,6 +11,7 @@ use tokio_postgres::types::{Json, ToSql};
 
 use crate::model::key::{decode_key, encode_key};
 use crate::store::StoreError;
+use crate::store::lines::{Child, lock_documents};
 
 /// A row as JSON: column → value.
 pub type Row = Map<String, Value>;
@@ -35,6 +36,10 @@ pub struct Table {
     pub key: Vec<KeyColumn>,
     /// Replica identity full: a publication may then not leave columns out.
     pub identity_full: bool,
+    /// The columns of the replica identity: what the WAL tells of a row that was deleted. All of them where it is full.
+    pub identity: Vec<String>,
+    /// Tables whose rows are lines of this table's rows; read together with them, in one snapshot.
+    pub children: Vec<Child>,
 }
 
 impl Table {
@@ -55,7 +60,7 @@ impl Table {
     }
 
     /// `from unnest($1::text[], …) k (k0, …) join table t on t.a = k.k0::type and …`
-    fn join_keys(&self, join: &str) -> String {
+    pub(super) fn join_keys(&self, join: &str) -> String {
         self.join_keys_of(join, &self.sql_name())
     }
 
@@ -98,12 +103,12 @@ impl Table {
         pairs.join(" and ")
     }
 
-    /// The key of a row of `t` in the form of [`encode_key`].
-    pub(super) fn key_text(&self) -> String {
+    /// The key of a row of `alias` in the form of [`encode_key`].
+    pub(super) fn key_text(&self, alias: &str) -> String {
         if self.key.len() == 1 {
-            format!("({})[1]", self.key_texts("t"))
+            format!("({})[1]", self.key_texts(alias))
         } else {
-            format!("to_json({})::text", self.key_texts("t"))
+            format!("to_json({})::text", self.key_texts(alias))
         }
     }
 
@@ -131,7 +136,8 @@ impl Table {
 
 /// The rows of these keys; keys without a row are absent from the answer.
 ///
-/// With `lock` the rows are locked until the transaction ends, and rows that somebody else holds are absent too.
+/// Documents come with their lines, in one snapshot. With `lock` the rows (and lines) are locked until the transaction
+/// ends, and rows that somebody else holds are absent too, and so is a document with a line that somebody holds.
 ///
 /// # Errors
 /// When the statement fails.
@@ -142,10 +148,14 @@ pub async fn read_rows(
     keys: &[String],
     lock: bool,
 ) -> Result<HashMap<String, Row>, StoreError> {
+    if lock && !table.children.is_empty() {
+        let keys = lock_documents(client, table, keys).await?;
+        return Box::pin(read_rows(client, table, columns, &keys, false)).await;
+    }
     let sql = format!(
         "select {}, {} from {}{}",
         table.key_texts("t"),
-        Table::row_json("t", columns),
+        table.document_json("t", columns),
         table.join_keys("join"),
         if lock { " for no key update of t skip locked" } else { "" }
     );
@@ -328,7 +338,7 @@ pub async fn mark_table(
     filter: Option<&str>,
     binding: i32,
 ) -> Result<u64, StoreError> {
-    let key_text = table.key_text();
+    let key_text = table.key_text("t");
     let sql = format!(
         "insert into rowtwin_private.outbox as o (binding_id, key, changed_at)
          select $1, {key_text}, rowtwin_private.clock() from {} t order by 2

@@ -11,6 +11,7 @@ pub mod filter;
 pub mod guard;
 pub mod inbox;
 pub mod limits;
+pub mod lines;
 pub mod link;
 pub mod matching;
 pub mod migrate;

@@ -22,8 +22,8 @@ pub struct Mark {
     /// When that transaction committed.
     pub changed_at: SystemTime,
     pub actor: Option<String>,
-    /// The row was deleted by that transaction.
-    pub gone: bool,
+    /// Whether that transaction deleted the row; `None`: it says nothing about the row itself, only about its lines.
+    pub gone: Option<bool>,
 }
 
 /// A key that this turn holds under its lease.
@@ -121,7 +121,7 @@ impl Store {
             let positions: Vec<PgLsn> = marks.iter().map(|mark| PgLsn::from(mark.position)).collect();
             let times: Vec<SystemTime> = marks.iter().map(|mark| mark.changed_at).collect();
             let actors: Vec<Option<&str>> = marks.iter().map(|mark| mark.actor.as_deref()).collect();
-            let gone: Vec<bool> = marks.iter().map(|mark| mark.gone).collect();
+            let gone: Vec<Option<bool>> = marks.iter().map(|mark| mark.gone).collect();
             transaction
                 .execute(
                     "select rowtwin_private.mark_rows($1, $2, $3, $4, $5, $6)",
@@ -172,6 +172,28 @@ impl Store {
                  set state = 'held', hold = 'truncate', effect = null, candidates = null, waved = false, row_gone = true,
                      reason = excluded.reason, lease = null, lease_until = null, claimed = null,
                      waits_binding = null, waits_key = null,
+                     generation = o.generation + 1",
+                &[&binding],
+            )
+            .await?;
+        Ok(held)
+    }
+
+    /// Parks every linked document of a binding after a TRUNCATE of its lines, for a person to approve.
+    ///
+    /// # Errors
+    /// When the statement fails.
+    pub async fn hold_emptied(&self, binding: i32) -> Result<u64, StoreError> {
+        let held = self
+            .client()
+            .await?
+            .execute(
+                "insert into rowtwin_private.outbox as o (binding_id, key, state, reason)
+                 select l.binding_id, l.key, 'held', 'the table of its lines was truncated: this document would lose its lines; select rowtwin.approve(…) with the name of the table sends that'
+                 from rowtwin_private.link l where l.binding_id = $1 and l.state = 'linked'
+                 order by l.key
+                 on conflict (binding_id, key) do update
+                 set state = 'held', reason = excluded.reason, lease = null, lease_until = null, claimed = null,
                      generation = o.generation + 1",
                 &[&binding],
             )

@@ -11,6 +11,8 @@ mod columns;
 mod conflicts;
 mod convergence;
 mod deletes;
+mod document_tables;
+pub mod documents;
 mod doubt;
 mod durable;
 mod echo;
