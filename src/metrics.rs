@@ -41,6 +41,8 @@ const INBOX: Described = ("inbox_waiting", "Remote ids in the inbox that wait to
 const RETAINED: Described =
     ("slot_retained_bytes", "Write-ahead log that the slot keeps the server from removing");
 const LAG: Described = ("slot_lag_bytes", "Write-ahead log that was written and is not captured yet");
+const ALARM: Described =
+    ("slot_alarm", "0 while the slot retains little, 1 beyond the warning, 2 beyond the budget");
 const UP: Described = ("system_up", "1 while the remote system answers, 0 while it is down");
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -98,6 +100,7 @@ struct Inner {
     inbox_waiting: Family<Binding, Gauge>,
     slot_retained: Gauge,
     slot_lag: Gauge,
+    slot_alarm: Gauge,
     system_up: Family<System, Gauge>,
 }
 
@@ -125,6 +128,7 @@ impl Metrics {
             inbox_waiting: Family::default(),
             slot_retained: Gauge::default(),
             slot_lag: Gauge::default(),
+            slot_alarm: Gauge::default(),
             system_up: Family::default(),
         };
         let registry = &mut inner.registry;
@@ -138,6 +142,7 @@ impl Metrics {
         registry.register(INBOX.0, INBOX.1, inner.inbox_waiting.clone());
         registry.register(RETAINED.0, RETAINED.1, inner.slot_retained.clone());
         registry.register(LAG.0, LAG.1, inner.slot_lag.clone());
+        registry.register(ALARM.0, ALARM.1, inner.slot_alarm.clone());
         registry.register(UP.0, UP.1, inner.system_up.clone());
         Self(Arc::new(inner))
     }
@@ -194,6 +199,11 @@ impl Metrics {
         self.0.slot_lag.set(count(lag));
     }
 
+    /// Whether the slot retains too much: 0 no, 1 beyond the warning, 2 beyond the budget.
+    pub fn set_slot_alarm(&self, level: u8) {
+        self.0.slot_alarm.set(i64::from(level));
+    }
+
     /// Whether a system answers.
     pub fn set_system_up(&self, system: &str, up: bool) {
         self.0.system_up.get_or_create(&System { system: system.to_owned() }).set(i64::from(up));
@@ -228,6 +238,7 @@ mod tests {
         shared.set_outbox("sales.customer - crm.AccountObj", 7, Some(Duration::from_millis(1500)));
         shared.set_inbox("sales.customer - crm.AccountObj", 3);
         shared.set_slot(4096, u64::MAX);
+        shared.set_slot_alarm(2);
         shared.set_system_up("crm", false);
         let text = metrics.encode();
         for line in [
@@ -243,13 +254,14 @@ mod tests {
             r#"rowtwin_inbox_waiting{binding="sales.customer - crm.AccountObj"} 3"#,
             "rowtwin_slot_retained_bytes 4096",
             "rowtwin_slot_lag_bytes 9223372036854775807",
+            "rowtwin_slot_alarm 2",
             r#"rowtwin_system_up{system="crm"} 0"#,
         ] {
             assert!(text.lines().any(|have| have == line), "{line} is not in\n{text}");
         }
         assert!(text.ends_with("# EOF\n"));
         let described = text.lines().filter(|line| line.starts_with("# HELP ")).count();
-        assert_eq!(described, 11, "{text}");
+        assert_eq!(described, 12, "{text}");
     }
 
     #[test]

@@ -1,18 +1,21 @@
 //! The engine: puts the rooms together and keeps their turns going.
 
 pub mod assemble;
+mod comparing;
 pub mod error;
 mod gate;
 pub mod observe;
 pub mod prepare;
 pub mod run;
+pub mod slot;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 pub use error::EngineError;
 
 use crate::bound::Bound;
+use crate::capture::judge::Memory;
 use crate::capture::marks::Watched;
 use crate::config::RowtwinFile;
 use crate::connector::Client;
@@ -21,6 +24,7 @@ use crate::postgres::ConnectOptions;
 use crate::store::Store;
 use crate::store::binding::{BindingSpec, SystemSpec};
 use crate::store::mirror::Table;
+use crate::store::slot::SlotSpec;
 
 /// The default name of slot and publication.
 pub const DEFAULT_NAME: &str = "rowtwin";
@@ -32,6 +36,9 @@ pub struct Engine {
     pub file: RowtwinFile,
     pub slot: String,
     pub publication: String,
+    pub slot_spec: SlotSpec,
+    /// What this process has seen of the database, which no restore takes back.
+    memory: Mutex<Memory>,
     pub journal_days: i32,
     /// Shared by all gates; `serve` shows it.
     pub metrics: Metrics,

@@ -11,6 +11,8 @@ pub struct Health {
     /// The mirror database answers.
     pub database: bool,
     pub capture: Capture,
+    /// The slot retains more WAL than it should; in words.
+    pub slot: Option<String>,
     /// The remote systems by name.
     pub systems: BTreeMap<String, SystemHealth>,
 }
@@ -75,6 +77,7 @@ impl Health {
             }
         };
         let works = reasons.is_empty();
+        reasons.extend(self.slot.clone());
         let mut systems = serde_json::Map::new();
         for (name, system) in &self.systems {
             let state = match system {
@@ -113,6 +116,7 @@ mod tests {
         Health {
             database: true,
             capture: Capture::Streaming { since: Timestamp::UNIX_EPOCH },
+            slot: None,
             systems: BTreeMap::new(),
         }
     }
@@ -139,6 +143,13 @@ mod tests {
         assert_eq!(report.body["status"], "degraded");
         assert_eq!(report.body["reasons"], json!(["system crm is down since 1970-01-01T00:00:00Z"]));
         assert_eq!(report.body["systems"], json!({"crm": "down", "erp": "paused"}));
+    }
+
+    #[test]
+    fn a_slot_that_retains_too_much_degrades_but_does_not_fail() {
+        let report = Health { slot: Some("the slot retains 2 GB".to_owned()), ..streaming() }.report();
+        assert!(report.works);
+        assert_eq!(report.body["reasons"], json!(["the slot retains 2 GB"]));
     }
 
     #[test]

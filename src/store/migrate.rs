@@ -7,13 +7,17 @@ use refinery::{Migration, Runner};
 
 use crate::store::{Store, StoreError};
 
-const MIGRATIONS: &[(&str, &str)] = &[("V1__state", include_str!("../../sql/migrations/V1__state.sql"))];
+const MIGRATIONS: &[(&str, &str)] = &[
+    ("V1__state", include_str!("../../sql/migrations/V1__state.sql")),
+    ("V3__recovery", include_str!("../../sql/migrations/V3__recovery.sql")),
+];
 
 /// Functions and views in the order in which they depend on each other.
 const REPEATABLE: &[&str] = &[
     include_str!("../../sql/api/time.sql"),
     include_str!("../../sql/api/outbox.sql"),
     include_str!("../../sql/api/inbox.sql"),
+    include_str!("../../sql/api/recovery.sql"),
     include_str!("../../sql/api/limits.sql"),
     include_str!("../../sql/api/upkeep.sql"),
     include_str!("../../sql/views/people.sql"),

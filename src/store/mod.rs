@@ -5,6 +5,7 @@
 
 pub mod binding;
 pub mod catalog;
+pub mod comparison;
 pub mod error;
 pub mod inbox;
 pub mod limits;
@@ -12,6 +13,7 @@ pub mod link;
 pub mod migrate;
 pub mod mirror;
 pub mod outbox;
+pub mod slot;
 pub mod walk;
 
 use deadpool_postgres::{Client, Pool};

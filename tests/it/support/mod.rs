@@ -1,5 +1,6 @@
 //! A scene: a database of its own, a simulated CRM and ERP, and the engine, driven turn by turn.
 
+pub mod comparing;
 pub mod running;
 
 use std::sync::{Arc, Mutex, OnceLock};
