@@ -149,7 +149,7 @@ impl Engine {
     }
 
     /// Forgets what was seen of the database before a person accepted it as it is.
-    pub(crate) fn forget_database(&self) {
+    pub fn forget_database(&self) {
         *self.memory.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Memory::default();
     }
 

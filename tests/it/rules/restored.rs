@@ -116,7 +116,6 @@ async fn r13_trusted_records_are_taken_over() {
 #[tokio::test(flavor = "multi_thread")]
 async fn r13_a_copy_of_the_data_that_is_put_back_under_a_running_process_is_noticed() {
     let folder = tempfile::tempdir().unwrap();
-    std::os::unix::fs::chown(folder.path(), None, None).unwrap();
     let data = folder.path().join("cluster");
     let start = |port| {
         let options = ClusterOptions {

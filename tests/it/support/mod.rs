@@ -72,6 +72,8 @@ pub struct Script {
     pub erp_limits: String,
     /// More settings of the CRM, each with a comma before it.
     pub crm_settings: String,
+    /// Keys of `database`, as one YAML mapping.
+    pub database: String,
     /// The mirror's schema.
     pub schema: String,
     pub with_crm: bool,
@@ -90,6 +92,7 @@ impl Default for Script {
             crm_limits: "{per_second: 1000, in_flight: 4}".to_owned(),
             erp_limits: "{per_second: 1000, in_flight: 4}".to_owned(),
             crm_settings: String::new(),
+            database: "{}".to_owned(),
             schema: CUSTOMER.to_owned(),
             with_crm: true,
             with_erp: true,
@@ -170,7 +173,8 @@ impl Scene {
             );
         }
         format!(
-            "systems:\n  crm:\n    connector: fxiaoke\n    limits: {}\n    settings: {{base_url: '{}', app_id: {}, app_secret: {{file: '{}'}}, permanent_code: {{file: '{}'}}, user_id: '{}'{}}}\n  erp:\n    connector: kingdee-k3cloud\n    limits: {}\n    settings: {{base_url: '{}', account_id: {}, user: {}, app_id: {}, app_secret: {{file: '{}'}}}}\ntables:\n  sales.customer:\n    bindings:\n{bindings}",
+            "database: {}\nsystems:\n  crm:\n    connector: fxiaoke\n    limits: {}\n    settings: {{base_url: '{}', app_id: {}, app_secret: {{file: '{}'}}, permanent_code: {{file: '{}'}}, user_id: '{}'{}}}\n  erp:\n    connector: kingdee-k3cloud\n    limits: {}\n    settings: {{base_url: '{}', account_id: {}, user: {}, app_id: {}, app_secret: {{file: '{}'}}}}\ntables:\n  sales.customer:\n    bindings:\n{bindings}",
+            script.database,
             script.crm_limits,
             crm.base_url(),
             f::APP_ID,
