@@ -341,9 +341,15 @@ impl Scene {
     /// What stands where, for a failed test's message.
     pub async fn story(&self) -> String {
         let mut story = String::new();
-        for view in
-            ["rowtwin.status", "rowtwin.systems", "rowtwin.outbox", "rowtwin.inbox", "rowtwin.journal"]
-        {
+        for view in [
+            "rowtwin.slot",
+            "rowtwin.recovery",
+            "rowtwin.status",
+            "rowtwin.systems",
+            "rowtwin.outbox",
+            "rowtwin.inbox",
+            "rowtwin.journal",
+        ] {
             story += &format!("\n{view}: {:#?}", self.rows(&format!("select * from {view}")).await);
         }
         story
