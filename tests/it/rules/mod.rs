@@ -25,5 +25,6 @@ mod outage;
 mod refusals;
 mod restored;
 mod rights;
+mod slot_commands;
 mod slot_guard;
 mod verify;

@@ -126,7 +126,7 @@ async fn r13_a_copy_of_the_data_that_is_put_back_under_a_running_process_is_noti
         };
         Cluster::start(options, &mut |line| eprintln!("{line}")).expect("a private Postgres")
     };
-    let open = std::fs::Permissions::from(std::os::unix::fs::PermissionsExt::from_mode(0o755));
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(folder.path(), open).unwrap();
     let mut cluster = start(None);
     let port = cluster.port();
