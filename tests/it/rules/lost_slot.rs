@@ -170,7 +170,7 @@ async fn r13_a_crash_between_the_new_slot_and_its_note_begins_again() {
     scene.run(CHANGES).await;
     // what is written down when the process dies just behind the making of the slot
     let slot = &scene.engine.slot;
-    scene.run("update rowtwin_private.capture set lost_reason = 'the replication slot was missing'").await;
+    scene.run("update rowtwin_private.capture set lost_reason = 'the replication slot was missing', horizon = 'FFFF/0'").await;
     scene.run(&format!("select pg_create_logical_replication_slot('{slot}', 'pgoutput')")).await;
     scene.recovered().await;
     all_arrived(&scene, 5);
