@@ -203,3 +203,53 @@ async fn r13_a_database_recovered_to_an_earlier_point_is_held() {
         "the mistake is undone in the CRM"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r13_a_slot_that_idled_too_long_is_made_anew() {
+    // the server takes idle slots away from 18 on
+    let servers = Servers::with(Some(18), &[("idle_replication_slot_timeout", "1s")]);
+    let (scene, _router) = scene(&servers, "{}").await;
+    scene.run("update sales.customer set phone = '13800000001' where number = 'C1'").await;
+    until("the server takes the slot away", async || {
+        scene.run("checkpoint").await;
+        scene.number("select count(*) from rowtwin.slot where invalidation_reason = 'idle_timeout'").await
+            == 1
+    })
+    .await;
+    let running = Running::start(&scene).await;
+    until("the change arrives", async || numbers(&scene).contains(&"C1 13800000001".to_owned())).await;
+    running.stop().await;
+    let reason = scene.row("select reason from rowtwin.recovery").await;
+    assert!(reason["reason"].as_str().unwrap().contains("idle_timeout"), "{reason}");
+    assert_eq!(Scene::writes(&scene.crm()).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r13_a_role_without_superuser_rights_recovers_too() {
+    let servers = Servers::start(None);
+    let admin = servers.primary().url("postgres");
+    execute(&admin, "create role service login replication").await;
+    execute(&admin, "create database mirror owner service").await;
+    let url = servers.primary().url("mirror").replace("postgres@", "service@");
+    let scene = Scene::at(url, CUSTOMER, crm_only("{}")).await;
+    scene.run("insert into sales.customer (name, number) values ('Acme', 'C1')").await;
+    scene.settle().await;
+    scene.crm().forget_calls();
+    let running = Running::start(&scene).await;
+    let slot = scene.engine.slot.clone();
+    until("capture streams", async || {
+        let sql = format!("select count(*) from pg_replication_slots where slot_name = '{slot}' and active");
+        scene.number(&sql).await == 1
+    })
+    .await;
+    // ends the stream of its own role, drops and makes the slot
+    scene.engine.give_up_slot("a test").await.unwrap();
+    until("the slot is new", async || scene.number("select renewals from rowtwin.slot").await == 1).await;
+    scene.run("update sales.customer set phone = '13800000001'").await;
+    until("the change arrives", async || numbers(&scene).contains(&"C1 13800000001".to_owned())).await;
+    until("who streams is seen", async || {
+        scene.number("select count(*) from rowtwin.slot where active_since is not null").await == 1
+    })
+    .await;
+    running.stop().await;
+}

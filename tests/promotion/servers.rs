@@ -48,7 +48,8 @@ impl Servers {
         Self::with(None, &[("archive_mode", "on"), ("archive_command", &command)])
     }
 
-    fn with(major: Option<u32>, more: &[(&str, &str)]) -> Self {
+    /// A primary with further settings.
+    pub fn with(major: Option<u32>, more: &[(&str, &str)]) -> Self {
         let home = tempfile::tempdir().unwrap();
         fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let mut settings = vec![("wal_keep_size", "256MB")];
