@@ -21,3 +21,4 @@ pub mod serve;
 pub mod simulator;
 pub mod store;
 pub mod terminal;
+pub mod verify;

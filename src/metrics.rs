@@ -52,6 +52,8 @@ const RETAINED: Described =
     ("slot_retained_bytes", "Write-ahead log that the slot keeps the server from removing");
 const LAG: Described = ("slot_lag_bytes", "Write-ahead log that was written and is not captured yet");
 const SLOT_STATE: Described = ("slot_state", "1 for the state that the replication slot is in, else 0");
+const ALARM: Described =
+    ("slot_alarm", "0 while the slot retains little, 1 beyond the warning, 2 beyond the budget");
 const UP: Described = ("system_up", "1 while the remote system answers, 0 while it is down");
 const HELD: Described = ("system_held", "1 while the remote system is held for a person, else 0");
 const PAUSED: Described = ("system_paused", "1 while somebody paused the remote system, else 0");
@@ -175,6 +177,7 @@ struct Inner {
     slot_retained: Gauge,
     slot_lag: Gauge,
     slot_state: Family<SlotState, Gauge>,
+    slot_alarm: Gauge,
     system_up: Family<System, Gauge>,
     system_held: Family<System, Gauge>,
     system_paused: Family<System, Gauge>,
@@ -215,6 +218,7 @@ impl Metrics {
             slot_retained: Gauge::default(),
             slot_lag: Gauge::default(),
             slot_state: Family::default(),
+            slot_alarm: Gauge::default(),
             system_up: Family::default(),
             system_held: Family::default(),
             system_paused: Family::default(),
@@ -242,6 +246,7 @@ impl Metrics {
         registry.register(RETAINED.0, RETAINED.1, inner.slot_retained.clone());
         registry.register(LAG.0, LAG.1, inner.slot_lag.clone());
         registry.register(SLOT_STATE.0, SLOT_STATE.1, inner.slot_state.clone());
+        registry.register(ALARM.0, ALARM.1, inner.slot_alarm.clone());
         registry.register(UP.0, UP.1, inner.system_up.clone());
         registry.register(HELD.0, HELD.1, inner.system_held.clone());
         registry.register(PAUSED.0, PAUSED.1, inner.system_paused.clone());
@@ -362,6 +367,11 @@ impl Metrics {
         self.0.database_up.set(i64::from(up));
     }
 
+    /// Whether the slot retains too much: 0 no, 1 beyond the warning, 2 beyond the budget.
+    pub fn set_slot_alarm(&self, level: u8) {
+        self.0.slot_alarm.set(i64::from(level));
+    }
+
     /// All numbers as OpenMetrics text; see [`CONTENT_TYPE`].
     pub fn encode(&self) -> String {
         let mut text = String::new();
@@ -404,6 +414,7 @@ mod tests {
         shared.set_slot("idle", 4096, u64::MAX);
         shared.set_system("crm", SystemNumbers { used: 8, limit: Some(9), ..SystemNumbers::default() });
         shared.set_database_up(true);
+        shared.set_slot_alarm(2);
         let text = metrics.encode();
         for line in [
             r#"rowtwin_calls_total{system="crm",operation="create",outcome="ok"} 2"#,
@@ -430,13 +441,14 @@ mod tests {
             "rowtwin_database_up 1",
             "rowtwin_slot_retained_bytes 4096",
             "rowtwin_slot_lag_bytes 9223372036854775807",
+            "rowtwin_slot_alarm 2",
             r#"rowtwin_system_up{system="crm"} 0"#,
         ] {
             assert!(text.lines().any(|have| have == line), "{line} is not in\n{text}");
         }
         assert!(text.ends_with("# EOF\n"));
         let described = text.lines().filter(|line| line.starts_with("# HELP ")).count();
-        assert_eq!(described, 24, "{text}");
+        assert_eq!(described, 25, "{text}");
     }
 
     #[test]

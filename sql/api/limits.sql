@@ -19,6 +19,11 @@ begin
     reason := 'unknown';
     return;
   end if;
+  if not rowtwin_private.database_known() then
+    reason := 'moved';
+    wait_ms := 1000;
+    return;
+  end if;
   if s.state <> 'running' then
     reason := s.state;
     wait_ms := 5000;

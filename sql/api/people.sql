@@ -14,6 +14,10 @@ create or replace function rowtwin.resume(p_system text) returns text
 language plpgsql volatile security definer set search_path = pg_catalog
 as $$
 begin
+  if exists (select 1 from rowtwin_private.capture where restored_reason is not null) then
+    raise exception 'the database was restored to an earlier point, and nobody has said yet which side is right'
+      using hint = 'select rowtwin.accept_restored(''rows'') or (''records''); docs/runbook.md explains the choice';
+  end if;
   update rowtwin_private.system
   set state = 'running', held_reason = null, failures = 0, down_since = null, probe_at = null, throttled_until = null, changed_at = now()
   where name = p_system;

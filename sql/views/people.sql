@@ -130,14 +130,64 @@ comment on view rowtwin.usage is 'Per system and hour: row changes captured, cal
 
 create or replace view rowtwin.slot as
 select c.slot, c.publication,
-       case when s.slot_name is null then 'missing' when s.active then 'streaming' else 'idle' end as state,
+       case when s.slot_name is null then 'missing'
+            when s.wal_status = 'lost' then 'lost'
+            when s.active then 'streaming' else 'idle' end as state,
        s.wal_status,
        pg_wal_lsn_diff(pg_current_wal_lsn(), s.restart_lsn)::bigint as retained_bytes,
        pg_wal_lsn_diff(pg_current_wal_lsn(), s.confirmed_flush_lsn)::bigint as lag_bytes,
-       s.confirmed_flush_lsn as confirmed, s.safe_wal_size, c.changes, c.last_at
+       s.confirmed_flush_lsn as confirmed, s.safe_wal_size, c.changes, c.last_at,
+       case when s.active then coalesce(extract(epoch from r.flush_lag), 0)
+            when s.slot_name is not null
+            -- from Postgres 17 on the server says since when nobody reads
+            then extract(epoch from clock_timestamp() - coalesce((to_jsonb(s) ->> 'inactive_since')::timestamptz, c.last_at))
+            end::bigint as lag_seconds,
+       r.backend_start as active_since,
+       c.warn_bytes, c.budget_bytes,
+       coalesce((to_jsonb(s) ->> 'failover')::boolean, false) as failover,
+       to_jsonb(s) ->> 'invalidation_reason' as invalidation_reason,
+       c.anchor, c.renewed_at, c.renewals,
+       coalesce(c.restored_reason, c.lost_reason) as reason
 from rowtwin_private.capture c
-left join pg_replication_slots s on s.slot_name = c.slot;
-comment on view rowtwin.slot is 'The replication slot: whether somebody streams from it, and how much WAL it retains.';
+left join pg_replication_slots s on s.slot_name = c.slot
+left join pg_stat_replication r on r.pid = s.active_pid;
+comment on view rowtwin.slot is 'The replication slot: whether somebody streams from it, how much WAL it retains and may retain, how far behind it is, and when it was made anew.';
+comment on column rowtwin.slot.lag_seconds is 'While somebody streams: how long the last confirmation took. Else: since when nobody reads; before Postgres 17 since the last captured change.';
+comment on column rowtwin.slot.safe_wal_size is 'How much more WAL may be written before the server takes the slot away (max_slot_wal_keep_size); null without that limit.';
+comment on column rowtwin.slot.anchor is 'Where the present slot began.';
+comment on column rowtwin.slot.reason is 'Why capture waits, or why the slot is being made anew.';
+
+create or replace view rowtwin.recovery as
+select b.table_name, b.system, b.object,
+       case c.phase when 'rows' then 'comparing rows' when 'links' then 'comparing links' else 'done' end as state,
+       c.seen, greatest(c.expected, c.seen) as expected, c.found as differing,
+       case when c.finished_at is not null then 100
+            else least(99, c.seen * 100 / greatest(c.expected, 1)) end::integer as percent,
+       c.reason, c.began_at, c.finished_at, c.last_error
+from rowtwin_private.comparison c
+join rowtwin_private.binding b on b.id = c.binding_id
+where c.purpose = 'recovery'
+order by b.table_name, b.system, b.object;
+comment on view rowtwin.recovery is 'The comparison of rows with their shadows after the slot was made anew: how far it is, and how many rows differed.';
+
+create or replace view rowtwin.verification as
+select b.table_name, b.system, b.object,
+       case c.phase when 'links' then 'comparing twins' when 'rows' then 'looking for rows without a twin'
+                    when 'records' then 'looking for records without a twin' else 'done' end as state,
+       c.seen, greatest(c.expected, c.seen) as expected, c.found as differing, c.repair,
+       c.reason, c.began_at, c.finished_at, c.last_error
+from rowtwin_private.comparison c
+join rowtwin_private.binding b on b.id = c.binding_id
+where c.purpose = 'verification'
+order by b.table_name, b.system, b.object;
+comment on view rowtwin.verification is 'The last verification of each binding: how far it is, and how many differences it found; rowtwin.drift lists them.';
+
+create or replace view rowtwin.drift as
+select d.id, b.table_name, b.system, b.object, d.kind, d.key, d.remote_id, d.fields,
+       d.shadow, d.row_value, d.record_value, d.found_at, d.repair
+from rowtwin_private.drift d
+join rowtwin_private.binding b on b.id = d.binding_id;
+comment on view rowtwin.drift is 'Where row, shadow and record differ, as the last verification found it, with the values of the fields that differ.';
 
 create or replace view rowtwin.lag as
 select b.table_name, b.system, b.object,

@@ -48,6 +48,8 @@ pub struct Bound {
     pub poll_every: Duration,
     /// `None`: deletes in the remote are not looked for.
     pub sweep_every: Option<Duration>,
+    /// `None`: compared only when somebody asks for it.
+    pub verify_every: Option<Duration>,
     /// How long a create whose answer was lost may still turn up in the remote.
     pub doubt_window: Duration,
     /// The object's lifecycle, where it has one, and what is asked of it.

@@ -24,6 +24,8 @@ pub async fn catch_up(
     watched: Watched,
 ) -> Result<usize, CaptureError> {
     let client = store.client().await?;
+    let end: PgLsn =
+        client.query_one("select pg_current_wal_flush_lsn()", &[]).await.map_err(StoreError::from)?.get(0);
     let rows = client
         .query(
             "select data from pg_logical_slot_peek_binary_changes($1, null, $2,
@@ -48,8 +50,14 @@ pub async fn catch_up(
     let changes: Vec<(i32, i64)> = batch.changes.into_iter().collect();
     if batch.confirm > Lsn(0) {
         store.mark_rows(slot, batch.confirm.0, &batch.moves, &batch.marks, &changes).await?;
+    }
+    // what was committed before the end has been read, unless there was more than one turn takes
+    let all = rows.len() < usize::try_from(MESSAGES).unwrap_or(usize::MAX);
+    let confirm = if all { batch.confirm.max(Lsn(u64::from(end))) } else { batch.confirm };
+    if confirm > Lsn(0) {
+        store.raise_horizon(slot, confirm).await?;
         client
-            .execute("select pg_replication_slot_advance($1, $2)", &[&slot, &PgLsn::from(batch.confirm.0)])
+            .execute("select pg_replication_slot_advance($1, $2)", &[&slot, &PgLsn::from(confirm.0)])
             .await
             .map_err(StoreError::from)?;
     }

@@ -1,6 +1,7 @@
 //! WAL → outbox: what changed in the mirror tables becomes keys to look at.
 
 pub mod catch_up;
+pub mod judge;
 pub mod marks;
 pub mod pgoutput;
 pub mod stream;

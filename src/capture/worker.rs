@@ -28,6 +28,10 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 /// How often invisible transactions are looked at again.
 const VISIBLE_AGAIN: Duration = Duration::from_millis(2);
 
+/// How much further than now the slot may be confirmed before that is written down again. A slot that stands beyond was
+/// not moved by us.
+const HORIZON: u64 = 1 << 20;
+
 /// Why capture stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
@@ -63,19 +67,16 @@ impl Capturer {
     /// [`CaptureError`]; trying again is the caller's business.
     pub async fn run(&self, stop: &CancellationToken) -> Result<(), CaptureError> {
         let connection = ReplicationStream::connect(&self.options, "rowtwin capture").await?;
-        let mut stream = connection.start(&self.slot, Lsn(0), &self.publication, Protocol::Version1).await?;
+        let stream = connection.start(&self.slot, Lsn(0), &self.publication, Protocol::Version1).await?;
         info!(slot = %self.slot, "capture is streaming");
         (self.on_state)(true);
-        let result = self.stream(&mut stream, stop).await;
+        let mut reading = Reading { stream, store: &self.store, slot: &self.slot, horizon: Lsn(0) };
+        let result = self.stream(&mut reading, stop).await;
         (self.on_state)(false);
         result
     }
 
-    async fn stream(
-        &self,
-        stream: &mut ReplicationStream,
-        stop: &CancellationToken,
-    ) -> Result<(), CaptureError> {
+    async fn stream(&self, reading: &mut Reading<'_>, stop: &CancellationToken) -> Result<(), CaptureError> {
         let mut decoder = Decoder::new();
         let mut collector = Collector::new(self.watched.clone(), Lsn(0));
         let mut spoke = Instant::now();
@@ -91,7 +92,7 @@ impl Capturer {
             let frame = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                frame = timeout(patience, stream.next()) => frame,
+                frame = timeout(patience, reading.stream.next()) => frame,
             };
             match frame {
                 Ok(Ok(Frame::Data { payload, .. })) => {
@@ -100,7 +101,7 @@ impl Capturer {
                     described |= matches!(message, Message::Relation { .. });
                     let truncated = matches!(message, Message::Commit { .. }) && collector.truncated();
                     if (collector.waiting() >= BATCH || truncated)
-                        && !self.flush(stream, &mut collector, stop).await?
+                        && !self.flush(reading, &mut collector, stop).await?
                     {
                         return Ok(());
                     }
@@ -108,23 +109,26 @@ impl Capturer {
                 Ok(Ok(Frame::Keepalive { wal_end, reply_requested, .. })) => {
                     collector.advance(wal_end);
                     if reply_requested {
-                        stream.confirm(collector.confirmable(), false).await?;
+                        reading.confirm(collector.confirmable(), false).await?;
                         spoke = Instant::now();
                     }
                 }
                 Ok(Err(error)) => return Err(error.into()),
                 Err(_) => {
-                    if collector.waiting() > 0 && !self.flush(stream, &mut collector, stop).await? {
+                    if collector.waiting() > 0 && !self.flush(reading, &mut collector, stop).await? {
                         return Ok(());
                     }
                 }
             }
             if spoke.elapsed() >= SIGN_OF_LIFE {
-                stream.confirm(collector.confirmable(), true).await?;
+                reading.confirm(collector.confirmable(), true).await?;
                 spoke = Instant::now();
             }
         }
-        self.flush(stream, &mut collector, stop).await?;
+        if self.flush(reading, &mut collector, stop).await? {
+            // from here on nobody of ours moves the slot: where it stands is known to the byte
+            self.store.set_horizon(&self.slot, reading.stream.confirmed()).await?;
+        }
         Ok(())
     }
 
@@ -132,12 +136,12 @@ impl Capturer {
     /// marks away then and must not confirm anything any more.
     async fn flush(
         &self,
-        stream: &mut ReplicationStream,
+        reading: &mut Reading<'_>,
         collector: &mut Collector,
         stop: &CancellationToken,
     ) -> Result<bool, CaptureError> {
         let batch = collector.drain();
-        if !batch.is_empty() && !self.until_visible(stream, &batch, stop).await? {
+        if !batch.is_empty() && !self.until_visible(reading, &batch, stop).await? {
             // stopped while a commit waits for a standby: nothing was confirmed, so it comes again
             return Ok(false);
         }
@@ -158,7 +162,7 @@ impl Capturer {
                 }
             }
         }
-        stream.confirm(batch.confirm, false).await?;
+        reading.confirm(batch.confirm, false).await?;
         Ok(true)
     }
 
@@ -166,7 +170,7 @@ impl Capturer {
     /// looked at too early would show the old row, and its mark would be gone.
     async fn until_visible(
         &self,
-        stream: &mut ReplicationStream,
+        reading: &mut Reading<'_>,
         batch: &Batch,
         stop: &CancellationToken,
     ) -> Result<bool, CaptureError> {
@@ -178,11 +182,32 @@ impl Capturer {
                 () = tokio::time::sleep(VISIBLE_AGAIN) => {}
             }
             if spoke.elapsed() >= SIGN_OF_LIFE {
-                let confirmed = stream.confirmed();
-                stream.confirm(confirmed, false).await?;
+                let confirmed = reading.stream.confirmed();
+                reading.stream.confirm(confirmed, false).await?;
                 spoke = Instant::now();
             }
         }
         Ok(true)
+    }
+}
+
+/// A stream whose confirmations are announced.
+struct Reading<'a> {
+    stream: ReplicationStream,
+    store: &'a Store,
+    slot: &'a str,
+    horizon: Lsn,
+}
+
+impl Reading<'_> {
+    /// Confirms, and writes down first how far that may go: so a slot that somebody else moved is told from one that
+    /// we did.
+    async fn confirm(&mut self, place: Lsn, reply: bool) -> Result<(), CaptureError> {
+        if place > self.horizon {
+            let horizon = Lsn(place.0.saturating_add(HORIZON));
+            self.store.raise_horizon(self.slot, horizon).await?;
+            self.horizon = horizon;
+        }
+        Ok(self.stream.confirm(place, reply).await?)
     }
 }

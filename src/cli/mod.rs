@@ -13,12 +13,14 @@ mod init;
 mod log;
 mod nagios;
 mod plan;
+mod progress;
 mod run;
 mod schema;
 mod signals;
 mod simulate;
 mod slot;
 mod status;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -73,8 +75,10 @@ enum Command {
     Status(status::StatusArgs),
     /// Reads all records of a table's systems again, with a progress bar.
     Backfill(backfill::BackfillArgs),
-    /// Shows, makes or drops the replication slot.
+    /// Shows, makes, advances or drops the replication slot, and says what to do after a restore.
     Slot(slot::SlotArgs),
+    /// Compares rows and records on both sides, shows what differs, and mends it if asked.
+    Verify(verify::VerifyArgs),
     /// Starts the private database alone, for tables of your own.
     Dev(dev::DevArgs),
     /// Plays a remote system on this machine.
@@ -125,6 +129,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Status(args) => status::status(&common, args).await,
         Command::Backfill(args) => backfill::backfill(&common, args).await,
         Command::Slot(args) => slot::slot(&common, args).await,
+        Command::Verify(args) => verify::verify(&common, args).await,
         Command::Dev(args) => dev::dev(args).await.map(|()| ExitCode::SUCCESS),
         Command::Simulate(args) => simulate::simulate(args).await.map(|()| ExitCode::SUCCESS),
         Command::Schema(args) => schema::schema(&common, args).await,

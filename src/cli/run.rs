@@ -1,5 +1,6 @@
 //! `rowtwin run`.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Common;
+use crate::cli::progress::show_recoveries;
 use crate::engine::observe::Observer;
 use crate::serve::{Notifier, serve};
 
@@ -45,9 +47,15 @@ pub async fn run(common: &Common, args: RunArgs) -> anyhow::Result<ExitCode> {
         let (observer, store, stop) = (Arc::clone(&observer), engine.store.clone(), stop.clone());
         async move { observer.observe(store, stop).await }
     });
+    let shown = std::io::stderr()
+        .is_terminal()
+        .then(|| tokio::spawn(show_recoveries(engine.store.clone(), stop.clone())));
     let result = Arc::new(engine).run(stop.clone(), observer).await;
     stop.cancel();
     watching.await?;
+    if let Some(shown) = shown {
+        shown.await?;
+    }
     result?;
     eprintln!("stopped");
     Ok(ExitCode::SUCCESS)

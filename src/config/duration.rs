@@ -1,4 +1,4 @@
-//! Durations and shares as people write them: `30s`, `1h`, `20%`.
+//! Durations, shares and sizes as people write them: `30s`, `1h`, `20%`, `10GB`.
 
 use std::time::Duration;
 
@@ -65,6 +65,27 @@ pub fn parse_allowance(value: &serde_json::Value) -> Result<Allowance, String> {
     Err("a guard allows a share below 100% (20%), a number of rows (500), or everything (off)".to_owned())
 }
 
+/// Reads `512kB`, `500MB`, `10GB`, `1TB` as Postgres means them, in steps of 1024; the answer is in bytes.
+///
+/// # Errors
+/// A sentence that says which forms are understood.
+pub fn parse_size(text: &str) -> Result<i64, String> {
+    let text = text.trim();
+    let split = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let cure = || format!("\"{text}\" is not a size; write for example 512kB, 500MB, 10GB or 1TB");
+    let number: i64 = number.parse().map_err(|_| cure())?;
+    let shift = match unit.trim().to_ascii_lowercase().as_str() {
+        "b" => 0,
+        "kb" => 10,
+        "mb" => 20,
+        "gb" => 30,
+        "tb" => 40,
+        _ => return Err(cure()),
+    };
+    number.checked_mul(1_i64 << shift).filter(|size| *size > 0).ok_or_else(cure)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +99,11 @@ mod tests {
         assert!(parse_duration("").is_err());
         assert_eq!(parse_share("20%"), Ok(0.2));
         assert!(parse_share("120%").is_err());
+        assert_eq!(parse_size("10GB"), Ok(10 << 30));
+        assert_eq!(parse_size("512 kB"), Ok(512 << 10));
+        for wrong in ["10", "0MB", "GB", "10 GiBs", "9999999999TB"] {
+            assert!(parse_size(wrong).unwrap_err().contains("write for example"), "{wrong}");
+        }
     }
 
     #[test]

@@ -42,6 +42,53 @@ pub struct DatabaseFile {
     /// How many days the journal is kept (default 30).
     #[serde(default)]
     pub journal_days: Option<u32>,
+    /// How much WAL the slot may retain, and what happens beyond.
+    #[serde(default)]
+    pub slot_guard: SlotGuardFile,
+    /// What happens when the slot is lost: `recover` makes a new one and compares every row, `hold` waits for a person
+    /// (default `recover`).
+    #[serde(default)]
+    pub on_lost_slot: OnLostSlot,
+    /// Keeps the slot on standbys too, so that it is there after a failover; needs Postgres 17 (default false).
+    #[serde(default)]
+    pub failover: bool,
+}
+
+/// How much WAL the slot may retain: sizes such as `500MB` or `10GB`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SlotGuardFile {
+    /// Beyond this it is logged and shown by health and metrics (default `1GB`).
+    #[serde(default)]
+    pub warn: Option<String>,
+    /// Beyond this `on_budget` says what happens (default `10GB`).
+    #[serde(default)]
+    pub budget: Option<String>,
+    /// What happens beyond the budget (default `warn`).
+    #[serde(default)]
+    pub on_budget: OnBudget,
+}
+
+/// What happens when the slot retains more than its budget.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnBudget {
+    /// People are warned.
+    #[default]
+    Warn,
+    /// The slot is given up and made anew, and every row is compared with its shadow.
+    Recreate,
+}
+
+/// What happens when the slot is lost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnLostSlot {
+    /// A new slot is made, and every row is compared with its shadow.
+    #[default]
+    Recover,
+    /// Capture waits for `rowtwin slot recreate`.
+    Hold,
 }
 
 /// What the process offers to others, on loopback.
@@ -177,6 +224,9 @@ pub struct BindingFile {
     /// How often all remote ids are compared to find deletes (default `1h`; `never` switches it off).
     #[serde(default)]
     pub sweep: Option<String>,
+    /// How often rows, shadows and records are all compared (default `never`).
+    #[serde(default)]
+    pub verify: Option<String>,
     /// How long a row must be left alone before it is sent (default `0s`).
     #[serde(default)]
     pub settle_after: Option<String>,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::config::duration::{parse_allowance, parse_duration, parse_share};
+use crate::config::duration::{parse_allowance, parse_duration, parse_share, parse_size};
 use crate::config::file::{BindingFile, RowtwinFile};
 use crate::config::lines;
 use crate::config::located::{Located, Place, step};
@@ -176,6 +176,14 @@ fn meaning(file: &RowtwinFile, located: &Located) -> Vec<Finding> {
     let mut say = |pointer: String, message: String| {
         findings.push(Finding { place: located.place(&pointer), message });
     };
+    let guard = &file.database.slot_guard;
+    for (key, text) in [("warn", &guard.warn), ("budget", &guard.budget)] {
+        if let Some(text) = text
+            && let Err(message) = parse_size(text)
+        {
+            say(format!("/database/slot_guard/{key}"), message);
+        }
+    }
     for (name, system) in &file.systems {
         let at = format!("/systems/{}", step(name));
         if let Some(reserve) = &system.limits.reserve
@@ -223,11 +231,12 @@ fn meaning(file: &RowtwinFile, located: &Located) -> Vec<Finding> {
                 ("poll", &binding.poll),
                 ("settle_after", &binding.settle_after),
                 ("sweep", &binding.sweep),
+                ("verify", &binding.verify),
                 ("doubt_window", &binding.doubt_window),
                 ("brake/within", &binding.brake.within),
             ] {
                 if let Some(text) = text
-                    && !(key == "sweep" && text == "never")
+                    && !(matches!(key, "sweep" | "verify") && text == "never")
                     && let Err(message) = parse_duration(text)
                 {
                     say(format!("{at}/{key}"), message);

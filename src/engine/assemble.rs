@@ -1,7 +1,7 @@
 //! Assembling: from the configuration to compiled bindings, with all findings at once.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use crate::bound::Bound;
-use crate::config::duration::{parse_allowance, parse_duration, parse_share};
+use crate::config::duration::{parse_allowance, parse_duration, parse_share, parse_size};
 use crate::config::file::Field;
 use crate::config::{BindingFile, LifecycleFile, RowtwinFile, Setting, SystemFile};
 use crate::connector::{Client, Connector, SettingValue, Settings};
@@ -25,12 +25,17 @@ use crate::postgres::{ConnectOptions, connect_options};
 use crate::remote::gate::{Gate, OpenGate};
 use crate::remote::http::HttpTransport;
 use crate::store::binding::{BindingSpec, SystemSpec};
+use crate::store::slot::SlotSpec;
 use crate::store::{Store, StoreError};
 
 /// Connections to the mirror database at the same time.
 const POOL: usize = 16;
 /// Calls of one binding at the same time where nothing says otherwise.
 const IN_FLIGHT: u32 = 4;
+
+/// WAL that the slot may retain before people are warned, and before its budget is used up.
+const WARN_BYTES: i64 = 1 << 30;
+const BUDGET_BYTES: i64 = 10 << 30;
 
 /// What the command line adds to the configuration.
 #[derive(Debug, Clone, Default)]
@@ -248,6 +253,11 @@ impl Engine {
                     overwrite_check: binding.overwrite_check,
                     poll_every: duration(binding.poll.as_deref(), Duration::from_secs(30)),
                     sweep_every: sweep(binding),
+                    verify_every: binding
+                        .verify
+                        .as_deref()
+                        .filter(|text| *text != "never")
+                        .and_then(|text| parse_duration(text).ok()),
                     doubt_window: duration(binding.doubt_window.as_deref(), Duration::from_secs(60)),
                     in_flight: usize::try_from(in_flight.get(&binding.system).copied().unwrap_or(IN_FLIGHT))
                         .unwrap_or(1),
@@ -265,7 +275,18 @@ impl Engine {
             return Err(EngineError::Configuration(findings));
         }
         documents::keep_one_of_each(&mut tables);
+        let guard = &file.database.slot_guard;
+        let size = |text: &Option<String>, default| {
+            text.as_deref().and_then(|text| parse_size(text).ok()).or(Some(default))
+        };
+        let slot_spec = SlotSpec {
+            failover: file.database.failover,
+            warn_bytes: size(&guard.warn, WARN_BYTES),
+            budget_bytes: size(&guard.budget, BUDGET_BYTES),
+        };
         Ok(Self {
+            slot_spec,
+            memory: Mutex::default(),
             slot: file.database.slot.clone().unwrap_or_else(|| DEFAULT_NAME.to_owned()),
             publication: file.database.publication.clone().unwrap_or_else(|| DEFAULT_NAME.to_owned()),
             journal_days: file.database.journal_days.and_then(|days| i32::try_from(days).ok()).unwrap_or(30),

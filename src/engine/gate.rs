@@ -125,6 +125,10 @@ impl SharedGate {
                             after,
                             reason: format!("{0} is paused until select rowtwin.resume('{0}')", self.system),
                         },
+                        "moved" => Outcome::Throttled {
+                            after,
+                            reason: "the mirror database was restored or promoted and is looked at first (rowtwin.slot says more)".to_owned(),
+                        },
                         _ => Outcome::Throttled { after, reason: format!("{} is {reason}", self.system) },
                     });
                 }

@@ -1,6 +1,7 @@
 //! The engine: puts the rooms together and keeps their turns going.
 
 pub mod assemble;
+mod comparing;
 mod documents;
 pub mod error;
 mod gate;
@@ -8,13 +9,15 @@ pub mod observe;
 pub mod prepare;
 mod relate;
 pub mod run;
+pub mod slot;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 pub use error::EngineError;
 
 use crate::bound::Bound;
+use crate::capture::judge::Memory;
 use crate::capture::marks::{Watched, WatchedTable};
 use crate::config::RowtwinFile;
 use crate::connector::Client;
@@ -23,6 +26,7 @@ use crate::postgres::ConnectOptions;
 use crate::store::Store;
 use crate::store::binding::{BindingSpec, SystemSpec};
 use crate::store::mirror::Table;
+use crate::store::slot::SlotSpec;
 
 /// The default name of slot and publication.
 pub const DEFAULT_NAME: &str = "rowtwin";
@@ -34,6 +38,9 @@ pub struct Engine {
     pub file: RowtwinFile,
     pub slot: String,
     pub publication: String,
+    pub slot_spec: SlotSpec,
+    /// What this process has seen of the database, which no restore takes back.
+    memory: Mutex<Memory>,
     pub journal_days: i32,
     /// Shared by all gates; `serve` shows it.
     pub metrics: Metrics,

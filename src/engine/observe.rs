@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::run::Watch;
+use crate::engine::slot::Alarm;
 use crate::metrics::{BindingNumbers, Metrics, SystemNumbers};
 use crate::model::record::member;
 use crate::serve::{Capture, Health, Notifier, SystemHealth};
@@ -159,6 +160,16 @@ impl Watch for Observer {
 
     fn capture_stopped(&self, reason: &str) {
         self.health.send_modify(|health| health.capture = Capture::Stopped { reason: reason.to_owned() });
+    }
+
+    fn slot(&self, alarm: Alarm, reason: &str) {
+        let level = match alarm {
+            Alarm::None => 0,
+            Alarm::Warned => 1,
+            Alarm::OverBudget => 2,
+        };
+        self.metrics.set_slot_alarm(level);
+        self.health.send_modify(|health| health.slot = (alarm != Alarm::None).then(|| reason.to_owned()));
     }
 
     fn pulled(&self, system: &str, object: &str, records: usize) {

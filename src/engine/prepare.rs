@@ -1,14 +1,20 @@
 //! Preparing the mirror database, and checking that it is fit.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::error;
 
 use crate::bound::Bound;
+use crate::config::file::OnLostSlot;
 use crate::engine::relate::relate;
+use crate::engine::slot::Tended;
 use crate::engine::{Engine, EngineError};
 use crate::store::StoreError;
 use crate::store::catalog::ServerFacts;
+
+/// How soon a slot that somebody else cares for is looked at again.
+const TEND_AGAIN: Duration = Duration::from_millis(500);
 
 /// The oldest Postgres that is supported.
 const OLDEST: i32 = 140_000;
@@ -40,17 +46,49 @@ impl Engine {
             Some(what) => done.push(what),
             None => done.push(format!("publication {} holds the bound tables", self.publication)),
         }
-        if self.store.create_slot(&self.slot).await.map_err(slot_error)? {
-            done.push(format!("replication slot {} made", self.slot));
-        } else {
-            done.push(format!("replication slot {} is there", self.slot));
-        }
-        self.store.register_capture(&self.slot, &self.publication).await?;
+        done.push(self.prepare_slot().await?);
         self.register().await?;
         done.push(format!("{} systems and {} bindings registered", self.systems.len(), self.bounds.len()));
         done.extend(self.drifted.iter().map(|one| format!("held: {}", one.reason)));
         self.keep_journal().await?;
         Ok(done)
+    }
+
+    /// Makes the slot if it is the first one here; else sees that no change was skipped. Says what it did.
+    ///
+    /// # Errors
+    /// When a statement fails.
+    pub async fn prepare_slot(&self) -> Result<String, EngineError> {
+        let (slot, spec) = (&self.slot, self.slot_spec);
+        if self.store.register_capture(slot, &self.publication, spec).await? {
+            if !self.store.was_in_use().await? {
+                let made = self.store.create_slot(slot, spec.failover).await?.is_some();
+                self.store.slot_begun(slot).await?;
+                return Ok(format!("replication slot {slot} {}", if made { "made" } else { "is there" }));
+            }
+            // rows were compared here before, and this slot knows nothing of what was changed since
+            self.store.note_lost(slot, "the slot is new on a database that had another one").await?;
+        }
+        let mut tries = 60;
+        loop {
+            return Ok(match self.tend_slot(None).await? {
+                Tended::Ready if self.recovering().await? => {
+                    format!(
+                        "replication slot {slot} is there; every row is being compared (rowtwin.recovery)"
+                    )
+                }
+                Tended::Ready => format!("replication slot {slot} is there"),
+                Tended::Busy if tries > 0 => {
+                    tries -= 1;
+                    tokio::time::sleep(TEND_AGAIN).await;
+                    continue;
+                }
+                Tended::Busy => format!(
+                    "replication slot {slot} is being made by another process, or waits for a transaction"
+                ),
+                Tended::Waits(reason) => format!("capture waits: {reason}"),
+            });
+        }
     }
 
     /// Brings the database's systems and bindings up to the configuration and takes their ids over.
@@ -125,7 +163,8 @@ impl Engine {
                 facts.max_replication_slots
             ));
         }
-        if let Some(slot) = &ours
+        if self.file.database.on_lost_slot == OnLostSlot::Hold
+            && let Some(slot) = &ours
             && slot.wal_status.as_deref() == Some("lost")
         {
             findings.push(format!(
@@ -150,21 +189,17 @@ impl Engine {
         let mut findings = self.unfit(&facts).await?;
         let client = self.store.client().await?;
         let ready: bool = client
-            .query_one("select to_regclass('rowtwin_private.capture') is not null", &[])
+            .query_one("select to_regclass('rowtwin_private.comparison') is not null", &[])
             .await
             .map_err(StoreError::from)?
             .get(0);
         if !ready {
-            findings.push("the database is not prepared; run `rowtwin init`".to_owned());
-        } else if self.store.slot(&self.slot).await?.is_none() {
-            findings.push(format!("there is no replication slot {}; run `rowtwin init`", self.slot));
+            findings.push("the database is not prepared for this version; run `rowtwin init`".to_owned());
+        } else if self.store.capture_facts(&self.slot).await?.is_none() {
+            findings.push(format!("the slot {} is not registered; run `rowtwin init`", self.slot));
         } else if self.store.publication_tables(&self.publication).await?.is_none() {
             findings.push(format!("there is no publication {}; run `rowtwin init`", self.publication));
         }
         if findings.is_empty() { Ok(()) } else { Err(EngineError::Database(findings.join("\n"))) }
     }
-}
-
-fn slot_error(error: StoreError) -> EngineError {
-    EngineError::Store(error)
 }

@@ -14,8 +14,11 @@ use uuid::Uuid;
 use crate::capture::stream::{ErrorClass, Fault};
 use crate::capture::worker::{CaptureError, Capturer};
 use crate::deliver::Deliverer;
+use crate::engine::comparing::{recover_loop, verify_loop};
+use crate::engine::slot::{Alarm, Tended};
 use crate::engine::{Engine, EngineError};
 use crate::pull::Puller;
+use crate::store::error::Class;
 
 /// How often expired leases are looked for.
 const RESCUE_EVERY: Duration = Duration::from_secs(1);
@@ -36,6 +39,8 @@ pub trait Watch: Send + Sync {
     fn standing_by(&self) {}
     /// Capture waits for a person.
     fn capture_stopped(&self, _reason: &str) {}
+    /// How much WAL the slot retains, by what it may; `reason` says it in words.
+    fn slot(&self, _alarm: Alarm, _reason: &str) {}
     /// A turn read this many records.
     fn pulled(&self, _system: &str, _object: &str, _records: usize) {}
 }
@@ -83,9 +88,11 @@ impl Engine {
             }
             let puller =
                 Puller { store: self.store.clone(), bound: Arc::clone(bound), lease: Uuid::new_v4() };
-            workers.spawn(pull_loop(puller, wake, stop.clone(), known, Arc::clone(&watch)));
+            workers.spawn(pull_loop(puller, wake, stop.clone(), known.clone(), Arc::clone(&watch)));
+            workers.spawn(verify_loop(Arc::clone(&self), Arc::clone(bound), stop.clone(), known));
         }
-        workers.spawn(upkeep_loop(Arc::clone(&self), stop.clone()));
+        workers.spawn(recover_loop(Arc::clone(&self), stop.clone()));
+        workers.spawn(upkeep_loop(Arc::clone(&self), stop.clone(), Arc::clone(&watch)));
         let described = Arc::new(Notify::new());
         workers.spawn(drift_loop(Arc::clone(&self), Arc::clone(&described), stop.clone()));
         let result = tokio::select! {
@@ -104,7 +111,7 @@ impl Engine {
         result
     }
 
-    async fn capture_loop(
+    pub(super) async fn capture_loop(
         &self,
         wake: HashMap<i32, Arc<Notify>>,
         described: Arc<Notify>,
@@ -123,36 +130,84 @@ impl Engine {
             on_state: Box::new(move |streaming| told.capture(streaming)),
         };
         let mut waits = waits();
+        let mut suspicion: Option<String> = None;
+        let mut told: Option<String> = None;
         loop {
             let began = tokio::time::Instant::now();
-            let failure = match capturer.run(stop).await {
-                Ok(()) => return Ok(()),
+            let suspected = suspicion.take();
+            let tended = tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                tended = self.tend_slot(suspected.as_deref()) => tended,
+            };
+            let failure = match tended {
+                Ok(Tended::Ready) => match capturer.run(stop).await {
+                    Ok(()) => return Ok(()),
+                    Err(failure) => EngineError::from(failure),
+                },
+                Ok(Tended::Busy) => {
+                    pause(stop, STAND_BY).await;
+                    continue;
+                }
+                Ok(Tended::Waits(reason)) => {
+                    if told.as_ref() != Some(&reason) {
+                        error!(%reason, "capture waits for a person");
+                        watch.capture_stopped(&reason);
+                        told = Some(reason);
+                    }
+                    // once a person has decided, what was seen of the database before counts no more
+                    self.forget_database();
+                    pause(stop, STAND_BY).await;
+                    continue;
+                }
                 Err(failure) => failure,
             };
+            told = None;
             if began.elapsed() > LONGEST_WAIT {
                 waits = self::waits();
             }
             let wait = match &failure {
-                CaptureError::Stream(error) if error.fault() == Fault::SlotInUse => {
+                EngineError::Capture(CaptureError::Stream(error)) if error.fault() == Fault::SlotInUse => {
                     info!(slot = %self.slot, "another process captures; standing by");
                     watch.standing_by();
                     STAND_BY
                 }
-                CaptureError::Stream(error) if error.class() == ErrorClass::Operator => {
-                    error!(error = %error, hint = error.hint(), "capture cannot go on");
-                    return Err(failure.into());
+                EngineError::Capture(CaptureError::Stream(error)) if error.fault() == Fault::SlotMissing => {
+                    STAND_BY
                 }
-                CaptureError::Mark(_) | CaptureError::Decode(_) => return Err(failure.into()),
+                EngineError::Capture(CaptureError::Stream(error))
+                    if error.fault() == Fault::SlotInvalidated =>
+                {
+                    suspicion = Some(error.to_string());
+                    STAND_BY
+                }
+                EngineError::Capture(CaptureError::Stream(error))
+                    if error.class() == ErrorClass::Operator =>
+                {
+                    error!(error = %error, hint = error.hint(), "capture cannot go on");
+                    return Err(failure);
+                }
+                EngineError::Capture(CaptureError::Mark(_) | CaptureError::Decode(_)) => return Err(failure),
+                EngineError::Store(error) if error.class() == Class::Operator => return Err(failure),
+                EngineError::Configuration(_) | EngineError::Address(_) | EngineError::Database(_) => {
+                    return Err(failure);
+                }
                 _ => {
                     warn!(error = %failure, "capture was interrupted and starts again");
                     waits.next().unwrap_or(LONGEST_WAIT)
                 }
             };
-            tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                () = tokio::time::sleep(wait) => {}
+            if pause(stop, wait).await {
+                return Ok(());
             }
         }
+    }
+}
+
+/// Waits; true when it is time to stop.
+async fn pause(stop: &CancellationToken, wait: Duration) -> bool {
+    tokio::select! {
+        () = stop.cancelled() => true,
+        () = tokio::time::sleep(wait) => false,
     }
 }
 
@@ -242,7 +297,8 @@ async fn pull_loop(
     }
 }
 
-async fn upkeep_loop(engine: Arc<Engine>, stop: CancellationToken) {
+async fn upkeep_loop(engine: Arc<Engine>, stop: CancellationToken, watch: Arc<dyn Watch>) {
+    let mut alarm = Alarm::None;
     let mut upkeep_due = tokio::time::Instant::now() + UPKEEP_EVERY;
     while !stop.is_cancelled() {
         if let Err(failure) = engine.store.rescue_outbox().await {
@@ -250,6 +306,13 @@ async fn upkeep_loop(engine: Arc<Engine>, stop: CancellationToken) {
         }
         if let Err(failure) = engine.store.release_all_waiting().await {
             warn!(error = %failure, "rows that wait for others could not be looked at");
+        }
+        match engine.guard_slot(alarm, watch.as_ref()).await {
+            Ok(found) => alarm = found,
+            Err(failure) => warn!(error = %failure, "the slot could not be looked at"),
+        }
+        if let Err(failure) = engine.note_place().await {
+            warn!(error = %failure, "the database could not be looked at");
         }
         if tokio::time::Instant::now() >= upkeep_due {
             if let Err(failure) = engine.keep_journal().await {

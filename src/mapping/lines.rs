@@ -25,7 +25,7 @@ pub struct MappedLines {
     pub mapping: Mapping,
     pub id_column: Option<String>,
     names: Vec<String>,
-    pushes: bool,
+    pub pushes: bool,
     pulls: bool,
     prefer: Prefer,
 }
@@ -272,7 +272,7 @@ impl Mapping {
     }
 
     /// Whether two records agree on all lines; `left` and `right` both know the lines' ids.
-    pub(super) fn same_lines(&self, left: &Record, right: &Record, except: &BTreeSet<String>) -> bool {
+    pub fn same_lines(&self, left: &Record, right: &Record, except: &BTreeSet<String>) -> bool {
         self.lines.iter().all(|lines| {
             let side = |record| lines_of(record, &lines.collection).unwrap_or_default();
             lines.same(&side(left), &side(right), except)

@@ -11,6 +11,8 @@ pub struct Health {
     /// The mirror database answers.
     pub database: bool,
     pub capture: Capture,
+    /// The slot retains more WAL than it should; in words.
+    pub slot: Option<String>,
     /// The remote systems by name.
     pub systems: BTreeMap<String, SystemHealth>,
     /// Bindings that wait for an operator, with the reason.
@@ -77,6 +79,7 @@ impl Health {
             }
         };
         let works = reasons.is_empty();
+        reasons.extend(self.slot.clone());
         let mut systems = serde_json::Map::new();
         for (name, system) in &self.systems {
             let state = match system {
@@ -164,6 +167,13 @@ mod tests {
         assert_eq!(report.body["systems"], json!({"crm": "down", "erp": "paused"}));
         assert_eq!(streaming().sentence(), "streaming");
         assert!(Health::default().sentence().contains("; capture is not streaming yet"));
+    }
+
+    #[test]
+    fn a_slot_that_retains_too_much_degrades_but_does_not_fail() {
+        let report = Health { slot: Some("the slot retains 2 GB".to_owned()), ..streaming() }.report();
+        assert!(report.works);
+        assert_eq!(report.body["reasons"], json!(["the slot retains 2 GB"]));
     }
 
     #[test]

@@ -144,6 +144,7 @@ mod tests {
         Health {
             database: true,
             capture: Capture::Streaming { since: jiff::Timestamp::UNIX_EPOCH },
+            slot: None,
             systems: BTreeMap::from([("crm".to_owned(), SystemHealth::Up)]),
             ..Health::default()
         }

@@ -61,9 +61,12 @@ impl Store {
                      on conflict (name) do update set
                        connector = excluded.connector, per_second = excluded.per_second, in_flight = excluded.in_flight,
                        per_day = excluded.per_day, reserve = excluded.reserve, day_zone = excluded.day_zone,
-                       -- a restart is how a person says that settings or rights have been mended
-                       state = case when s.state = 'held' then 'running' else s.state end,
-                       held_reason = case when s.state = 'held' then null else s.held_reason end",
+                       -- a restart is how a person says that settings or rights have been mended; a restored database
+                       -- asks for a decision
+                       state = case when s.state = 'held' and not exists (
+                           select 1 from rowtwin_private.capture c where c.restored_reason is not null) then 'running' else s.state end,
+                       held_reason = case when exists (
+                           select 1 from rowtwin_private.capture c where c.restored_reason is not null) then s.held_reason end",
                     &[
                         &system.name,
                         &system.connector,

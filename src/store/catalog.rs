@@ -1,4 +1,4 @@
-//! What the database itself is and holds: settings, tables, publication, slot.
+//! What the database itself is and holds: settings, tables, publication.
 
 use serde::Serialize;
 
@@ -30,19 +30,6 @@ pub struct ServerFacts {
     pub may_create: bool,
     pub user: String,
     pub database: String,
-}
-
-/// The replication slot as it stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct SlotFacts {
-    pub name: String,
-    pub plugin: Option<String>,
-    pub database: Option<String>,
-    pub active: bool,
-    pub active_pid: Option<i32>,
-    pub wal_status: Option<String>,
-    pub retained_bytes: Option<i64>,
-    pub confirmed: Option<String>,
 }
 
 impl Store {
@@ -313,82 +300,6 @@ impl Store {
             // a full identity must be published as a whole, or the table's updates and deletes fail
             if table.identity_full { !listed } else { columns == key }
         }))
-    }
-
-    /// The slot, if there is one of this name.
-    ///
-    /// # Errors
-    /// When the statement fails.
-    pub async fn slot(&self, slot: &str) -> Result<Option<SlotFacts>, StoreError> {
-        let row = self
-            .client()
-            .await?
-            .query_opt(
-                "select slot_name::text, plugin::text, database::text, active, active_pid, wal_status,
-                        pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint, confirmed_flush_lsn::text
-                 from pg_replication_slots where slot_name = $1",
-                &[&slot],
-            )
-            .await?;
-        Ok(row.map(|row| SlotFacts {
-            name: row.get(0),
-            plugin: row.get(1),
-            database: row.get(2),
-            active: row.get(3),
-            active_pid: row.get(4),
-            wal_status: row.get(5),
-            retained_bytes: row.get(6),
-            confirmed: row.get(7),
-        }))
-    }
-
-    /// Makes the slot; returns false when it was there already.
-    ///
-    /// # Errors
-    /// When it cannot be made: no free slot, `wal_level` too low, no right to replicate, or a foreign plugin.
-    pub async fn create_slot(&self, slot: &str) -> Result<bool, StoreError> {
-        if let Some(present) = self.slot(slot).await? {
-            if present.plugin.as_deref() != Some("pgoutput") {
-                return Err(StoreError::Table(format!(
-                    "the replication slot `{slot}` exists with another plugin; name a different one under database.slot"
-                )));
-            }
-            return Ok(false);
-        }
-        self.client()
-            .await?
-            .execute("select pg_create_logical_replication_slot($1, 'pgoutput')", &[&slot])
-            .await?;
-        Ok(true)
-    }
-
-    /// Drops the slot; returns false when there was none.
-    ///
-    /// # Errors
-    /// When it is in use.
-    pub async fn drop_slot(&self, slot: &str) -> Result<bool, StoreError> {
-        if self.slot(slot).await?.is_none() {
-            return Ok(false);
-        }
-        self.client().await?.execute("select pg_drop_replication_slot($1)", &[&slot]).await?;
-        Ok(true)
-    }
-
-    /// Notes which slot and publication feed the outbox.
-    ///
-    /// # Errors
-    /// When the statement fails.
-    pub async fn register_capture(&self, slot: &str, publication: &str) -> Result<(), StoreError> {
-        self.client()
-            .await?
-            .execute(
-                "insert into rowtwin_private.capture (slot, publication, confirmed)
-                 values ($1::text, $2, coalesce((select confirmed_flush_lsn from pg_replication_slots where slot_name = $1::text), '0/0'))
-                 on conflict (slot) do update set publication = excluded.publication",
-                &[&slot, &publication],
-            )
-            .await?;
-        Ok(())
     }
 }
 

@@ -118,7 +118,7 @@ impl Store {
             .client()
             .await?
             .query_opt(
-                "select case when state <> 'running' then 5::float8
+                "select case when state <> 'running' or not rowtwin_private.database_known() then 5::float8
                         else extract(epoch from greatest(throttled_until, case when down_since is not null then probe_at end, rowtwin_private.clock())
                                      - rowtwin_private.clock())::float8 end
                  from rowtwin_private.system where name = $1",

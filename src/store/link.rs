@@ -128,6 +128,70 @@ pub async fn lock_links(
     Ok(links)
 }
 
+/// The next links behind `after` in the order of their keys: those of twins, and the kept ones.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn page_of_links(
+    client: &impl GenericClient,
+    binding: i32,
+    after: Option<&str>,
+    limit: i64,
+) -> Result<Vec<Link>, StoreError> {
+    let rows = client
+        .query(
+            &format!(
+                "select {COLUMNS} from rowtwin_private.link
+                 where binding_id = $1 and key > $2 and state <> 'creating' order by key limit $3"
+            ),
+            &[&binding, &after.unwrap_or_default(), &limit],
+        )
+        .await?;
+    rows.iter().map(Link::from_row).collect()
+}
+
+/// Gives a link to another key: the row's primary key has changed. False when there is no such link, or the new key
+/// has one already.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn move_link(
+    client: &impl GenericClient,
+    binding: i32,
+    old: &str,
+    new: &str,
+) -> Result<bool, StoreError> {
+    let moved = client
+        .execute(
+            "update rowtwin_private.link l set key = $3, revision = revision + 1, settled_at = rowtwin_private.clock()
+             where binding_id = $1 and key = $2
+               and not exists (select 1 from rowtwin_private.link x where x.binding_id = $1 and x.key = $3)",
+            &[&binding, &old, &new],
+        )
+        .await?;
+    Ok(moved > 0)
+}
+
+/// The ids among these that no link has and that do not wait in the inbox.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn unlinked_ids(
+    client: &impl GenericClient,
+    binding: i32,
+    ids: &[String],
+) -> Result<Vec<String>, StoreError> {
+    let rows = client
+        .query(
+            "select id from unnest($2::text[]) id
+             where not exists (select 1 from rowtwin_private.link l where l.binding_id = $1 and l.remote_id = id)
+               and not exists (select 1 from rowtwin_private.inbox i where i.binding_id = $1 and i.remote_id = id)",
+            &[&binding, &ids],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
 /// The links of these remote ids, by id, seen without locks.
 ///
 /// # Errors

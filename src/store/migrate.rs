@@ -10,6 +10,7 @@ use crate::store::{Store, StoreError};
 const MIGRATIONS: &[(&str, &str)] = &[
     ("V1__state", include_str!("../../sql/migrations/V1__state.sql")),
     ("V2__references", include_str!("../../sql/migrations/V2__references.sql")),
+    ("V3__recovery", include_str!("../../sql/migrations/V3__recovery.sql")),
     ("V4__schema_drift", include_str!("../../sql/migrations/V4__schema_drift.sql")),
     ("V5__documents", include_str!("../../sql/migrations/V5__documents.sql")),
     ("V6__lifecycle", include_str!("../../sql/migrations/V6__lifecycle.sql")),
@@ -25,6 +26,7 @@ const REPEATABLE: &[&str] = &[
     include_str!("../../sql/api/steps.sql"),
     include_str!("../../sql/api/documents.sql"),
     include_str!("../../sql/api/inbox.sql"),
+    include_str!("../../sql/api/recovery.sql"),
     include_str!("../../sql/api/limits.sql"),
     include_str!("../../sql/api/upkeep.sql"),
     include_str!("../../sql/api/drift.sql"),

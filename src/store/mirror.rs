@@ -165,6 +165,53 @@ pub async fn read_rows(
     rows_of(client.query(&sql, &parameters).await?)
 }
 
+/// The next rows behind `after` in the order of the primary key.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn read_page(
+    client: &impl GenericClient,
+    table: &Table,
+    columns: &[String],
+    after: Option<&str>,
+    limit: i64,
+) -> Result<Vec<(String, Row)>, StoreError> {
+    let names: Vec<String> = table.key.iter().map(|column| format!("t.{}", quote(&column.name))).collect();
+    let parts = after.and_then(|after| decode_key(after, table.key.len()));
+    let behind = if parts.is_some() {
+        // the text is typed by the server, since the key may be of any type
+        let typed: Vec<String> = table
+            .key
+            .iter()
+            .enumerate()
+            .map(|(place, column)| format!("${}::text::{}", place + 2, column.type_name))
+            .collect();
+        format!(" where ({}) > ({})", names.join(", "), typed.join(", "))
+    } else {
+        String::new()
+    };
+    let sql = format!(
+        "select {}, {} from {} t{behind} order by {} limit $1",
+        table.key_texts("t"),
+        table.document_json("t", columns),
+        table.sql_name(),
+        names.join(", ")
+    );
+    let parts = parts.unwrap_or_default();
+    let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&limit];
+    parameters.extend(parts.iter().map(|part| part as &(dyn ToSql + Sync)));
+    pairs_of(&client.query(&sql, &parameters).await?)
+}
+
+/// Whether a table has no row at all.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn is_empty(client: &impl GenericClient, table: &Table) -> Result<bool, StoreError> {
+    let sql = format!("select not exists (select 1 from {})", table.sql_name());
+    Ok(client.query_one(&sql, &[]).await?.get(0))
+}
+
 fn rows_of(rows: Vec<tokio_postgres::Row>) -> Result<HashMap<String, Row>, StoreError> {
     Ok(pairs_of(&rows)?.into_iter().collect())
 }

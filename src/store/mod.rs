@@ -5,6 +5,7 @@
 
 pub mod binding;
 pub mod catalog;
+pub mod comparison;
 pub mod drift;
 pub mod error;
 pub mod filter;
@@ -18,6 +19,7 @@ pub mod migrate;
 pub mod mirror;
 pub mod outbox;
 pub mod reference;
+pub mod slot;
 pub mod standing;
 pub mod steps;
 pub mod walk;

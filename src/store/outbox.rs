@@ -10,6 +10,7 @@ use tokio_postgres::types::{Json, PgLsn};
 use uuid::Uuid;
 
 use crate::model::record::Record;
+use crate::store::link::move_link;
 use crate::store::{Store, StoreError};
 
 /// A key to look at.
@@ -106,14 +107,7 @@ impl Store {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         for (binding, old, new) in moves {
-            transaction
-                .execute(
-                    "update rowtwin_private.link l set key = $3, revision = revision + 1, settled_at = rowtwin_private.clock()
-                     where binding_id = $1 and key = $2
-                       and not exists (select 1 from rowtwin_private.link x where x.binding_id = $1 and x.key = $3)",
-                    &[binding, old, new],
-                )
-                .await?;
+            move_link(&transaction, *binding, old, new).await?;
         }
         if !marks.is_empty() {
             let bindings: Vec<i32> = marks.iter().map(|mark| mark.binding).collect();

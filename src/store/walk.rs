@@ -88,6 +88,8 @@ impl Store {
                  from rowtwin_private.system s
                  where b.id = $1 and s.name = b.system and s.state = 'running' and b.state = 'running' and b.active
                    and (b.lease is null or b.lease = $2 or b.lease_until < rowtwin_private.clock())
+                   and not exists (select 1 from rowtwin_private.comparison c
+                                   where c.binding_id = b.id and c.fences and c.finished_at is null)
                  returning b.since_ms, b.walk, b.backfilled_at is not null, b.first_push_at is not null, b.backfill_seen,
                    extract(epoch from greatest(b.next_poll_at, rowtwin_private.clock()) - rowtwin_private.clock())::float8,
                    case when b.next_sweep_at is not null then
@@ -293,15 +295,7 @@ pub async fn mark_seen(
             &[&binding, &ids, &MISSING],
         )
         .await?;
-    let rows = client
-        .query(
-            "select id from unnest($2::text[]) id
-             where not exists (select 1 from rowtwin_private.link l where l.binding_id = $1 and l.remote_id = id)
-               and not exists (select 1 from rowtwin_private.inbox i where i.binding_id = $1 and i.remote_id = id)",
-            &[&binding, &ids],
-        )
-        .await?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    super::link::unlinked_ids(client, binding, ids).await
 }
 
 /// The remote ids of links that a sweep did not see. Reading them one by one tells whether they are gone.

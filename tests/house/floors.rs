@@ -11,7 +11,7 @@ const FLOORS: [&[&str]; 9] = [
     &["connector"],
     &["mapping"],
     &["bound"],
-    &["capture", "deliver", "pull", "serve", "simulator"],
+    &["capture", "deliver", "pull", "serve", "simulator", "verify"],
     &["engine"],
     &["cli", "demo"],
     &["main", "lib"],

@@ -97,30 +97,52 @@ impl ReplicationConnection {
     /// # Errors
     /// [`StreamError`].
     pub async fn identify_system(&mut self) -> Result<SystemIdentity, StreamError> {
-        self.query("IDENTIFY_SYSTEM").await?;
-        let mut identity = None;
+        let row = self.ask("IDENTIFY_SYSTEM").await?;
+        read_identity(row).ok_or_else(|| unexpected("in the answer to IDENTIFY_SYSTEM"))
+    }
+
+    /// The history of a timeline: each line is an earlier timeline, where it was left, and why. See
+    /// [`crate::capture::judge`].
+    ///
+    /// # Errors
+    /// [`StreamError`], also when the server has no such history; timeline 1 has none.
+    pub async fn timeline_history(&mut self, timeline: i32) -> Result<String, StreamError> {
+        let row = self.ask(&format!("TIMELINE_HISTORY {timeline}")).await?;
+        row.into_iter().nth(1).flatten().ok_or_else(|| unexpected("in the answer to TIMELINE_HISTORY"))
+    }
+
+    /// The one row that answers a command.
+    async fn ask(&mut self, command: &str) -> Result<Vec<Option<String>>, StreamError> {
+        self.query(command).await?;
+        let (mut values, mut refused) = (None, None);
         loop {
             match self.socket.receive().await?.parse()? {
                 Message::DataRow(row) => {
-                    let values: Vec<Option<String>> = row
+                    let read = row
                         .ranges()
                         .map(|range| {
                             let bytes = range.and_then(|range| row.buffer().get(range));
                             Ok(bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
                         })
                         .collect()
-                        .map_err(|_| unexpected("in the answer to IDENTIFY_SYSTEM"))?;
-                    identity = read_identity(values);
+                        .map_err(|_| unexpected("in the answer to a command"))?;
+                    values = Some(read);
                 }
+                // the connection is of use again once the server is ready
                 Message::ReadyForQuery(_) => {
-                    return identity.ok_or_else(|| unexpected("in the answer to IDENTIFY_SYSTEM"));
+                    return match refused {
+                        Some(error) => Err(error),
+                        None => values.ok_or_else(|| unexpected("in the answer to a command")),
+                    };
                 }
-                Message::ErrorResponse(body) => return Err(server_error(Phase::Identify, &body, None)),
+                Message::ErrorResponse(body) => {
+                    refused = Some(server_error(Phase::Identify, &body, None));
+                }
                 Message::RowDescription(_)
                 | Message::CommandComplete(_)
                 | Message::ParameterStatus(_)
                 | Message::NoticeResponse(_) => {}
-                _ => return Err(unexpected("in the answer to IDENTIFY_SYSTEM")),
+                _ => return Err(unexpected("in the answer to a command")),
             }
         }
     }

@@ -1,5 +1,6 @@
 //! A scene: a database of its own, a simulated CRM and ERP, and the engine, driven turn by turn.
 
+pub mod comparing;
 pub mod running;
 
 use std::sync::{Arc, Mutex, OnceLock};
@@ -71,6 +72,8 @@ pub struct Script {
     pub erp_limits: String,
     /// More settings of the CRM, each with a comma before it.
     pub crm_settings: String,
+    /// Keys of `database`, as one YAML mapping.
+    pub database: String,
     /// The mirror's schema.
     pub schema: String,
     /// More tables with their bindings, as lines of YAML.
@@ -91,6 +94,7 @@ impl Default for Script {
             crm_limits: "{per_second: 1000, in_flight: 4}".to_owned(),
             erp_limits: "{per_second: 1000, in_flight: 4}".to_owned(),
             crm_settings: String::new(),
+            database: "{}".to_owned(),
             schema: CUSTOMER.to_owned(),
             more_tables: String::new(),
             with_crm: true,
@@ -172,7 +176,8 @@ impl Scene {
             );
         }
         format!(
-            "systems:\n  crm:\n    connector: fxiaoke\n    limits: {}\n    settings: {{base_url: '{}', app_id: {}, app_secret: {{file: '{}'}}, permanent_code: {{file: '{}'}}, user_id: '{}'{}}}\n  erp:\n    connector: kingdee-k3cloud\n    limits: {}\n    settings: {{base_url: '{}', account_id: {}, user: {}, app_id: {}, app_secret: {{file: '{}'}}}}\ntables:\n  sales.customer:\n    bindings:\n{bindings}{}",
+            "database: {}\nsystems:\n  crm:\n    connector: fxiaoke\n    limits: {}\n    settings: {{base_url: '{}', app_id: {}, app_secret: {{file: '{}'}}, permanent_code: {{file: '{}'}}, user_id: '{}'{}}}\n  erp:\n    connector: kingdee-k3cloud\n    limits: {}\n    settings: {{base_url: '{}', account_id: {}, user: {}, app_id: {}, app_secret: {{file: '{}'}}}}\ntables:\n  sales.customer:\n    bindings:\n{bindings}{}",
+            script.database,
             script.crm_limits,
             crm.base_url(),
             f::APP_ID,
@@ -341,9 +346,15 @@ impl Scene {
     /// What stands where, for a failed test's message.
     pub async fn story(&self) -> String {
         let mut story = String::new();
-        for view in
-            ["rowtwin.status", "rowtwin.systems", "rowtwin.outbox", "rowtwin.inbox", "rowtwin.journal"]
-        {
+        for view in [
+            "rowtwin.slot",
+            "rowtwin.recovery",
+            "rowtwin.status",
+            "rowtwin.systems",
+            "rowtwin.outbox",
+            "rowtwin.inbox",
+            "rowtwin.journal",
+        ] {
             story += &format!("\n{view}: {:#?}", self.rows(&format!("select * from {view}")).await);
         }
         story

@@ -66,10 +66,15 @@ impl Running {
 impl Scene {
     /// What another process of ours would have: the same configuration, slot and database.
     pub async fn another_engine(&self) -> Engine {
-        let given = Given { database_url: Some(self.url.clone()), connectors: None, ..Given::default() };
-        let mut engine = Engine::assemble(self.engine.file.clone(), &given).await.unwrap();
+        let mut engine = self.another_engine_assembled().await;
         engine.init().await.unwrap();
         engine
+    }
+
+    /// The same before it has touched the database.
+    pub async fn another_engine_assembled(&self) -> Engine {
+        let given = Given { database_url: Some(self.url.clone()), connectors: None, ..Given::default() };
+        Engine::assemble(self.engine.file.clone(), &given).await.unwrap()
     }
 
     /// A restart with another configuration.
