@@ -3,6 +3,7 @@
 //! The engine runs as it does in production. Every step is verified by reading the three sides with other means than
 //! the engine's: plain SQL, and the simulators' own doors.
 
+mod orders;
 mod stage;
 mod story;
 mod tell;

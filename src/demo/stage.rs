@@ -21,6 +21,8 @@ use crate::simulator::{Door, Kind, Options, Simulator, credentials};
 pub const ACCOUNT: &str = "AccountObj";
 /// The ERP's customers.
 pub const CUSTOMER: &str = "BD_Customer";
+/// A field of the tenant's own: the order that a delivery notice belongs to.
+pub const NOTICE_ORDER: &str = "F_RT_Order";
 /// How many customers the CRM has at the beginning.
 pub const CUSTOMERS: usize = 10_000;
 
@@ -35,6 +37,46 @@ create table sales.customer (
   credit  numeric(12,2),
   crm_id  text,
   erp_id  text
+);
+create table sales.product (
+  id      bigint generated always as identity primary key,
+  number  text unique not null,
+  name    text not null,
+  price   numeric(12,2),
+  crm_id  text,
+  erp_id  text
+);
+create table sales.orders (
+  id          bigint generated always as identity primary key,
+  number      text unique,
+  customer_id bigint not null references sales.customer,
+  ordered_on  date,
+  crm_id      text,
+  erp_id      text
+);
+create table sales.order_line (
+  order_id   bigint not null references sales.orders on delete cascade,
+  id         bigint generated always as identity,
+  product_id bigint not null references sales.product,
+  quantity   numeric(12,4),
+  price      numeric(12,2),
+  primary key (order_id, id)
+);
+create table sales.delivery (
+  id           bigint generated always as identity primary key,
+  number       text unique,
+  customer_id  bigint references sales.customer,
+  order_id     bigint references sales.orders,
+  delivered_on date,
+  crm_id       text,
+  erp_id       text
+);
+create table sales.delivery_line (
+  delivery_id bigint not null references sales.delivery on delete cascade,
+  id          bigint generated always as identity,
+  product_id  bigint not null references sales.product,
+  quantity    numeric(12,4),
+  primary key (delivery_id, id)
 );";
 
 const CONFIGURATION: &str = "
@@ -81,6 +123,92 @@ tables:
           phone: FTEL
           address: FADDRESS
           credit: F_RT_Credit
+  sales.product:
+    bindings:
+      - system: crm
+        object: ProductObj
+        match: [product_code]
+        id_column: crm_id
+        poll: 500ms
+        fields: {number: product_code, name: name, price: {field: price, codec: decimal_string}}
+      - system: erp
+        object: BD_MATERIAL
+        match: [FNumber]
+        id_column: erp_id
+        poll: 500ms
+        fields: {number: FNumber, name: FName}
+  sales.orders:
+    bindings:
+      - system: crm
+        object: SalesOrderObj
+        match: [name]
+        id_column: crm_id
+        poll: 500ms
+        fields:
+          number: name
+          customer_id: {field: account_id, refers_to: sales.customer}
+          ordered_on: {field: order_time, codec: epoch_ms_shanghai_day}
+        lines:
+          SalesOrderProductObj:
+            table: sales.order_line
+            parent: [order_id]
+            fields:
+              product_id: {field: product_id, refers_to: sales.product}
+              quantity: {field: quantity, codec: decimal_string}
+              price: {field: price, codec: decimal_string}
+      - system: erp
+        object: SAL_SaleOrder
+        match: [FBillNo]
+        id_column: erp_id
+        poll: 500ms
+        lifecycle: {until: audited, reopen: true}
+        fields:
+          number: FBillNo
+          customer_id: {field: FCustId.FNumber, refers_to: sales.customer}
+          ordered_on: {field: FDate, codec: {date: {format: '%Y-%m-%dT%H:%M:%S', zone: Asia/Shanghai}}}
+        lines:
+          FSaleOrderEntry:
+            table: sales.order_line
+            parent: [order_id]
+            fields:
+              product_id: {field: FMaterialId.FNumber, refers_to: sales.product}
+              quantity: FQty
+              price: FTaxPrice
+  sales.delivery:
+    bindings:
+      - system: erp
+        object: SAL_DELIVERYNOTICE
+        match: [FBillNo]
+        id_column: erp_id
+        poll: 500ms
+        fields:
+          number: FBillNo
+          customer_id: {field: FCustomerID.FNumber, refers_to: sales.customer}
+          order_id: {field: F_RT_Order, refers_to: sales.orders, refers_by: reference}
+          delivered_on: {field: FDate, codec: {date: {format: '%Y-%m-%dT%H:%M:%S', zone: Asia/Shanghai}}}
+        lines:
+          FEntity:
+            table: sales.delivery_line
+            parent: [delivery_id]
+            fields:
+              product_id: {field: FMaterialID.FNumber, refers_to: sales.product}
+              quantity: FQty
+      - system: crm
+        object: DeliveryNoteObj
+        match: [name]
+        id_column: crm_id
+        poll: 500ms
+        fields:
+          number: name
+          order_id: {field: sales_order_id, refers_to: sales.orders}
+          delivered_on: {field: delivery_date, codec: epoch_ms_shanghai_day}
+        lines:
+          DeliveryNoteProductObj:
+            table: sales.delivery_line
+            parent: [delivery_id]
+            fields:
+              product_id: {field: product_id, refers_to: sales.product}
+              quantity: {field: delivery_num, codec: decimal_string}
 ";
 
 /// Everything the story happens on.

@@ -33,6 +33,7 @@ pub async fn tell(stage: &Stage, teller: &mut Teller) -> anyhow::Result<Value> {
     bad_phone(stage, teller).await?;
     outage(stage, teller).await?;
     many_rows(stage, teller).await?;
+    crate::demo::orders::tell(stage, teller).await?;
     ending(stage, teller, echoes).await
 }
 
@@ -417,7 +418,7 @@ async fn show(stage: &Stage, teller: &Teller, number: &str) -> anyhow::Result<()
     Ok(())
 }
 
-fn print(teller: &Teller, columns: &[&str], rows: &[Value]) {
+pub(super) fn print(teller: &Teller, columns: &[&str], rows: &[Value]) {
     let lines: Vec<Vec<Value>> =
         rows.iter().map(|row| columns.iter().map(|column| member(row, column).clone()).collect()).collect();
     teller.table(columns, &lines);

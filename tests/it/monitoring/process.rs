@@ -10,8 +10,7 @@ use crate::support::Scene;
 /// The configuration of a scene, with what is said on top of it, in a folder of its own.
 pub fn folder(scene: &Scene, more: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let slot = &scene.engine.slot;
-    let text = format!("database: {{slot: {slot}}}\n{more}{}", scene.text);
+    let text = format!("{}{more}", scene.file());
     std::fs::write(folder.path().join("rowtwin.yaml"), text).unwrap();
     folder
 }

@@ -443,7 +443,7 @@ async fn the_plan_counts_the_steps_and_their_calls() {
     scene.run("insert into sales.customer (name, number) values ('B', 'C2'), ('C', 'C3')").await;
     scene.capture().await;
     let folder = tempfile::tempdir().unwrap();
-    let text = format!("database: {{slot: {}}}\n{}", scene.engine.slot, scene.text);
+    let text = scene.file();
     std::fs::write(folder.path().join("rowtwin.yaml"), text).unwrap();
     let plan = std::process::Command::new(env!("CARGO_BIN_EXE_rowtwin"))
         .args(["plan", "--json"])

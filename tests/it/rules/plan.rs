@@ -8,7 +8,7 @@ use crate::support::{CRM, Scene, Script};
 async fn plan(scene: &Scene, more: &[&str]) -> Value {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("rowtwin.yaml");
-    std::fs::write(&file, format!("database: {{slot: {}}}\n{}", scene.engine.slot, scene.text)).unwrap();
+    std::fs::write(&file, scene.file()).unwrap();
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_rowtwin"));
     command.arg("plan").arg("--json").arg("--config").arg(&file).args(more);
     command.env("ROWTWIN_DATABASE_URL", &scene.url);

@@ -13,15 +13,7 @@ struct Process(Child);
 
 impl Process {
     fn start(scene: &Scene, folder: &std::path::Path) -> Self {
-        std::fs::write(
-            folder.join("rowtwin.yaml"),
-            format!(
-                "database: {{slot: {}}}\n{}",
-                scene.engine.slot,
-                scene.text.replace("poll: 1d", "poll: 1s")
-            ),
-        )
-        .unwrap();
+        std::fs::write(folder.join("rowtwin.yaml"), scene.file().replace("poll: 1d", "poll: 1s")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_rowtwin"))
             .arg("run")
             .current_dir(folder)

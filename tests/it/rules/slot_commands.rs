@@ -20,8 +20,7 @@ async fn scene() -> Scene {
 async fn rowtwin(scene: &Scene, arguments: &[&str]) -> Output {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rowtwin.yaml");
-    let slot = format!("database: {{slot: {}}}", scene.engine.slot);
-    std::fs::write(&path, scene.text.replace("database: {}", &slot)).unwrap();
+    std::fs::write(&path, scene.file()).unwrap();
     let mut command = Command::new(cargo_bin("rowtwin"));
     command.arg("--config").arg(&path).arg("--database-url").arg(&scene.url).args(arguments);
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
