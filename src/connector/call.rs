@@ -285,6 +285,7 @@ impl Caller {
         let note = CallNote {
             operation: operation.word(),
             object: call.object.clone(),
+            priority: call.priority,
             records: call.records,
             status,
             outcome: result.as_ref().err().map_or(OutcomeKind::Ok, Outcome::kind),

@@ -10,6 +10,7 @@ use crate::store::{Store, StoreError};
 const MIGRATIONS: &[(&str, &str)] = &[
     ("V1__state", include_str!("../../sql/migrations/V1__state.sql")),
     ("V2__references", include_str!("../../sql/migrations/V2__references.sql")),
+    ("V8__usage", include_str!("../../sql/migrations/V8__usage.sql")),
 ];
 
 /// Functions and views in the order in which they depend on each other.
