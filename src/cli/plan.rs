@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use crate::bound::Bound;
-use crate::cli::Common;
+use crate::cli::{Common, forecast};
 use crate::deliver::decide::{Decision, decide};
 use crate::deliver::look::look;
 use crate::engine::Engine;
@@ -15,10 +15,22 @@ use crate::model::binding::OverwriteCheck;
 use crate::model::record::member;
 use crate::store::mirror::all_keys;
 use crate::store::outbox::Claimed;
-use crate::terminal::Listing;
+use crate::terminal::{Listing, say};
 
 /// Keys that are looked at together.
 const CHUNK: usize = 1_000;
+
+/// What a day costs.
+const DAY: &[(&str, &str)] = &[
+    ("table", "table"),
+    ("system", "system"),
+    ("object", "object"),
+    ("polls", "polls a day"),
+    ("sweeps", "sweeps a day"),
+    ("edits", "edits a day"),
+    ("calls", "calls a day about"),
+    ("cost", "cost a day"),
+];
 
 #[derive(clap::Args)]
 pub struct PlanArgs {
@@ -33,8 +45,16 @@ pub struct PlanArgs {
 pub async fn plan(common: &Common, args: PlanArgs) -> anyhow::Result<ExitCode> {
     let engine = common.open().await?;
     let mut plans = Vec::new();
-    for bound in engine.bounds.iter().filter(|bound| bound.pushes) {
-        plans.push(plan_binding(&engine, bound, args.samples).await?);
+    for bound in &engine.bounds {
+        let mut plan = plan_binding(&engine, bound, args.samples).await?;
+        let price = engine.systems.iter().find(|one| one.name == bound.system).map_or(0.0, |one| one.price);
+        let now = member(&plan, "calls").as_f64().unwrap_or(0.0);
+        let day = forecast::of_day(&engine.store, bound, price).await?;
+        if let Some(plan) = plan.as_object_mut() {
+            plan.insert("cost".to_owned(), forecast::money(now * price));
+            plan.insert("day".to_owned(), day);
+        }
+        plans.push(plan);
     }
     if args.json {
         println!("{}", Value::Array(plans));
@@ -51,8 +71,15 @@ pub async fn plan(common: &Common, args: PlanArgs) -> anyhow::Result<ExitCode> {
         ("compare", "to compare"),
         ("unchanged", "unchanged"),
         ("calls", "calls about"),
+        ("cost", "cost"),
     ];
     Listing::of_json(&columns, &plans).print();
+    say("");
+    let days: Vec<Value> = plans.iter().map(|one| member(one, "day").clone()).collect();
+    Listing::of_json(DAY, &days).print();
+    for finding in forecast::beyond_budget(&engine, &plans) {
+        say(&finding);
+    }
     for one in &plans {
         for sample in member(one, "samples").as_array().into_iter().flatten() {
             println!(
@@ -81,7 +108,9 @@ async fn plan_binding(engine: &Engine, bound: &Bound, samples: usize) -> anyhow:
         )
         .await?;
     let (everything, pulls_first): (bool, bool) = (row.get(0), row.get(1));
-    let keys: Vec<String> = if everything {
+    let keys: Vec<String> = if !bound.pushes {
+        Vec::new()
+    } else if everything {
         all_keys(&client, &bound.table).await?
     } else {
         client

@@ -27,12 +27,12 @@ impl Engine {
         done.push("schemas rowtwin and rowtwin_private are up to date".to_owned());
         let roles = self
             .store
-            .view("select rolname from pg_roles where rolname in ('rowtwin_reader', 'rowtwin_operator')")
+            .view("select rolname from pg_roles where rolname in ('rowtwin_reader', 'rowtwin_operator', 'rowtwin_service')")
             .await?;
-        done.push(if roles.len() == 2 {
-            "roles rowtwin_reader (views) and rowtwin_operator (functions) are there to be granted".to_owned()
+        done.push(if roles.len() == 3 {
+            "roles rowtwin_reader (views), rowtwin_operator (functions) and rowtwin_service (runs the process) are there to be granted".to_owned()
         } else {
-            format!("roles rowtwin_reader and rowtwin_operator were not made, since {} may not create roles; grant single views and functions instead", facts.user)
+            format!("not all of the roles rowtwin_reader, rowtwin_operator and rowtwin_service are there, since {} may not create roles; docs/roles.md says how a DBA makes them", facts.user)
         });
         match self.store.publish(&self.publication, &self.tables).await? {
             Some(what) => done.push(what),
@@ -103,7 +103,7 @@ impl Engine {
         }
         if !facts.may_replicate {
             findings.push(format!(
-                "role {0} may not replicate; run as an administrator: alter role \"{0}\" replication",
+                "role {0} may not replicate; run as an administrator: alter role \"{0}\" replication (on Amazon RDS and Aurora: grant rds_replication to \"{0}\")",
                 facts.user
             ));
         }
@@ -140,6 +140,8 @@ impl Engine {
             .get(0);
         if !ready {
             findings.push("the database is not prepared; run `rowtwin init`".to_owned());
+        } else if let Some(finding) = self.store.schema_differs().await? {
+            findings.push(finding);
         } else if self.store.slot(&self.slot).await?.is_none() {
             findings.push(format!("there is no replication slot {}; run `rowtwin init`", self.slot));
         } else if self.store.publication_tables(&self.publication).await?.is_none() {
