@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio_postgres::error::SqlState;
+
 use crate::bound::Bound;
 use crate::engine::relate::relate;
 use crate::engine::{Engine, EngineError};
@@ -151,6 +153,15 @@ impl Engine {
     }
 }
 
+/// A slot begins where all transactions that are under way have ended; making it waits for them.
 fn slot_error(error: StoreError) -> EngineError {
-    EngineError::Store(error)
+    match &error {
+        StoreError::Statement(cause) if cause.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+            EngineError::Database(
+                "the replication slot cannot be made while transactions run that began before it; wait until they end, or end them (select pid, usename, xact_start, query from pg_stat_activity where xact_start is not null order by xact_start), then run this again"
+                    .to_owned(),
+            )
+        }
+        _ => EngineError::Store(error),
+    }
 }
