@@ -182,3 +182,41 @@ async fn r15_the_days_budget_is_kept_by_two_engines_together() {
     assert_eq!(scene.crm().call_count(), 30, "not one call more, and none left");
     assert_eq!(scene.number("select count(*) from rowtwin.rejected").await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r15_plan_says_what_a_day_costs_before_it_is_spent() {
+    let scene = crm("{per_second: 1000, in_flight: 4, per_day: 3000, price: 0.002}").await;
+    scene.run("insert into sales.customer (name, number) select 'N' || i, 'C' || i from generate_series(1, 3) i").await;
+    scene.settle().await;
+    scene.run("insert into sales.customer (name, number) values ('New', 'C9')").await;
+    scene.capture().await;
+    let folder = tempfile::tempdir().unwrap();
+    let text = scene.text.replace("poll: 1d, sweep: 1d", "poll: 30s, sweep: 1h");
+    let text = format!("database: {{slot: {}}}\n{text}", scene.engine.slot);
+    std::fs::write(folder.path().join("rowtwin.yaml"), text).unwrap();
+    let plan = |arguments: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_rowtwin"))
+            .arg("plan")
+            .args(arguments)
+            .current_dir(folder.path())
+            .env("ROWTWIN_DATABASE_URL", &scene.url)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let calls = scene.crm().call_count();
+    let planned: serde_json::Value = serde_json::from_str(&plan(&["--json"])).unwrap();
+    let one = &planned[0];
+    // the look-up by number and the create
+    assert_eq!((&one["create"], &one["calls"], &one["cost"]), (&json!(1), &json!(2), &json!(0.004)), "{one}");
+    let day = &one["day"];
+    assert_eq!((&day["polls"], &day["sweeps"]), (&json!(2880), &json!(24)), "{day}");
+    let edits = day["edits"].as_i64().unwrap();
+    assert!(edits >= 4, "three creates and their look-up: {day}");
+    assert_eq!(day["calls"].as_i64(), Some(2904 + edits));
+    assert!((day["cost"].as_f64().unwrap() - (2904 + edits) as f64 * 0.002).abs() < 0.0001, "{day}");
+    let told = plan(&[]);
+    assert!(told.contains("crm: polls and sweeps want 2904 calls a day, and may have 2400"), "{told}");
+    assert_eq!(scene.crm().call_count(), calls, "nothing was sent");
+}
