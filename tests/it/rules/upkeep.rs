@@ -12,7 +12,7 @@ use rowtwin::store::walk::mark_seen;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::running::{Running, own_cluster, until, within};
+use crate::support::running::{Running, own_cluster, until};
 use crate::support::{CRM, CUSTOMER, Scene, Script, connect, execute, fault};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,7 +67,7 @@ async fn a_table_that_somebody_locks_does_not_hold_us_for_long() {
     scene.run("begin; lock table sales.customer in share mode").await;
     let began = Instant::now();
     let puller = scene.puller(&scene.bound("crm"));
-    let failed = puller.turn().await.err().expect("the row cannot be written").to_string();
+    let failed = puller.turn().await.expect_err("the row cannot be written").to_string();
     let took = began.elapsed();
     assert!(failed.contains("lock timeout"), "{failed}");
     assert!(took < Duration::from_secs(20), "{took:?}");
