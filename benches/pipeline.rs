@@ -190,6 +190,7 @@ async fn capture(scene: &Scene, rows: u32) -> Duration {
         publication: engine.publication.clone(),
         watched: engine.watched(),
         wake: HashMap::new(),
+        described: Arc::default(),
         on_state: Box::new(|_| {}),
     };
     let stop = CancellationToken::new();

@@ -37,11 +37,30 @@ const APPLIED: Described = ("rows_applied", "Rows of the mirror written from rem
 const OUTBOX: Described = ("outbox_waiting", "Keys in the outbox that wait to be looked at");
 const OLDEST: Described =
     ("outbox_oldest_seconds", "Age of the oldest waiting key of the outbox, in seconds");
+const PARKED: Described = (
+    "outbox_parked",
+    "Keys in the outbox that wait for a person, by state: rejected, held for approval, or doubtful",
+);
 const INBOX: Described = ("inbox_waiting", "Remote ids in the inbox that wait to be read");
+const UNREADABLE: Described = ("inbox_unreadable", "Remote records that could not be applied");
+const CONFLICTS: Described = ("conflicts", "Fields that both sides changed, decided ones included");
+const CONFLICTS_OPEN: Described = ("conflicts_open", "Conflicts that wait for a person to decide them");
+const FRESHNESS: Described =
+    ("freshness_seconds", "How long ago the binding's remote was last read up to its end, in seconds");
+const BINDING_HELD: Described = ("binding_held", "1 while the binding is held for a person, else 0");
 const RETAINED: Described =
     ("slot_retained_bytes", "Write-ahead log that the slot keeps the server from removing");
 const LAG: Described = ("slot_lag_bytes", "Write-ahead log that was written and is not captured yet");
+const SLOT_STATE: Described = ("slot_state", "1 for the state that the replication slot is in, else 0");
 const UP: Described = ("system_up", "1 while the remote system answers, 0 while it is down");
+const HELD: Described = ("system_held", "1 while the remote system is held for a person, else 0");
+const PAUSED: Described = ("system_paused", "1 while somebody paused the remote system, else 0");
+const USED: Described = ("budget_used_calls", "Calls to the system in its current day");
+const LIMIT: Described =
+    ("budget_limit_calls", "Calls to the system that its day allows; absent without a limit");
+const DATABASE: Described =
+    ("database_up", "1 while the mirror database answers; the gauges are old while it is 0");
+const BUILD: Described = ("build_info", "Always 1; the label names the version that runs");
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct System {
@@ -79,6 +98,57 @@ struct Binding {
     binding: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Parked {
+    binding: String,
+    state: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SlotState {
+    state: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Build {
+    version: &'static str,
+}
+
+/// Where a binding stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BindingNumbers {
+    /// Keys of the outbox that wait to be looked at, and the age of the one that waits longest; none when none does.
+    pub waiting: u64,
+    pub oldest: Option<Duration>,
+    /// Keys of the outbox that wait for a person.
+    pub rejected: u64,
+    pub held: u64,
+    pub doubtful: u64,
+    /// Ids of the inbox to read, and records that could not be applied.
+    pub to_read: u64,
+    pub unreadable: u64,
+    pub conflicts: u64,
+    pub conflicts_open: u64,
+    /// How long ago the remote was last read up to its end; none before the first time.
+    pub freshness: Option<Duration>,
+    /// The binding itself is held.
+    pub is_held: bool,
+}
+
+/// Where a system stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SystemNumbers {
+    pub up: bool,
+    pub held: bool,
+    pub paused: bool,
+    /// Calls in the system's current day, and how many it allows; none without a limit.
+    pub used: u64,
+    pub limit: Option<u64>,
+}
+
+/// The states of a slot that are shown with 0 while it is in another one.
+const SLOT_STATES: [&str; 4] = ["streaming", "idle", "missing", "lost"];
+
 type Seconds = Gauge<f64, AtomicU64>;
 
 /// All metrics of a process. Clones share the numbers.
@@ -95,10 +165,23 @@ struct Inner {
     applied: Family<Object, Counter>,
     outbox_waiting: Family<Binding, Gauge>,
     outbox_oldest: Family<Binding, Seconds>,
+    outbox_parked: Family<Parked, Gauge>,
     inbox_waiting: Family<Binding, Gauge>,
+    inbox_unreadable: Family<Binding, Gauge>,
+    conflicts: Family<Binding, Gauge>,
+    conflicts_open: Family<Binding, Gauge>,
+    freshness: Family<Binding, Seconds>,
+    binding_held: Family<Binding, Gauge>,
     slot_retained: Gauge,
     slot_lag: Gauge,
+    slot_state: Family<SlotState, Gauge>,
     system_up: Family<System, Gauge>,
+    system_held: Family<System, Gauge>,
+    system_paused: Family<System, Gauge>,
+    budget_used: Family<System, Gauge>,
+    budget_limit: Family<System, Gauge>,
+    database_up: Gauge,
+    build: Family<Build, Gauge>,
 }
 
 impl Default for Metrics {
@@ -122,11 +205,25 @@ impl Metrics {
             applied: Family::default(),
             outbox_waiting: Family::default(),
             outbox_oldest: Family::default(),
+            outbox_parked: Family::default(),
             inbox_waiting: Family::default(),
+            inbox_unreadable: Family::default(),
+            conflicts: Family::default(),
+            conflicts_open: Family::default(),
+            freshness: Family::default(),
+            binding_held: Family::default(),
             slot_retained: Gauge::default(),
             slot_lag: Gauge::default(),
+            slot_state: Family::default(),
             system_up: Family::default(),
+            system_held: Family::default(),
+            system_paused: Family::default(),
+            budget_used: Family::default(),
+            budget_limit: Family::default(),
+            database_up: Gauge::default(),
+            build: Family::default(),
         };
+        inner.build.get_or_create(&Build { version: env!("CARGO_PKG_VERSION") }).set(1);
         let registry = &mut inner.registry;
         registry.register(CALLS.0, CALLS.1, inner.calls.clone());
         registry.register(CALL_SECONDS.0, CALL_SECONDS.1, inner.call_seconds.clone());
@@ -135,10 +232,23 @@ impl Metrics {
         registry.register(APPLIED.0, APPLIED.1, inner.applied.clone());
         registry.register(OUTBOX.0, OUTBOX.1, inner.outbox_waiting.clone());
         registry.register(OLDEST.0, OLDEST.1, inner.outbox_oldest.clone());
+        registry.register(PARKED.0, PARKED.1, inner.outbox_parked.clone());
         registry.register(INBOX.0, INBOX.1, inner.inbox_waiting.clone());
+        registry.register(UNREADABLE.0, UNREADABLE.1, inner.inbox_unreadable.clone());
+        registry.register(CONFLICTS.0, CONFLICTS.1, inner.conflicts.clone());
+        registry.register(CONFLICTS_OPEN.0, CONFLICTS_OPEN.1, inner.conflicts_open.clone());
+        registry.register(FRESHNESS.0, FRESHNESS.1, inner.freshness.clone());
+        registry.register(BINDING_HELD.0, BINDING_HELD.1, inner.binding_held.clone());
         registry.register(RETAINED.0, RETAINED.1, inner.slot_retained.clone());
         registry.register(LAG.0, LAG.1, inner.slot_lag.clone());
+        registry.register(SLOT_STATE.0, SLOT_STATE.1, inner.slot_state.clone());
         registry.register(UP.0, UP.1, inner.system_up.clone());
+        registry.register(HELD.0, HELD.1, inner.system_held.clone());
+        registry.register(PAUSED.0, PAUSED.1, inner.system_paused.clone());
+        registry.register(USED.0, USED.1, inner.budget_used.clone());
+        registry.register(LIMIT.0, LIMIT.1, inner.budget_limit.clone());
+        registry.register(DATABASE.0, DATABASE.1, inner.database_up.clone());
+        registry.register(BUILD.0, BUILD.1, inner.build.clone());
         Self(Arc::new(inner))
     }
 
@@ -168,35 +278,88 @@ impl Metrics {
         self.0.applied.get_or_create(&labels).inc_by(rows);
     }
 
-    /// What waits in the outbox of a binding; `oldest` is the age of the key that waits longest, none when none does.
-    pub fn set_outbox(&self, binding: &str, waiting: u64, oldest: Option<Duration>) {
+    /// Where a binding stands.
+    pub fn set_binding(&self, binding: &str, numbers: &BindingNumbers) {
+        let all = &*self.0;
         let labels = Binding { binding: binding.to_owned() };
-        self.0.outbox_waiting.get_or_create(&labels).set(count(waiting));
-        self.0.outbox_oldest.get_or_create(&labels).set(oldest.unwrap_or_default().as_secs_f64());
-    }
-
-    /// What waits in the inbox of a binding.
-    pub fn set_inbox(&self, binding: &str, waiting: u64) {
-        self.0.inbox_waiting.get_or_create(&Binding { binding: binding.to_owned() }).set(count(waiting));
+        all.outbox_waiting.get_or_create(&labels).set(count(numbers.waiting));
+        all.outbox_oldest.get_or_create(&labels).set(numbers.oldest.unwrap_or_default().as_secs_f64());
+        for (state, keys) in
+            [("rejected", numbers.rejected), ("held", numbers.held), ("doubtful", numbers.doubtful)]
+        {
+            let labels = Parked { binding: binding.to_owned(), state };
+            all.outbox_parked.get_or_create(&labels).set(count(keys));
+        }
+        all.inbox_waiting.get_or_create(&labels).set(count(numbers.to_read));
+        all.inbox_unreadable.get_or_create(&labels).set(count(numbers.unreadable));
+        all.conflicts.get_or_create(&labels).set(count(numbers.conflicts));
+        all.conflicts_open.get_or_create(&labels).set(count(numbers.conflicts_open));
+        all.binding_held.get_or_create(&labels).set(i64::from(numbers.is_held));
+        match numbers.freshness {
+            Some(age) => {
+                all.freshness.get_or_create(&labels).set(age.as_secs_f64());
+            }
+            None => {
+                all.freshness.remove(&labels);
+            }
+        }
     }
 
     /// A binding is no longer configured: its gauges would stand still for ever.
     pub fn forget_binding(&self, binding: &str) {
+        let all = &*self.0;
         let labels = Binding { binding: binding.to_owned() };
-        self.0.outbox_waiting.remove(&labels);
-        self.0.outbox_oldest.remove(&labels);
-        self.0.inbox_waiting.remove(&labels);
+        for family in [
+            &all.outbox_waiting,
+            &all.inbox_waiting,
+            &all.inbox_unreadable,
+            &all.conflicts,
+            &all.conflicts_open,
+            &all.binding_held,
+        ] {
+            family.remove(&labels);
+        }
+        all.outbox_oldest.remove(&labels);
+        all.freshness.remove(&labels);
+        for state in ["rejected", "held", "doubtful"] {
+            all.outbox_parked.remove(&Parked { binding: binding.to_owned(), state });
+        }
     }
 
-    /// Bytes of write-ahead log that the slot retains, and those that capture has not read yet.
-    pub fn set_slot(&self, retained: u64, lag: u64) {
-        self.0.slot_retained.set(count(retained));
-        self.0.slot_lag.set(count(lag));
+    /// The state of the slot, the bytes of write-ahead log that it retains, and those that capture has not read yet.
+    pub fn set_slot(&self, state: &str, retained: u64, lag: u64) {
+        let all = &*self.0;
+        all.slot_retained.set(count(retained));
+        all.slot_lag.set(count(lag));
+        // one that is not among the known ones goes away when it ends
+        all.slot_state.clear();
+        for known in SLOT_STATES.into_iter().chain([state]) {
+            let labels = SlotState { state: known.to_owned() };
+            all.slot_state.get_or_create(&labels).set(i64::from(known == state));
+        }
     }
 
-    /// Whether a system answers.
-    pub fn set_system_up(&self, system: &str, up: bool) {
-        self.0.system_up.get_or_create(&System { system: system.to_owned() }).set(i64::from(up));
+    /// Where a system stands.
+    pub fn set_system(&self, system: &str, numbers: SystemNumbers) {
+        let all = &*self.0;
+        let labels = System { system: system.to_owned() };
+        all.system_up.get_or_create(&labels).set(i64::from(numbers.up));
+        all.system_held.get_or_create(&labels).set(i64::from(numbers.held));
+        all.system_paused.get_or_create(&labels).set(i64::from(numbers.paused));
+        all.budget_used.get_or_create(&labels).set(count(numbers.used));
+        match numbers.limit {
+            Some(limit) => {
+                all.budget_limit.get_or_create(&labels).set(count(limit));
+            }
+            None => {
+                all.budget_limit.remove(&labels);
+            }
+        }
+    }
+
+    /// Whether the mirror database answers.
+    pub fn set_database_up(&self, up: bool) {
+        self.0.database_up.set(i64::from(up));
     }
 
     /// All numbers as OpenMetrics text; see [`CONTENT_TYPE`].
@@ -225,10 +388,22 @@ mod tests {
         shared.captured(12);
         shared.written("crm", "AccountObj", OutcomeKind::Reject, 2);
         shared.applied("crm", "AccountObj", 5);
-        shared.set_outbox("sales.customer - crm.AccountObj", 7, Some(Duration::from_millis(1500)));
-        shared.set_inbox("sales.customer - crm.AccountObj", 3);
-        shared.set_slot(4096, u64::MAX);
-        shared.set_system_up("crm", false);
+        let numbers = BindingNumbers {
+            waiting: 7,
+            oldest: Some(Duration::from_millis(1500)),
+            rejected: 2,
+            to_read: 3,
+            unreadable: 4,
+            conflicts: 5,
+            conflicts_open: 1,
+            freshness: Some(Duration::from_secs(30)),
+            is_held: true,
+            ..BindingNumbers::default()
+        };
+        shared.set_binding("sales.customer - crm.AccountObj", &numbers);
+        shared.set_slot("idle", 4096, u64::MAX);
+        shared.set_system("crm", SystemNumbers { used: 8, limit: Some(9), ..SystemNumbers::default() });
+        shared.set_database_up(true);
         let text = metrics.encode();
         for line in [
             r#"rowtwin_calls_total{system="crm",operation="create",outcome="ok"} 2"#,
@@ -241,6 +416,18 @@ mod tests {
             r#"rowtwin_outbox_waiting{binding="sales.customer - crm.AccountObj"} 7"#,
             r#"rowtwin_outbox_oldest_seconds{binding="sales.customer - crm.AccountObj"} 1.5"#,
             r#"rowtwin_inbox_waiting{binding="sales.customer - crm.AccountObj"} 3"#,
+            r#"rowtwin_outbox_parked{binding="sales.customer - crm.AccountObj",state="rejected"} 2"#,
+            r#"rowtwin_outbox_parked{binding="sales.customer - crm.AccountObj",state="doubtful"} 0"#,
+            r#"rowtwin_inbox_unreadable{binding="sales.customer - crm.AccountObj"} 4"#,
+            r#"rowtwin_conflicts{binding="sales.customer - crm.AccountObj"} 5"#,
+            r#"rowtwin_conflicts_open{binding="sales.customer - crm.AccountObj"} 1"#,
+            r#"rowtwin_freshness_seconds{binding="sales.customer - crm.AccountObj"} 30.0"#,
+            r#"rowtwin_binding_held{binding="sales.customer - crm.AccountObj"} 1"#,
+            r#"rowtwin_slot_state{state="idle"} 1"#,
+            r#"rowtwin_slot_state{state="lost"} 0"#,
+            r#"rowtwin_budget_used_calls{system="crm"} 8"#,
+            r#"rowtwin_budget_limit_calls{system="crm"} 9"#,
+            "rowtwin_database_up 1",
             "rowtwin_slot_retained_bytes 4096",
             "rowtwin_slot_lag_bytes 9223372036854775807",
             r#"rowtwin_system_up{system="crm"} 0"#,
@@ -249,18 +436,32 @@ mod tests {
         }
         assert!(text.ends_with("# EOF\n"));
         let described = text.lines().filter(|line| line.starts_with("# HELP ")).count();
-        assert_eq!(described, 11, "{text}");
+        assert_eq!(described, 24, "{text}");
     }
 
     #[test]
     fn a_binding_that_is_gone_has_no_gauges() {
         let metrics = Metrics::new();
-        metrics.set_outbox("a", 1, None);
-        metrics.set_inbox("a", 1);
-        metrics.set_outbox("b", 1, None);
+        let numbers = BindingNumbers { freshness: Some(Duration::ZERO), ..BindingNumbers::default() };
+        metrics.set_binding("a", &numbers);
+        metrics.set_binding("b", &numbers);
         metrics.forget_binding("a");
         let text = metrics.encode();
         assert!(!text.contains(r#"binding="a""#), "{text}");
         assert!(text.contains(r#"binding="b""#), "{text}");
+    }
+
+    #[test]
+    fn a_slot_is_in_one_state() {
+        let metrics = Metrics::new();
+        metrics.set_slot("recovering", 0, 0);
+        metrics.set_slot("streaming", 0, 0);
+        let text = metrics.encode();
+        let states: Vec<&str> = text
+            .lines()
+            .filter(|line| line.starts_with("rowtwin_slot_state") && line.ends_with(" 1"))
+            .collect();
+        assert_eq!(states, [r#"rowtwin_slot_state{state="streaming"} 1"#]);
+        assert!(!text.contains("recovering"), "{text}");
     }
 }

@@ -15,6 +15,8 @@ mod docs;
 mod files;
 #[path = "house/floors.rs"]
 mod floors;
+#[path = "house/monitoring.rs"]
+mod monitoring;
 #[path = "house/sql.rs"]
 mod sql;
 
@@ -106,6 +108,11 @@ fn the_page_on_sql_names_every_view_and_function() {
 #[test]
 fn the_tests_that_a_page_names_exist() {
     none("a page names tests that exist", &docs::tests_that_are_not_there());
+}
+
+#[test]
+fn rules_dashboard_and_template_name_metrics_that_exist() {
+    none("deploy and docs/monitoring.md name the metrics of src/metrics.rs", &monitoring::parting());
 }
 
 #[test]

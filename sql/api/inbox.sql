@@ -12,8 +12,11 @@ as $$
     from unnest(p_ids) id
     order by id
     on conflict (binding_id, remote_id) do update
-    set why = excluded.why, state = 'ready', reason = null, waits_binding = null, waits_value = null,
+    set why = excluded.why, state = 'ready', reason = null, hold = null, candidates = null,
+        waits_binding = null, waits_value = null,
         not_before = least(i.not_before, excluded.not_before)
+    -- what the guard holds, or somebody refused, waits for a person and not for its next reading
+    where i.hold is distinct from 'guard'
     returning 1)
   select count(*) from noted
 $$;
@@ -28,7 +31,7 @@ as $$
   values (p_binding, p_id, 'failed', 'rejected', p_reason, 1)
   on conflict (binding_id, remote_id) do update
   set why = 'failed', state = 'rejected', reason = excluded.reason, attempts = i.attempts + 1,
-      waits_binding = null, waits_value = null
+      waits_binding = null, waits_value = null, hold = null, candidates = null
 $$;
 comment on function rowtwin_private.reject_record(integer, text, text) is
   'Keeps a record that could not be applied, with its reason. It is read again when the remote changes it, or by rowtwin.retry.';
@@ -46,6 +49,36 @@ as $$
 $$;
 comment on function rowtwin_private.park_records(integer, text[]) is
   'Keeps records that may be what a create in doubt has made. rowtwin.resolve_doubt sets them free.';
+
+create or replace function rowtwin_private.hold_ambiguous(p_binding integer, p_id text, p_keys text[], p_reason text) returns void
+language sql volatile
+set search_path = pg_catalog
+as $$
+  insert into rowtwin_private.inbox as i (binding_id, remote_id, why, state, hold, reason, candidates)
+  values (p_binding, p_id, 'ambiguous', 'held', 'ambiguous', p_reason, p_keys)
+  on conflict (binding_id, remote_id) do update
+  set why = 'ambiguous', state = 'held', hold = 'ambiguous', reason = excluded.reason, candidates = excluded.candidates,
+      waits_binding = null, waits_value = null
+$$;
+comment on function rowtwin_private.hold_ambiguous(integer, text, text[], text) is
+  'Keeps a record for which several rows, or a row that has a twin already, come into question. It is looked at again when one of the two sides changes, or by rowtwin.link or rowtwin.retry.';
+
+create or replace function rowtwin_private.reopen_ambiguous(p_binding integer, p_keys text[], p_ids text[]) returns void
+language sql volatile
+set search_path = pg_catalog
+as $$
+  update rowtwin_private.outbox o
+  set state = 'ready', reason = null, field = null, attempts = 0, hold = null, not_before = '-infinity',
+      generation = o.generation + 1
+  where o.binding_id = p_binding and o.candidates is not null and o.state = 'rejected'
+    and (o.key = any (p_keys) or o.candidates && p_ids);
+  update rowtwin_private.inbox i
+  set state = 'ready', reason = null, attempts = 0, hold = null, candidates = null, not_before = '-infinity'
+  where i.binding_id = p_binding and i.candidates is not null and i.state = 'held'
+    and (i.remote_id = any (p_ids) or i.candidates && p_keys)
+$$;
+comment on function rowtwin_private.reopen_ambiguous(integer, text[], text[]) is
+  'Lets rows and records be looked at again that were ambiguous with one of these keys or remote ids.';
 
 create or replace function rowtwin_private.await_record(
   p_binding integer, p_id text, p_name text, p_parent integer, p_value text, p_by text, p_reason text

@@ -20,14 +20,19 @@ as $$
       actor      = coalesce(excluded.actor, o.actor),
       -- marks that capture did not make say nothing about the row
       row_gone   = coalesce(excluded.row_gone, o.row_gone),
-      -- an edit may be the mend of what was rejected, or refer to another row than the one that is waited for
-      state      = case when o.state in ('rejected', 'waiting') then 'ready' else o.state end,
-      attempts   = case when o.state in ('rejected', 'waiting') then 0 else o.attempts end,
-      reason     = case when o.state in ('rejected', 'waiting') then null else o.reason end,
-      field      = case when o.state in ('rejected', 'waiting') then null else o.field end,
+      -- an edit may be the mend of what was rejected, or change what is held or waited for, so it is looked at again;
+      -- only a truncate stays with the person whom it waits for
+      state      = case when o.state in ('held', 'rejected', 'waiting') and o.hold is distinct from 'truncate' then 'ready' else o.state end,
+      attempts   = case when o.state in ('held', 'rejected', 'waiting') and o.hold is distinct from 'truncate' then 0 else o.attempts end,
+      reason     = case when o.state in ('held', 'rejected', 'waiting') and o.hold is distinct from 'truncate' then null else o.reason end,
+      field      = case when o.state in ('held', 'rejected', 'waiting') and o.hold is distinct from 'truncate' then null else o.field end,
+      hold       = case when o.state in ('held', 'rejected', 'waiting') and o.hold is distinct from 'truncate' then null else o.hold end,
+      effect     = case when o.state in ('held', 'rejected', 'waiting') and o.hold is distinct from 'truncate' then null else o.effect end,
+      -- what was approved was another change
+      waved      = o.waved and excluded.row_gone is null,
       waits_binding = null,
       waits_key  = null,
-      not_before = case when o.state in ('rejected', 'waiting') or o.attempts = 0 then excluded.not_before else o.not_before end
+      not_before = case when o.attempts = 0 or o.state in ('held', 'rejected', 'waiting') and o.hold is distinct from 'truncate' then excluded.not_before else o.not_before end
     returning 1)
   select count(*) from marked
 $$;
@@ -51,6 +56,7 @@ create or replace function rowtwin_private.rescue_outbox() returns bigint
 language sql volatile
 set search_path = pg_catalog
 as $$
+  -- in the order of the keys, as marks lock them
   with late as (
     select o.binding_id, o.key from rowtwin_private.outbox o
     where o.state = 'sending' and o.lease_until < rowtwin_private.clock()
@@ -58,7 +64,7 @@ as $$
     for update skip locked),
   rescued as (
     update rowtwin_private.outbox o
-    set state = 'ready', lease = null, lease_until = null, claimed = null
+    set state = 'ready', lease = null, lease_until = null, claimed = null, guarded = null
     from late where o.binding_id = late.binding_id and o.key = late.key
     returning 1)
   select count(*) from rescued
@@ -77,6 +83,7 @@ as $$
   with picked as (
     select o.key from rowtwin_private.outbox o
     where o.binding_id = p_binding and o.state = 'ready' and o.not_before <= rowtwin_private.clock()
+      and exists (select 1 from rowtwin_private.binding b where b.id = p_binding and b.state = 'running')
     order by o.not_before, o.since
     limit p_limit
     for update skip locked)
@@ -86,7 +93,7 @@ as $$
   returning o.key, o.generation, o.changed_at, o.attempts, o.actor, coalesce(o.row_gone, false), o.loose
 $$;
 comment on function rowtwin_private.claim(integer, integer, uuid, interval) is
-  'Takes up to p_limit ready keys under a lease. While a key is sending no other turn sends it and no page is applied to it.';
+  'Takes up to p_limit ready keys under a lease; none while the binding is held. While a key is sending no other turn sends it and no page is applied to it.';
 
 create or replace function rowtwin_private.begin_send(
   p_binding integer, p_lease uuid, p_lease_for interval,
@@ -142,17 +149,23 @@ declare
   v_other text;
   v_ok boolean;
   v_ours boolean;
+  v_waved boolean;
+  v_candidates text[];
+  v_deletes bigint := 0;
+  v_changes bigint := 0;
 begin
   for r in
     select * from jsonb_to_recordset(p_results) as x (
       key text, verdict text, link text, remote_id text, version text, remote_ms bigint, reference text, shadow jsonb,
       attempt uuid, field text, reason text, wait_ms bigint, effect text, before jsonb, after jsonb, actor text, side text,
-      waits_binding integer, waits_key text)
+      waits_binding integer, waits_key text, hold text, would jsonb, candidates text[],
+      stage text, step text, owes_nothing boolean)
     order by key
   loop
     v_ok := true;
-    select exists (select 1 from rowtwin_private.outbox o
-                   where o.binding_id = p_binding and o.key = r.key and o.lease = p_lease) into v_ours;
+    select o.waved, o.candidates into v_waved, v_candidates from rowtwin_private.outbox o
+    where o.binding_id = p_binding and o.key = r.key and o.lease = p_lease;
+    v_ours := found;
     -- the row's primary key may have changed while the call was under way: its link has moved on then
     v_key := r.key;
     if r.attempt is not null then
@@ -185,16 +198,22 @@ begin
         r.verdict := 'rejected';
         r.field := null;
         r.reason := format('record %s is already the twin of row %s', r.remote_id, v_other);
+        r.hold := 'ambiguous';
+        r.candidates := array[r.remote_id];
         r.effect := 'reject';
         delete from rowtwin_private.link l where l.binding_id = p_binding and l.key = v_key and l.state = 'creating';
       else
         insert into rowtwin_private.link as l
-          (binding_id, key, state, remote_id, shadow, version, remote_ms, reference, settled_at)
-        values (p_binding, v_key, 'linked', r.remote_id, r.shadow, r.version, r.remote_ms, r.reference, v_now)
+          (binding_id, key, state, remote_id, shadow, version, remote_ms, reference, settled_at, matched)
+        values (p_binding, v_key, 'linked', r.remote_id, r.shadow, r.version, r.remote_ms, r.reference, v_now,
+                coalesce(r.effect = 'link', false))
         on conflict (binding_id, key) do update set
           state = 'linked', remote_id = excluded.remote_id, shadow = excluded.shadow,
           version = coalesce(excluded.version, l.version), remote_ms = coalesce(excluded.remote_ms, l.remote_ms),
           reference = coalesce(excluded.reference, l.reference), attempt = null, attempted_at = null, intent = null,
+          matched = l.matched or excluded.matched,
+          gave = case when r.effect = 'update' then rowtwin_private.give(p_binding, v_key, l.gave, r.after) else l.gave end,
+          lines_sent = null, lines_sent_at = null,
           revision = l.revision + 1, settled_at = v_now;
         if not v_ours then
           -- another turn may have sent something newer before or after this: the row and the record are compared
@@ -208,9 +227,16 @@ begin
       where l.binding_id = p_binding and l.key = v_key
         and case when r.attempt is null then l.remote_id is not distinct from r.remote_id
                  else v_ours and l.state = 'creating' and l.attempt = r.attempt end;
+    elsif r.link = 'outside' then
+      update rowtwin_private.link l set outside = true where l.binding_id = p_binding and l.key = v_key and l.state = 'linked';
     elsif r.link = 'kept' then
       update rowtwin_private.link l set state = 'kept', attempt = null, revision = l.revision + 1, settled_at = v_now
       where l.binding_id = p_binding and l.key = v_key and l.remote_id is not distinct from r.remote_id;
+    end if;
+    if r.stage is not null then
+      -- settled now: a page that was read before the step must not move the record back
+      update rowtwin_private.link l set stage = r.stage, revision = l.revision + 1, settled_at = v_now
+      where l.binding_id = p_binding and l.remote_id = r.remote_id and l.stage is distinct from r.stage;
     end if;
     if r.link in ('unlinked', 'kept') and r.attempt is null and not v_ours then
       -- another turn may have found the row there again before the record went: the key is looked at once more
@@ -221,21 +247,37 @@ begin
       delete from rowtwin_private.outbox o
       where o.binding_id = p_binding and o.key = r.key and o.lease = p_lease and o.generation = o.claimed;
       update rowtwin_private.outbox o
-      set state = 'ready', lease = null, lease_until = null, claimed = null, attempts = 0, reason = null, field = null
+      set state = 'ready', lease = null, lease_until = null, claimed = null, attempts = 0, reason = null, field = null, step = null,
+          guarded = null, approved = null, waved = false
+      where o.binding_id = p_binding and o.key = r.key and o.lease = p_lease;
+    elsif r.verdict = 'step' then
+      -- a save is a fresh start, and uses an approval up; a step is not, so that a system in which steps lead nowhere is
+      -- asked ever more rarely
+      update rowtwin_private.outbox o
+      set state = 'ready', lease = null, lease_until = null, claimed = null, step = r.step, reason = null, field = null,
+          guarded = null,
+          approved = case when r.effect in ('create', 'update') then null else o.approved end,
+          waved = o.waved and r.effect not in ('create', 'update'),
+          attempts = case when r.effect in ('create', 'update') then 0 else o.attempts end,
+          not_before = least(o.not_before, v_now)
       where o.binding_id = p_binding and o.key = r.key and o.lease = p_lease;
     elsif r.verdict = 'again' then
       update rowtwin_private.outbox o
-      set state = 'ready', lease = null, lease_until = null, claimed = null,
+      set state = 'ready', lease = null, lease_until = null, claimed = null, guarded = null,
           attempts = o.attempts + case when r.reason is null then 0 else 1 end,
           reason = r.reason, field = r.field,
+          step = case when r.owes_nothing then null else coalesce(r.step, o.step) end,
           not_before = v_now + make_interval(secs => coalesce(r.wait_ms, 0) / 1000.0)
       where o.binding_id = p_binding and o.key = r.key and o.lease = p_lease;
     elsif r.verdict in ('rejected', 'held', 'doubtful') then
       -- a change that came meanwhile may be the mend of a rejection
       update rowtwin_private.outbox o
-      set state = case when r.verdict = 'rejected' and o.generation <> o.claimed then 'ready' else r.verdict end,
-          lease = null, lease_until = null, claimed = null, attempts = o.attempts + 1,
-          reason = coalesce(r.reason, 'no reason given'), field = r.field
+      set state = case when (r.verdict = 'rejected' or r.hold is not null) and o.generation <> o.claimed then 'ready' else r.verdict end,
+          lease = null, lease_until = null, claimed = null, guarded = null, attempts = o.attempts + 1,
+          reason = coalesce(r.reason, 'no reason given'), field = r.field,
+          hold = r.hold, effect = r.would, candidates = r.candidates,
+          approved = case when r.verdict = 'held' then null else o.approved end, waved = o.waved and r.verdict <> 'held',
+          step = case when r.owes_nothing then null else coalesce(r.step, o.step) end
       where o.binding_id = p_binding and o.key = r.key and o.lease = p_lease;
     elsif r.verdict = 'waiting' then
       -- a change that came meanwhile may refer to another row
@@ -243,13 +285,22 @@ begin
       set state = case when o.generation <> o.claimed then 'ready' else 'waiting' end,
           waits_binding = case when o.generation = o.claimed then r.waits_binding end,
           waits_key = case when o.generation = o.claimed then r.waits_key end,
-          lease = null, lease_until = null, claimed = null, attempts = 0, loose = false,
+          lease = null, lease_until = null, claimed = null, guarded = null, attempts = 0, loose = false,
           not_before = '-infinity', reason = r.reason, field = r.field
       where o.binding_id = p_binding and o.key = r.key and o.lease = p_lease;
     else
       raise exception 'settle: unknown verdict % for key %', r.verdict, r.key;
     end if;
 
+    if v_candidates is not null and r.candidates is null and r.verdict <> 'again' then
+      -- what was ambiguous with this row may not be any more
+      update rowtwin_private.outbox o set candidates = null where o.binding_id = p_binding and o.key = r.key;
+      perform rowtwin_private.reopen_ambiguous(p_binding, array[r.key], v_candidates);
+    end if;
+    if not coalesce(v_waved, false) then
+      v_deletes := v_deletes + case when r.effect in ('delete', 'deactivate') then 1 else 0 end;
+      v_changes := v_changes + case when r.effect = 'update' then 1 else 0 end;
+    end if;
     if r.effect is not null then
       insert into rowtwin_private.journal (at, binding_id, key, remote_id, side, effect, before, after, actor, attempt, reason)
       values (v_now, p_binding, r.key, r.remote_id, coalesce(r.side, 'remote'), r.effect, r.before, r.after, r.actor, r.attempt, r.reason);
@@ -258,6 +309,7 @@ begin
     settled := v_ok;
     return next;
   end loop;
+  perform rowtwin_private.guard_count(p_binding, 'remote', v_deletes, v_changes);
 end
 $$;
 comment on function rowtwin_private.settle(integer, uuid, jsonb) is

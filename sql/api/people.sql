@@ -18,7 +18,7 @@ begin
   set state = 'running', held_reason = null, failures = 0, down_since = null, probe_at = null, throttled_until = null, changed_at = now()
   where name = p_system;
   if not found then raise exception 'there is no system "%"', p_system using hint = 'select name from rowtwin.systems'; end if;
-  update rowtwin_private.binding set state = 'running', held_reason = null, failures = 0 where system = p_system and state <> 'running';
+  perform rowtwin_private.free_bindings(array(select b.id from rowtwin_private.binding b where b.system = p_system));
   return format('%s is running', p_system);
 end $$;
 comment on function rowtwin.resume(text) is 'Ends a pause or a hold of a system and of its bindings.';
@@ -39,17 +39,31 @@ comment on function rowtwin_private.binding_ids(text, text) is 'The bindings of 
 create or replace function rowtwin.retry(p_table text, p_key text default null, p_system text default null) returns bigint
 language sql volatile security definer set search_path = pg_catalog
 as $$
-  with keys as (
-    update rowtwin_private.outbox o
-    set state = 'ready', reason = null, field = null, attempts = 0, not_before = '-infinity', generation = generation + 1
+  -- in the order of the keys, as marks lock them
+  with picked as (
+    select o.binding_id, o.key from rowtwin_private.outbox o
     where o.binding_id in (select rowtwin_private.binding_ids(p_table, p_system))
       and o.state in ('rejected', 'ready') and (p_key is null or o.key = p_key)
+    order by o.binding_id, o.key
+    for update),
+  keys as (
+    update rowtwin_private.outbox o
+    set state = 'ready', reason = null, field = null, attempts = 0, not_before = '-infinity', generation = o.generation + 1,
+        hold = null
+    from picked where o.binding_id = picked.binding_id and o.key = picked.key
     returning 1),
+  named as (
+    -- what the guard holds needs an approval; what is ambiguous is looked at again
+    select i.binding_id, i.remote_id from rowtwin_private.inbox i
+    where i.binding_id in (select rowtwin_private.binding_ids(p_table, p_system))
+      and (i.state <> 'held' or i.hold = 'ambiguous') and (p_key is null or i.remote_id = p_key)
+    order by i.binding_id, i.remote_id
+    for update),
   ids as (
     update rowtwin_private.inbox i
-    set state = 'ready', reason = null, attempts = 0, not_before = '-infinity'
-    where i.binding_id in (select rowtwin_private.binding_ids(p_table, p_system))
-      and (p_key is null or i.remote_id = p_key)
+    set state = 'ready', reason = null, attempts = 0, not_before = '-infinity', hold = null, candidates = null,
+        waits_binding = null, waits_value = null
+    from named where i.binding_id = named.binding_id and i.remote_id = named.remote_id
     returning 1)
   select (select count(*) from keys) + (select count(*) from ids)
 $$;
@@ -71,18 +85,6 @@ as $$
   select count(*) from gone
 $$;
 comment on function rowtwin.discard(text, text, text) is 'Gives a rejected change up. The row keeps its value and goes again with its next edit or the next resync; of a rejected delete, the record stays and is nobody''s twin any more.';
-
-create or replace function rowtwin.approve(p_table text, p_system text default null) returns bigint
-language sql volatile security definer set search_path = pg_catalog
-as $$
-  with approved as (
-    update rowtwin_private.outbox o
-    set state = 'ready', reason = null, field = null, attempts = 0, not_before = '-infinity', generation = o.generation + 1
-    where o.binding_id in (select rowtwin_private.binding_ids(p_table, p_system)) and o.state = 'held'
-    returning 1)
-  select count(*) from approved
-$$;
-comment on function rowtwin.approve(text, text) is 'Lets held changes of a table go. Each row is looked at again as it is now: one that came back meanwhile is compared, not deleted. Returns how many.';
 
 create or replace function rowtwin.resolve_doubt(p_table text, p_key text, p_system text, p_remote_id text) returns text
 language plpgsql volatile security definer set search_path = pg_catalog
@@ -130,27 +132,3 @@ create or replace function rowtwin.set_actor(p_name text) returns void
 language sql volatile set search_path = pg_catalog
 as $$ select pg_logical_emit_message(true, 'rowtwin.actor', p_name) $$;
 comment on function rowtwin.set_actor(text) is 'Names the person on whose behalf this transaction edits rows; the journal shows the name.';
-
-create or replace function rowtwin.resolve_conflict(p_id bigint, p_side text) returns text
-language plpgsql volatile security definer set search_path = pg_catalog
-as $$
-declare c rowtwin_private.conflict;
-begin
-  if p_side not in ('row', 'record') then
-    raise exception 'the side is ''row'' or ''record'', not %', quote_literal(p_side);
-  end if;
-  select * into c from rowtwin_private.conflict where id = p_id and winner = 'held' and resolved_at is null for update;
-  if not found then raise exception 'conflict % is not open', p_id using hint = 'select * from rowtwin.conflicts where winner = ''held'' and resolved_at is null'; end if;
-  update rowtwin_private.conflict set resolved_at = now(), resolved_by = session_user || ': ' || p_side where id = p_id;
-  -- the base moves to the side that lost, so that the side that won is the only one that differs from it
-  update rowtwin_private.link
-  set shadow = shadow || jsonb_build_object(c.field, case p_side when 'row' then c.record_value else c.row_value end),
-      revision = revision + 1, settled_at = now()
-  where binding_id = c.binding_id and key = c.key and shadow is not null;
-  perform rowtwin_private.mark_later(c.binding_id, array[c.key]);
-  if c.remote_id is not null then
-    perform rowtwin_private.note_records(c.binding_id, array[c.remote_id], 'conflict resolved');
-  end if;
-  return format('%s of row %s: the %s wins', c.field, c.key, p_side);
-end $$;
-comment on function rowtwin.resolve_conflict(bigint, text) is 'Decides a held conflict: ''row'' sends the row''s value, ''record'' takes the remote''s.';

@@ -29,7 +29,7 @@ begin
   if exists (select 1 from pg_roles where rolname = 'rowtwin_reader') then
     grant usage on schema rowtwin to rowtwin_reader;
     grant select on all tables in schema rowtwin to rowtwin_reader;
-    grant execute on function rowtwin.set_actor(text) to rowtwin_reader;
+    grant execute on function rowtwin.set_actor(text), rowtwin.history(text, text) to rowtwin_reader;
   end if;
   if exists (select 1 from pg_roles where rolname = 'rowtwin_operator') then
     grant usage on schema rowtwin to rowtwin_operator;

@@ -31,6 +31,11 @@ begin
     execute format('drop table rowtwin_private.%I', r.relname);
     v_count := v_count + 1;
   end loop;
+  -- what the guard and the brake have forgotten by now
+  delete from rowtwin_private.guard where minute < rowtwin_private.clock() - interval '2 hours';
+  delete from rowtwin_private.turning t where since < rowtwin_private.clock() - interval '1 day'
+    and not exists (select 1 from rowtwin_private.conflict c where c.binding_id = t.binding_id and c.key = t.key
+                    and c.field = t.field and c.winner = 'held' and c.resolved_at is null);
   delete from rowtwin_private.call where deadline < rowtwin_private.clock() - interval '1 hour';
   return v_count;
 end $$;

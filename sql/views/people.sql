@@ -26,7 +26,8 @@ cross join lateral (
          min(x.since) filter (where x.state in ('ready', 'sending', 'waiting')) as oldest
   from rowtwin_private.outbox x where x.binding_id = b.id) o
 cross join lateral (
-  select count(*) filter (where x.state in ('ready', 'waiting')) as waiting, count(*) filter (where x.state = 'rejected') as rejected
+  select count(*) filter (where x.state in ('ready', 'waiting')) as waiting,
+         count(*) filter (where x.state in ('rejected', 'held')) as rejected
   from rowtwin_private.inbox x where x.binding_id = b.id) i
 order by b.table_name, b.system, b.object;
 comment on view rowtwin.status is 'One line per binding: how many rows are linked, waiting, rejected, in conflict, and since when.';
@@ -39,14 +40,16 @@ select s.name, s.connector, s.state, s.held_reason, s.identity, s.down_since,
        -- what still waits has not saved a call yet
        greatest(coalesce(u.changes, 0) - coalesce(u.writes, 0) - w.waiting, 0) as calls_saved_today,
        coalesce(u.errors, 0) as errors_today,
+       -- what the system itself reports of its day is believed when it is more
+       greatest(coalesce(u.calls, 0), case when s.used_reported_at >= u.day then s.used_reported end) as budget_used,
        coalesce(u.cost, 0) as cost_today,
-       case when s.used_reported_at >= date_trunc('day', now() at time zone s.day_zone) at time zone s.day_zone
-            then s.used_reported end as calls_reported_today,
+       case when s.used_reported_at >= u.day then s.used_reported end as calls_reported_today,
        s.reserve, s.price
 from rowtwin_private.system s
 left join lateral (
   select sum(x.calls) as calls, sum(x.writes) as writes, sum(x.changes) as changes, sum(x.errors) as errors,
-         sum(x.cost) as cost
+         sum(x.cost) as cost,
+         date_trunc('day', now() at time zone s.day_zone) at time zone s.day_zone as day
   from rowtwin_private.usage x
   where x.system = s.name and x.hour >= date_trunc('day', now() at time zone s.day_zone) at time zone s.day_zone) u on true
 cross join lateral (
@@ -62,7 +65,7 @@ select b.table_name, b.system, b.object, o.key, o.state, o.since, o.changed_at, 
             then 'waits for ' || w.table_name || ' ' || o.waits_key
                  || case when p.state in ('rejected', 'held', 'doubtful', 'waiting') then ': ' || p.state || coalesce(', ' || p.reason, '') else '' end
             else o.reason end as reason,
-       o.actor, l.remote_id
+       o.actor, l.remote_id, o.step
 from rowtwin_private.outbox o
 join rowtwin_private.binding b on b.id = o.binding_id
 left join rowtwin_private.binding w on w.id = o.waits_binding
@@ -74,11 +77,13 @@ create or replace view rowtwin.rejected as
 select table_name, system, object, key, field, reason, attempts, since, changed_at from rowtwin.outbox where state = 'rejected';
 comment on view rowtwin.rejected is 'Rows that a system, or a check before it, refused. Edit the row and it goes again by itself; or rowtwin.retry, rowtwin.discard.';
 
-create or replace view rowtwin.approvals as
-select table_name, system, object, reason, count(*) as rows, min(since) as since
-from rowtwin.outbox where state = 'held'
-group by table_name, system, object, reason;
-comment on view rowtwin.approvals is 'Changes that wait for somebody to approve them, with the reason. rowtwin.approve(table) lets them go.';
+create or replace view rowtwin.unfinished as
+select b.table_name, b.system, b.object, o.key, l.remote_id, l.stage, o.step, o.since, o.state, o.attempts, o.reason
+from rowtwin_private.outbox o
+join rowtwin_private.binding b on b.id = o.binding_id
+left join rowtwin_private.link l on l.binding_id = o.binding_id and l.key = o.key
+where o.step is not null;
+comment on view rowtwin.unfinished is 'Records that we have saved or taken back and that are not where they should end: where each stands, which step comes next, since when, and what keeps it.';
 
 create or replace view rowtwin.doubtful as
 select o.table_name, o.system, o.object, o.key, l.attempt, l.attempted_at, o.reason, o.attempts
@@ -104,13 +109,14 @@ comment on view rowtwin.inbox is 'Remote records that are to be read again, and 
 
 create or replace view rowtwin.conflicts as
 select c.id, b.table_name, b.system, b.object, c.key, c.remote_id, c.field,
-       c.shadow as was, c.row_value, c.record_value, c.winner, c.policy, c.decided_at, c.resolved_at, c.resolved_by
+       c.shadow as was, c.row_value, c.record_value, c.winner, c.policy, c.decided_at, c.resolved_at, c.resolved_by,
+       c.unit, c.chosen
 from rowtwin_private.conflict c
 join rowtwin_private.binding b on b.id = c.binding_id;
 comment on view rowtwin.conflicts is 'Fields that both sides changed, with what it was, both values and who won. The value that lost is kept here.';
 
 create or replace view rowtwin.links as
-select b.table_name, b.system, b.object, l.key, l.remote_id, l.state, l.shadow, l.version, l.settled_at
+select b.table_name, b.system, b.object, l.key, l.remote_id, l.state, l.shadow, l.version, l.settled_at, l.stage
 from rowtwin_private.link l
 join rowtwin_private.binding b on b.id = l.binding_id;
 comment on view rowtwin.links is 'Which row is the twin of which record, and the record as both sides last knew it.';

@@ -39,6 +39,9 @@ pub async fn catch_up(
         collector.take(&decoder.decode(data)?)?;
     }
     let batch = collector.drain();
+    for binding in &batch.emptied {
+        store.hold_emptied(*binding).await?;
+    }
     for binding in &batch.truncated {
         store.hold_truncated(*binding).await?;
     }

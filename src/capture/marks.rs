@@ -18,17 +18,19 @@ use crate::store::outbox::Mark;
 /// Marks of one transaction kept back for its tag; beyond that they are given up early.
 const KEPT_BACK: usize = 50_000;
 
-/// A table that capture watches.
+/// A table that capture watches, for rows of its own or for the documents that its rows are lines of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WatchedTable {
-    /// The primary key's columns in order.
+    /// The primary key's columns in order; of lines, the columns that hold their header's.
     pub key: Vec<String>,
+    /// Its rows are lines: a change of one says that the document differs, and nothing about the header's row.
+    pub lines: bool,
     /// The bindings that push this table.
     pub bindings: Vec<i32>,
 }
 
-/// The watched tables by (schema, name).
-pub type Watched = HashMap<(String, String), WatchedTable>;
+/// The watched tables by (schema, name); one table may hold rows for one binding and lines for another.
+pub type Watched = HashMap<(String, String), Vec<WatchedTable>>;
 
 /// What cannot be taken in.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -51,6 +53,8 @@ pub struct Batch {
     pub moves: Vec<(i32, String, String)>,
     /// Bindings whose table was truncated.
     pub truncated: BTreeSet<i32>,
+    /// Bindings whose documents lost all lines of a collection to a truncate.
+    pub emptied: BTreeSet<i32>,
     /// Row changes per binding that the marks stand for.
     pub changes: BTreeMap<i32, i64>,
     /// Transactions (32-bit ids) that the marks come from: they must be visible before the marks are.
@@ -62,7 +66,7 @@ pub struct Batch {
 impl Batch {
     /// Whether there is anything to write.
     pub fn is_empty(&self) -> bool {
-        self.marks.is_empty() && self.moves.is_empty() && self.truncated.is_empty()
+        self.marks.is_empty() && self.moves.is_empty() && self.truncated.is_empty() && self.emptied.is_empty()
     }
 }
 
@@ -75,6 +79,7 @@ struct Tag {
 
 struct Described {
     table: String,
+    lines: bool,
     bindings: Vec<i32>,
     /// Places of the key columns in the stream's tuples.
     key: Vec<usize>,
@@ -86,19 +91,28 @@ struct Open {
     committed_at: Option<SystemTime>,
     position: Lsn,
     actor: Option<String>,
-    /// Keys, and whether their row is gone after the last change of each.
-    keys: BTreeMap<(i32, String), bool>,
+    keys: BTreeMap<(i32, String), Noted>,
     changes: BTreeMap<i32, i64>,
+}
+
+/// What a transaction says of a key.
+#[derive(Default)]
+struct Noted {
+    /// Whether the row is gone after its last change; `None`: only lines of it changed.
+    gone: Option<bool>,
+    /// Row changes, for the books.
+    changes: i64,
 }
 
 /// Gathers marks from messages.
 pub struct Collector {
     watched: Watched,
-    relations: HashMap<u32, Option<Described>>,
+    relations: HashMap<u32, Vec<Described>>,
     open: Option<Open>,
     ready: BTreeMap<(i32, String), Mark>,
     moves: Vec<(i32, String, String)>,
     truncated: BTreeSet<i32>,
+    emptied: BTreeSet<i32>,
     changes: BTreeMap<i32, i64>,
     xids: BTreeSet<u32>,
     confirm: Lsn,
@@ -115,6 +129,7 @@ impl Collector {
             ready: BTreeMap::new(),
             moves: Vec::new(),
             truncated: BTreeSet::new(),
+            emptied: BTreeSet::new(),
             changes: BTreeMap::new(),
             xids: BTreeSet::new(),
             confirm: from,
@@ -129,12 +144,12 @@ impl Collector {
 
     /// Whether nothing is gathered and no transaction is open: the server's position may then be confirmed as it is.
     pub fn is_idle(&self) -> bool {
-        self.open.is_none() && self.ready.is_empty() && self.moves.is_empty() && self.truncated.is_empty()
+        self.open.is_none() && self.ready.is_empty() && self.moves.is_empty() && !self.truncated()
     }
 
     /// Whether a truncate waits to be written.
     pub fn truncated(&self) -> bool {
-        !self.truncated.is_empty()
+        !self.truncated.is_empty() || !self.emptied.is_empty()
     }
 
     /// What may be confirmed now: everything that was drained, and nothing that is still gathered.
@@ -179,8 +194,9 @@ impl Collector {
             Message::Delete { relation, old, .. } => self.mark(*relation, &old.tuple(), true)?,
             Message::Truncate { relations, .. } => {
                 for relation in relations.iter() {
-                    if let Some(described) = self.relations.get(&relation).and_then(Option::as_ref) {
-                        self.truncated.extend(&described.bindings);
+                    for described in self.relations.get(&relation).into_iter().flatten() {
+                        let hit = if described.lines { &mut self.emptied } else { &mut self.truncated };
+                        hit.extend(&described.bindings);
                     }
                 }
             }
@@ -197,6 +213,7 @@ impl Collector {
             marks: std::mem::take(&mut self.ready).into_values().collect(),
             moves: std::mem::take(&mut self.moves),
             truncated: std::mem::take(&mut self.truncated),
+            emptied: std::mem::take(&mut self.emptied),
             changes: std::mem::take(&mut self.changes),
             xids: std::mem::take(&mut self.xids),
             confirm: self.confirm,
@@ -205,50 +222,45 @@ impl Collector {
 
     fn describe(&mut self, relation: &Relation<'_>) -> Result<(), MarkError> {
         let name = (relation.schema.to_owned(), relation.name.to_owned());
-        let Some(watched) = self.watched.get(&name) else {
-            self.relations.insert(relation.id, None);
-            return Ok(());
-        };
         let table = format!("{}.{}", name.0, name.1);
-        let key = watched
-            .key
-            .iter()
-            .map(|column| {
-                relation
-                    .columns
+        let mut described = Vec::new();
+        for watched in self.watched.get(&name).into_iter().flatten() {
+            let key =
+                watched
+                    .key
                     .iter()
-                    .position(|present| present.name == column)
-                    .ok_or_else(|| MarkError::KeyMissing { table: table.clone(), column: column.clone() })
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        let described = Described { table, bindings: watched.bindings.clone(), key };
-        self.relations.insert(relation.id, Some(described));
+                    .map(|column| {
+                        relation.columns.iter().position(|present| present.name == column).ok_or_else(|| {
+                            MarkError::KeyMissing { table: table.clone(), column: column.clone() }
+                        })
+                    })
+                    .collect::<Result<Vec<_>, _>>()?;
+            described.push(Described {
+                table: table.clone(),
+                lines: watched.lines,
+                bindings: watched.bindings.clone(),
+                key,
+            });
+        }
+        self.relations.insert(relation.id, described);
         Ok(())
     }
 
-    fn key_of(&self, relation: u32, tuple: &Tuple<'_>) -> Result<Option<(&[i32], String)>, MarkError> {
-        let described = self.relations.get(&relation).ok_or(MarkError::UnknownRelation(relation))?;
-        let Some(described) = described else { return Ok(None) };
-        let texts = described
-            .key
-            .iter()
-            .map(|place| match tuple.get(*place) {
-                Some(TupleValue::Text(text)) => Ok(String::from_utf8_lossy(text).into_owned()),
-                _ => Err(MarkError::KeyMissing {
-                    table: described.table.clone(),
-                    column: format!("number {}", place + 1),
-                }),
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(Some((&described.bindings, encode_key(&texts))))
+    fn described(&self, relation: u32) -> Result<&[Described], MarkError> {
+        self.relations.get(&relation).map(Vec::as_slice).ok_or(MarkError::UnknownRelation(relation))
     }
 
     fn mark(&mut self, relation: u32, tuple: &Tuple<'_>, gone: bool) -> Result<(), MarkError> {
-        let Some((bindings, key)) = self.key_of(relation, tuple)? else { return Ok(()) };
-        let bindings = bindings.to_vec();
+        let mut marked = Vec::new();
+        for described in self.described(relation)? {
+            // a line without a header belongs to no document
+            let Some(key) = described.key_of(tuple)? else { continue };
+            let gone = (!described.lines).then_some(gone);
+            marked.extend(described.bindings.iter().map(|binding| (*binding, key.clone(), gone)));
+        }
         let open = self.open.get_or_insert_default();
-        for binding in bindings {
-            open.keys.insert((binding, key.clone()), gone);
+        for (binding, key, gone) in marked {
+            open.note(binding, key, gone, 1);
             *open.changes.entry(binding).or_default() += 1;
         }
         if open.keys.len() >= KEPT_BACK {
@@ -258,16 +270,26 @@ impl Collector {
     }
 
     fn moved(&mut self, relation: u32, old: &Tuple<'_>, new: &Tuple<'_>) -> Result<(), MarkError> {
-        let Some((bindings, old)) = self.key_of(relation, old)? else { return Ok(()) };
-        let bindings = bindings.to_vec();
-        let Some((_, new)) = self.key_of(relation, new)? else { return Ok(()) };
-        if old != new {
-            let open = self.open.get_or_insert_default();
-            for binding in bindings {
-                self.moves.push((binding, old.clone(), new.clone()));
-                open.keys.insert((binding, old.clone()), true);
+        let (mut left, mut moves) = (Vec::new(), Vec::new());
+        for described in self.described(relation)? {
+            let (old, new) = (described.key_of(old)?, described.key_of(new)?);
+            if old == new {
+                continue;
+            }
+            let Some(old) = old else { continue };
+            for binding in &described.bindings {
+                // a line that moves to another document leaves this one; a row's new key is a move of its link
+                left.push((*binding, old.clone(), (!described.lines).then_some(true)));
+                if let (false, Some(new)) = (described.lines, &new) {
+                    moves.push((*binding, old.clone(), new.clone()));
+                }
             }
         }
+        let open = self.open.get_or_insert_default();
+        for (binding, key, gone) in left {
+            open.note(binding, key, gone, 0);
+        }
+        self.moves.extend(moves);
         Ok(())
     }
 
@@ -278,10 +300,10 @@ impl Collector {
                 // a tag that cannot be read only costs a look
                 if let Ok(tag) = serde_json::from_slice::<Tag>(content) {
                     for key in tag.keys {
-                        if open.keys.remove(&(tag.binding, key)).is_some()
+                        if let Some(noted) = open.keys.remove(&(tag.binding, key))
                             && let Some(count) = open.changes.get_mut(&tag.binding)
                         {
-                            *count -= 1;
+                            *count -= noted.changes;
                         }
                     }
                 }
@@ -298,14 +320,16 @@ impl Collector {
         if !open.keys.is_empty() {
             self.xids.insert(open.xid);
         }
-        for ((binding, key), gone) in std::mem::take(&mut open.keys) {
+        for ((binding, key), noted) in std::mem::take(&mut open.keys) {
+            // a change of lines says nothing about a row that an earlier transaction deleted
+            let earlier = self.ready.get(&(binding, key.clone())).and_then(|mark| mark.gone);
             let mark = Mark {
                 binding,
                 key: key.clone(),
                 position: open.position.0,
                 changed_at,
                 actor: open.actor.clone(),
-                gone,
+                gone: noted.gone.or(earlier),
             };
             self.ready.insert((binding, key), mark);
         }
@@ -314,6 +338,34 @@ impl Collector {
                 *self.changes.entry(binding).or_default() += count;
             }
         }
+    }
+}
+
+impl Described {
+    /// The key that a tuple's row is known by; `None` for a line whose header column is null.
+    fn key_of(&self, tuple: &Tuple<'_>) -> Result<Option<String>, MarkError> {
+        let mut texts = Vec::with_capacity(self.key.len());
+        for place in &self.key {
+            match tuple.get(*place) {
+                Some(TupleValue::Text(text)) => texts.push(String::from_utf8_lossy(text).into_owned()),
+                Some(TupleValue::Null) if self.lines => return Ok(None),
+                _ => {
+                    return Err(MarkError::KeyMissing {
+                        table: self.table.clone(),
+                        column: format!("number {}", place + 1),
+                    });
+                }
+            }
+        }
+        Ok(Some(encode_key(&texts)))
+    }
+}
+
+impl Open {
+    fn note(&mut self, binding: i32, key: String, gone: Option<bool>, changes: i64) {
+        let noted = self.keys.entry((binding, key)).or_default();
+        noted.gone = gone.or(noted.gone);
+        noted.changes += changes;
     }
 }
 

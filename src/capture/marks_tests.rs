@@ -9,6 +9,8 @@ use crate::capture::pgoutput::Decoder;
 
 const TABLE: u32 = 77;
 const OTHER: u32 = 78;
+/// Its rows are lines of the documents of binding 1; `id` is the column that names the header.
+const LINES: u32 = 79;
 const BINDINGS: [i32; 2] = [1, 2];
 
 /// What may happen inside a transaction.
@@ -20,6 +22,10 @@ enum Step {
     Move(u8, u8),
     /// A change of a table that nobody watches.
     Elsewhere(u8),
+    Line(u8),
+    LineGone(u8),
+    LineMoves(u8, u8),
+    Empty,
     Truncate,
     Tag(usize, Vec<u8>),
     /// A tag of a later version, or somebody else's message.
@@ -35,6 +41,10 @@ fn step() -> impl Strategy<Value = Step> {
         key.clone().prop_map(Step::Delete),
         (key.clone(), key.clone()).prop_map(|(old, new)| Step::Move(old, new)),
         key.clone().prop_map(Step::Elsewhere),
+        key.clone().prop_map(Step::Line),
+        key.clone().prop_map(Step::LineGone),
+        (key.clone(), key.clone()).prop_map(|(old, new)| Step::LineMoves(old, new)),
+        Just(Step::Empty),
         Just(Step::Truncate),
         (0..2_usize, prop::collection::vec(key, 0..4)).prop_map(|(which, keys)| Step::Tag(which, keys)),
         Just(Step::Noise),
@@ -105,6 +115,14 @@ fn bytes_of(step: &Step) -> Option<Vec<u8>> {
         Step::Delete(key) => change(b'D', TABLE, &[(b'K', *key)]),
         Step::Move(old, new) => change(b'U', TABLE, &[(b'K', *old), (b'N', *new)]),
         Step::Elsewhere(key) => change(b'I', OTHER, &[(b'N', *key)]),
+        Step::Line(key) => change(b'I', LINES, &[(b'N', *key)]),
+        Step::LineGone(key) => change(b'D', LINES, &[(b'K', *key)]),
+        Step::LineMoves(old, new) => change(b'U', LINES, &[(b'K', *old), (b'N', *new)]),
+        Step::Empty => {
+            let mut bytes = vec![b'T', 0, 0, 0, 1, 0];
+            bytes.extend(LINES.to_be_bytes());
+            bytes
+        }
         Step::Truncate => {
             let mut bytes = vec![b'T', 0, 0, 0, 2, 0];
             bytes.extend(OTHER.to_be_bytes());
@@ -121,10 +139,14 @@ fn bytes_of(step: &Step) -> Option<Vec<u8>> {
 }
 
 fn collector() -> Collector {
-    let table = WatchedTable { key: vec!["id".to_owned()], bindings: BINDINGS.to_vec() };
-    let mut collector =
-        Collector::new(Watched::from([(("sales".to_owned(), "customer".to_owned()), table)]), Lsn(0));
+    let key = || vec!["id".to_owned()];
+    let table = WatchedTable { key: key(), lines: false, bindings: BINDINGS.to_vec() };
+    let lines = WatchedTable { key: key(), lines: true, bindings: vec![1] };
+    let named = |name: &str| ("sales".to_owned(), name.to_owned());
+    let watched = Watched::from([(named("customer"), vec![table]), (named("line"), vec![lines])]);
+    let mut collector = Collector::new(watched, Lsn(0));
     take(&mut collector, &relation(TABLE, "customer"));
+    take(&mut collector, &relation(LINES, "line"));
     take(&mut collector, &relation(OTHER, "other"));
     collector
 }
@@ -140,10 +162,15 @@ struct Model {
     ready: BTreeMap<(i32, String), u64>,
     moves: Vec<(i32, String, String)>,
     truncated: bool,
+    emptied: bool,
     confirm: u64,
 }
 
 impl Model {
+    fn line(&mut self, key: u8) {
+        self.open.push((1, key.to_string()));
+    }
+
     fn touch(&mut self, key: u8) {
         self.open.extend(BINDINGS.map(|binding| (binding, key.to_string())));
     }
@@ -161,6 +188,12 @@ impl Model {
             Step::Tag(which, keys) => self.open.retain(|(binding, key)| {
                 *binding != BINDINGS[*which] || !keys.iter().any(|tagged| tagged.to_string() == *key)
             }),
+            Step::Line(key) | Step::LineGone(key) => self.line(*key),
+            Step::LineMoves(old, new) => {
+                self.line(*old);
+                self.line(*new);
+            }
+            Step::Empty => self.emptied = true,
             Step::Truncate => self.truncated = true,
             Step::Elsewhere(_) | Step::Noise | Step::Drain => {}
         }
@@ -172,6 +205,7 @@ impl Model {
         assert_eq!(marks.len(), batch.marks.len(), "a key twice in one batch");
         assert_eq!(marks, std::mem::take(&mut self.ready));
         assert_eq!(batch.moves, std::mem::take(&mut self.moves));
+        assert_eq!(!batch.emptied.is_empty(), std::mem::take(&mut self.emptied));
         let truncated: BTreeSet<i32> =
             if std::mem::take(&mut self.truncated) { BINDINGS.into() } else { BTreeSet::new() };
         assert_eq!(batch.truncated, truncated);
@@ -262,4 +296,42 @@ fn a_table_without_its_key_is_refused_with_the_cure() {
     let unknown = change(b'I', 5, &[(b'N', 1)]);
     let error = collector.take(&Decoder::new().decode(&unknown).unwrap()).unwrap_err();
     assert_eq!(error, MarkError::UnknownRelation(5));
+}
+
+/// What one transaction says of the only key that it marks.
+fn said(steps: &[Step]) -> Vec<(String, Option<bool>)> {
+    let mut collector = collector();
+    take(&mut collector, &begin(1, 7));
+    for step in steps {
+        take(&mut collector, &bytes_of(step).unwrap());
+    }
+    take(&mut collector, &commit(1));
+    let marks = collector.drain().marks.into_iter().filter(|mark| mark.binding == 1);
+    marks.map(|mark| (mark.key, mark.gone)).collect()
+}
+
+#[test]
+fn lines_mark_their_document_and_say_nothing_of_its_row() {
+    let one = |gone| vec![("1".to_owned(), gone)];
+    assert_eq!(said(&[Step::Line(1), Step::LineGone(1), Step::Line(1)]), one(None));
+    // the cascade of a deleted document, in either order
+    assert_eq!(said(&[Step::Delete(1), Step::LineGone(1)]), one(Some(true)));
+    assert_eq!(said(&[Step::LineGone(1), Step::Delete(1)]), one(Some(true)));
+    assert_eq!(said(&[Step::Insert(1), Step::Line(1)]), one(Some(false)));
+    let both = vec![("1".to_owned(), None), ("2".to_owned(), None)];
+    assert_eq!(said(&[Step::LineMoves(1, 2)]), both);
+    let tag = Step::Tag(0, vec![1]);
+    assert_eq!(said(&[Step::Line(1), Step::Line(1), tag]), vec![]);
+}
+
+#[test]
+fn a_later_change_of_lines_does_not_bring_a_deleted_row_back() {
+    let mut collector = collector();
+    for (lsn, step) in [(1, Step::Delete(1)), (5, Step::LineGone(1))] {
+        take(&mut collector, &begin(lsn, 7));
+        take(&mut collector, &bytes_of(&step).unwrap());
+        take(&mut collector, &commit(lsn));
+    }
+    let mark = collector.drain().marks.into_iter().find(|mark| mark.binding == 1).unwrap();
+    assert_eq!(mark.gone, Some(true));
 }

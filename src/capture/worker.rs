@@ -50,6 +50,8 @@ pub struct Capturer {
     pub watched: Watched,
     /// Woken when keys of a binding were marked.
     pub wake: HashMap<i32, Arc<Notify>>,
+    /// Woken when the stream describes a table: it does so at the first change, and after every `alter table`.
+    pub described: Arc<Notify>,
     /// Told whether the stream runs.
     pub on_state: Box<dyn Fn(bool) + Send + Sync>,
 }
@@ -77,7 +79,13 @@ impl Capturer {
         let mut decoder = Decoder::new();
         let mut collector = Collector::new(self.watched.clone(), Lsn(0));
         let mut spoke = Instant::now();
+        let mut described = false;
         while !stop.is_cancelled() {
+            // not before the marks were written: until then the transaction that altered the table may be invisible
+            if described && collector.is_idle() {
+                self.described.notify_one();
+                described = false;
+            }
             let patience =
                 if collector.is_idle() || collector.waiting() == 0 { SIGN_OF_LIFE } else { LINGER };
             let frame = tokio::select! {
@@ -89,6 +97,7 @@ impl Capturer {
                 Ok(Ok(Frame::Data { payload, .. })) => {
                     let message = decoder.decode(&payload)?;
                     collector.take(&message)?;
+                    described |= matches!(message, Message::Relation { .. });
                     let truncated = matches!(message, Message::Commit { .. }) && collector.truncated();
                     if (collector.waiting() >= BATCH || truncated)
                         && !self.flush(stream, &mut collector, stop).await?
@@ -131,6 +140,10 @@ impl Capturer {
         if !batch.is_empty() && !self.until_visible(stream, &batch, stop).await? {
             // stopped while a commit waits for a standby: nothing was confirmed, so it comes again
             return Ok(false);
+        }
+        for binding in &batch.emptied {
+            let held = self.store.hold_emptied(*binding).await?;
+            warn!(binding, held, "a table of lines was truncated; its documents are held for approval");
         }
         for binding in &batch.truncated {
             let held = self.store.hold_truncated(*binding).await?;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::bound::Bound;
 use crate::cli::Common;
+use crate::cli::nagios::{Thresholds, nagios};
 use crate::engine::Engine;
 use crate::model::record::member;
 use crate::store::catalog::Column;
@@ -16,6 +17,11 @@ pub struct CheckArgs {
     /// One JSON document instead of a table.
     #[arg(long)]
     json: bool,
+    /// One line for Nagios, from the views alone: exit code 0 fine, 1 warning, 2 critical, 3 unknown.
+    #[arg(long, conflicts_with = "json")]
+    nagios: bool,
+    #[command(flatten)]
+    thresholds: Thresholds,
 }
 
 struct Findings(Vec<Value>);
@@ -35,6 +41,9 @@ impl Findings {
 }
 
 pub async fn check(common: &Common, args: CheckArgs) -> anyhow::Result<ExitCode> {
+    if args.nagios {
+        return Ok(nagios(common, &args.thresholds).await);
+    }
     let engine = common.look().await?;
     let mut findings = Findings(Vec::new());
     database(&engine, &mut findings).await?;
@@ -159,8 +168,7 @@ async fn fields(bound: &Bound, findings: &mut Findings) {
         Ok(described) => {
             let mut good = true;
             for field in &bound.mapping.fields {
-                let name = field.field.split('.').next().unwrap_or(&field.field);
-                match described.iter().find(|present| present.name.eq_ignore_ascii_case(name)) {
+                match described.iter().find(|present| present.is_of(&field.field)) {
                     None => {
                         good = false;
                         findings.bad(

@@ -13,8 +13,10 @@ mod dev;
 mod forecast;
 mod init;
 mod log;
+mod nagios;
 mod plan;
 mod run;
+mod schema;
 mod signals;
 mod simulate;
 mod slot;
@@ -79,6 +81,8 @@ enum Command {
     Dev(dev::DevArgs),
     /// Plays a remote system on this machine.
     Simulate(simulate::SimulateArgs),
+    /// Prints the table and the binding that fit a remote's object.
+    Schema(schema::SchemaArgs),
     /// Lists, shows and tests connectors.
     Connector(connector::ConnectorArgs),
     /// The configuration's schema, and a check of a file without any database.
@@ -89,7 +93,15 @@ enum Command {
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        // a plugin that was called wrongly does not know how the service is: 2 would mean that it is down
+        Err(error) if error.use_stderr() && std::env::args().any(|argument| argument == "--nagios") => {
+            let text = error.to_string();
+            return nagios::unknown(text.lines().next().unwrap_or("the command line is wrong"));
+        }
+        Err(error) => error.exit(),
+    };
     log::start(arguments.common.log, matches!(arguments.command, Command::Run(_)));
     core_dump::forbid();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -118,6 +130,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Slot(args) => slot::slot(&common, args).await,
         Command::Dev(args) => dev::dev(args).await.map(|()| ExitCode::SUCCESS),
         Command::Simulate(args) => simulate::simulate(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Schema(args) => schema::schema(&common, args).await,
         Command::Connector(args) => connector::connector(args),
         Command::Config(args) => config::config(args),
         Command::Completions(args) => {
@@ -153,7 +166,15 @@ impl Common {
 
     /// The engine on a prepared database, with the bindings registered.
     async fn open(&self) -> anyhow::Result<Engine> {
-        let mut engine = self.assemble().await?;
+        self.prepared(self.assemble().await?).await
+    }
+
+    /// The same for a command that only looks at what a run would do.
+    async fn open_to_look(&self) -> anyhow::Result<Engine> {
+        self.prepared(self.look().await?).await
+    }
+
+    async fn prepared(&self, mut engine: Engine) -> anyhow::Result<Engine> {
         engine.require_prepared().await?;
         engine.register().await?;
         Ok(engine)

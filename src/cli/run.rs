@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::Common;
 use crate::engine::observe::Observer;
-use crate::serve::serve;
+use crate::serve::{Notifier, serve};
 
 #[derive(clap::Args)]
 pub struct RunArgs {
@@ -35,7 +35,7 @@ pub async fn run(common: &Common, args: RunArgs) -> anyhow::Result<ExitCode> {
         engine.bounds.len(),
         engine.systems.len()
     );
-    let (observer, health) = Observer::new(engine.metrics.clone());
+    let (observer, health) = Observer::new(engine.metrics.clone(), Notifier::from_environment());
     let observer = Arc::new(observer);
     if let Some(port) = engine.file.serve.port {
         let serving = serve(port, engine.metrics.clone(), health, stop.clone()).await?;

@@ -66,7 +66,13 @@ pub async fn slot(common: &Common, args: SlotArgs) -> anyhow::Result<ExitCode> {
             let client = engine.store.client().await?;
             for bound in engine.bounds.iter().filter(|bound| bound.pushes) {
                 marked += crate::store::mirror::mark_links(&client, bound.id).await?;
-                marked += crate::store::mirror::mark_table(&client, &bound.table, bound.id).await?;
+                marked += crate::store::mirror::mark_table(
+                    &client,
+                    &bound.table,
+                    bound.filter.as_deref(),
+                    bound.id,
+                )
+                .await?;
             }
             println!("✓ {marked} rows and links marked to be compared; only what differs will be sent");
         }

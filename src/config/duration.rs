@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::model::binding::Allowance;
+
 /// Reads `250ms`, `30s`, `5m`, `2h`, `1d`.
 ///
 /// # Errors
@@ -39,6 +41,30 @@ pub fn parse_share(text: &str) -> Result<f64, String> {
         .ok_or_else(|| format!("\"{text}\" is not a share; write for example 20% (at least 0%, below 100%)"))
 }
 
+/// Reads what a guard allows: `20%`, `500`, or `off`.
+///
+/// # Errors
+/// A sentence that says which forms are understood.
+pub fn parse_allowance(value: &serde_json::Value) -> Result<Allowance, String> {
+    let text = match value {
+        serde_json::Value::Bool(false) => return Ok(Allowance::Unlimited),
+        serde_json::Value::String(text) => text.trim().to_owned(),
+        other => other.to_string(),
+    };
+    if text == "off" {
+        return Ok(Allowance::Unlimited);
+    }
+    if let Ok(rows) = text.parse::<u64>() {
+        return Ok(Allowance::Rows(rows));
+    }
+    if text.ends_with('%')
+        && let Ok(share) = parse_share(&text)
+    {
+        return Ok(Allowance::Share(share));
+    }
+    Err("a guard allows a share below 100% (20%), a number of rows (500), or everything (off)".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,5 +78,17 @@ mod tests {
         assert!(parse_duration("").is_err());
         assert_eq!(parse_share("20%"), Ok(0.2));
         assert!(parse_share("120%").is_err());
+    }
+
+    #[test]
+    fn an_allowance_is_a_share_a_number_or_off() {
+        use serde_json::json;
+        assert_eq!(parse_allowance(&json!("20%")), Ok(Allowance::Share(0.2)));
+        assert_eq!(parse_allowance(&json!(500)), Ok(Allowance::Rows(500)));
+        assert_eq!(parse_allowance(&json!("off")), Ok(Allowance::Unlimited));
+        assert_eq!(parse_allowance(&json!(false)), Ok(Allowance::Unlimited));
+        for bad in [json!("120%"), json!(0.2), json!("many"), json!(true), json!(-1)] {
+            assert!(parse_allowance(&bad).is_err(), "{bad}");
+        }
     }
 }

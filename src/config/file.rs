@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::model::binding::{DeletePolicy, Direction, OverwriteCheck, Prefer, ReferredBy};
+use crate::config::lines::LinesFile;
+use crate::model::binding::{Approval, DeletePolicy, Direction, Leaving, OverwriteCheck, Prefer, ReferredBy};
 use crate::model::merge::Policy;
 
 /// The whole file.
@@ -188,6 +189,69 @@ pub struct BindingFile {
     /// What protects remote edits that were not pulled yet (default `read`).
     #[serde(default)]
     pub overwrite_check: OverwriteCheck,
+    /// The lines of a document, by the name of the remote's collection: `FSaleOrderEntry`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lines: BTreeMap<String, LinesFile>,
+    /// How much may be deleted or changed within an hour before a person is asked.
+    #[serde(default)]
+    pub guard: GuardFile,
+    /// When a field that two sides keep rewriting is frozen.
+    #[serde(default)]
+    pub brake: BrakeFile,
+    /// An SQL predicate over the table's columns: only rows for which it is true are bound. `region = 'east'`
+    #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// What becomes of the record when its row leaves the filter: `keep` or `delete` (default `keep`).
+    #[serde(default)]
+    pub leaving: Leaving,
+    /// Where a saved record is to end up, and whether one is taken back for an edit.
+    #[serde(default)]
+    pub lifecycle: LifecycleFile,
+}
+
+/// How much may be deleted or changed within an hour, on either side, before a person is asked.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GuardFile {
+    /// A share of the linked rows (default `20%`), a number of rows, or `off`.
+    #[serde(default)]
+    #[schemars(schema_with = "allowance_schema")]
+    pub deletes: Option<Value>,
+    /// A share of the linked rows, a number of rows, or `off` (the default).
+    #[serde(default)]
+    #[schemars(schema_with = "allowance_schema")]
+    pub changes: Option<Value>,
+    /// So many are always allowed where the guard is a share (default 100).
+    #[serde(default)]
+    pub at_least: Option<u64>,
+}
+
+fn allowance_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({"type": ["string", "integer", "boolean"]})
+}
+
+/// When a field is frozen that goes to the record and comes back again and again.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BrakeFile {
+    /// How often its direction may turn (default 6).
+    #[serde(default)]
+    pub turns: Option<u32>,
+    /// Within which time (default `10m`).
+    #[serde(default)]
+    pub within: Option<String>,
+}
+
+/// What is asked of an object's lifecycle.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LifecycleFile {
+    /// One of the targets of the object's connector, as `submitted` or `audited` (default: it ends with the save).
+    #[serde(default)]
+    pub until: Option<String>,
+    /// A record that cannot be changed where it stands is taken back first (default `false`: the edit is rejected).
+    #[serde(default)]
+    pub reopen: bool,
 }
 
 /// What deletes do.
@@ -200,6 +264,9 @@ pub struct DeletesFile {
     /// A deleted record does this to its row: `delete` or `keep` (default `delete`).
     #[serde(default)]
     pub to_row: DeletePolicy,
+    /// Whether a delete waits for a person's approval before it goes to the remote (default false).
+    #[serde(default)]
+    pub approve: bool,
 }
 
 /// A column's field: its name alone, or with how it is converted and checked.
@@ -220,6 +287,10 @@ pub struct Field {
     pub policy: Option<Policy>,
     /// A JSON Schema that the field's value must satisfy before it is sent.
     pub check: Option<Value>,
+    /// Whether a change of this field waits for a person's approval: `true`, or `creates` for new records too.
+    #[serde(skip_serializing_if = "Approval::is_never")]
+    #[schemars(schema_with = "approval_schema")]
+    pub approve: Approval,
     /// The column holds the primary key of a row of this table, and the field names that row's record in the same
     /// system. The table must be bound to that system too.
     pub refers_to: Option<String>,
@@ -245,6 +316,9 @@ struct FieldLong {
     #[serde(default)]
     check: Option<Value>,
     #[serde(default)]
+    #[schemars(schema_with = "approval_schema")]
+    approve: Approval,
+    #[serde(default)]
     refers_to: Option<String>,
     #[serde(default)]
     refers_by: Option<ReferredBy>,
@@ -256,12 +330,47 @@ impl<'de> Deserialize<'de> for Field {
             Value::String(field) => Ok(Self { field, ..Self::default() }),
             other => {
                 let long: FieldLong = serde_json::from_value(other).map_err(serde::de::Error::custom)?;
-                let FieldLong { field, codec, push, pull, direction, policy, check, refers_to, refers_by } =
-                    long;
-                Ok(Self { field, codec, push, pull, direction, policy, check, refers_to, refers_by })
+                let FieldLong {
+                    field,
+                    codec,
+                    push,
+                    pull,
+                    direction,
+                    policy,
+                    check,
+                    approve,
+                    refers_to,
+                    refers_by,
+                } = long;
+                Ok(Self { field, codec, push, pull, direction, policy, check, approve, refers_to, refers_by })
             }
         }
     }
+}
+
+impl Serialize for Approval {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Never => serializer.serialize_bool(false),
+            Self::Updates => serializer.serialize_bool(true),
+            Self::Creates => serializer.serialize_str("creates"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Approval {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::Bool(false) => Ok(Self::Never),
+            Value::Bool(true) => Ok(Self::Updates),
+            Value::String(text) if text == "creates" => Ok(Self::Creates),
+            _ => Err(serde::de::Error::custom("`approve` is true, false or creates")),
+        }
+    }
+}
+
+fn approval_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({"enum": [true, false, "creates"]})
 }
 
 /// Adds the short form (the name alone) to the schema of [`Field`], and closes the long one.

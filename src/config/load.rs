@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::config::duration::{parse_duration, parse_share};
-use crate::config::file::RowtwinFile;
+use crate::config::duration::{parse_allowance, parse_duration, parse_share};
+use crate::config::file::{BindingFile, RowtwinFile};
+use crate::config::lines;
 use crate::config::located::{Located, Place, step};
 
 /// One thing that is wrong with the configuration.
@@ -226,6 +227,7 @@ fn meaning(file: &RowtwinFile, located: &Located) -> Vec<Finding> {
                 ("settle_after", &binding.settle_after),
                 ("sweep", &binding.sweep),
                 ("doubt_window", &binding.doubt_window),
+                ("brake/within", &binding.brake.within),
             ] {
                 if let Some(text) = text
                     && !(key == "sweep" && text == "never")
@@ -234,76 +236,96 @@ fn meaning(file: &RowtwinFile, located: &Located) -> Vec<Finding> {
                     say(format!("{at}/{key}"), message);
                 }
             }
+            for (key, allowed) in [("deletes", &binding.guard.deletes), ("changes", &binding.guard.changes)] {
+                if let Some(allowed) = allowed
+                    && let Err(message) = parse_allowance(allowed)
+                {
+                    say(format!("{at}/guard/{key}"), message);
+                }
+            }
             if binding.fields.is_empty() {
                 say(format!("{at}/fields"), "a binding needs at least one field".to_owned());
             }
-            let fields: Vec<&str> = binding.fields.values().map(|field| field.field.as_str()).collect();
-            for name in &binding.match_fields {
-                if !fields.contains(&name.as_str()) {
-                    say(
-                        format!("{at}/match"),
-                        format!(
-                            "match field `{name}` is not among the mapped fields; map it to a column first"
-                        ),
-                    );
-                }
+            for (below, message) in mapped(file, binding).into_iter().chain(lines::meaning(table, binding)) {
+                say(format!("{at}{below}"), message);
             }
-            for (group, members) in &binding.groups {
-                for member in members {
-                    if !fields.contains(&member.as_str()) {
-                        say(
-                            format!("{at}/groups/{}", step(group)),
-                            format!("group `{group}` names `{member}`, which is not a mapped field"),
-                        );
-                    }
-                }
-            }
-            for (column, field) in &binding.fields {
-                let at = format!("{at}/fields/{}", step(column));
-                if fields.iter().filter(|other| **other == field.field).count() > 1 {
-                    say(at.clone(), format!("field `{}` is mapped to more than one column", field.field));
-                }
-                if field.codec.is_some() && (field.push.is_some() || field.pull.is_some()) {
-                    say(at.clone(), "a field takes a codec or jq (`push`, `pull`), not both".to_owned());
-                }
-                if let Some(parent) = &field.refers_to {
-                    let there = file.tables.get(parent).map_or(0, |table| {
-                        table.bindings.iter().filter(|other| other.system == binding.system).count()
-                    });
-                    if there > 1 {
-                        say(
-                            format!("{at}/refers_to"),
-                            format!(
-                                "`{parent}` is bound to several objects of `{}`, so a reference to it is ambiguous; keep one of them",
-                                binding.system
-                            ),
-                        );
-                    }
-                    if there == 0 {
-                        say(
-                            format!("{at}/refers_to"),
-                            format!(
-                                "`{parent}` is not bound to `{}`, so its records there are not known; bind it under `tables`",
-                                binding.system
-                            ),
-                        );
-                    }
-                    if field.push.is_some() || field.pull.is_some() {
-                        say(at.clone(), "a reference takes no jq (`push`, `pull`)".to_owned());
-                    }
-                } else if field.refers_by.is_some() {
-                    say(at.clone(), "`refers_by` says nothing without `refers_to`".to_owned());
-                }
-                if let Some(check) = &field.check
-                    && let Err(error) = jsonschema::validator_for(check)
-                {
-                    say(format!("{at}/check"), format!("`check` is not a JSON Schema: {error}"));
+            for (collection, lines) in &binding.lines {
+                for (below, message) in mapped(file, &binding.of_lines(collection, lines)) {
+                    say(format!("{at}/lines/{}{below}", step(collection)), message);
                 }
             }
         }
     }
     findings.sort_by_key(|finding| finding.place);
     findings
+}
+
+/// What the schema cannot say of a binding's fields: (place below the binding, message) pairs.
+fn mapped(file: &RowtwinFile, binding: &BindingFile) -> Vec<(String, String)> {
+    let mut said = Vec::new();
+    let mut say = |place: String, message: String| said.push((place, message));
+    let fields: Vec<&str> = binding.fields.values().map(|field| field.field.as_str()).collect();
+    for name in &binding.match_fields {
+        if !fields.contains(&name.as_str()) {
+            say(
+                "/match".to_owned(),
+                format!("match field `{name}` is not among the mapped fields; map it to a column first"),
+            );
+        }
+    }
+    for (group, members) in &binding.groups {
+        for member in members {
+            if !fields.contains(&member.as_str()) {
+                say(
+                    format!("/groups/{}", step(group)),
+                    format!("group `{group}` names `{member}`, which is not a mapped field"),
+                );
+            }
+        }
+    }
+    for (column, field) in &binding.fields {
+        let at = format!("/fields/{}", step(column));
+        if fields.iter().filter(|other| **other == field.field).count() > 1 {
+            say(at.clone(), format!("field `{}` is mapped to more than one column", field.field));
+        }
+        if field.codec.is_some() && (field.push.is_some() || field.pull.is_some()) {
+            say(at.clone(), "a field takes a codec or jq (`push`, `pull`), not both".to_owned());
+        }
+        if let Some(parent) = &field.refers_to {
+            let there = file.tables.get(parent).map_or(0, |table| {
+                table.bindings.iter().filter(|other| other.system == binding.system).count()
+            });
+            if there > 1 {
+                say(
+                    format!("{at}/refers_to"),
+                    format!(
+                        "`{parent}` is bound to several objects of `{}`, so a reference to it is ambiguous; keep one of them",
+                        binding.system
+                    ),
+                );
+            }
+            if there == 0 {
+                say(
+                    format!("{at}/refers_to"),
+                    format!(
+                        "`{parent}` is not bound to `{}`, so its records there are not known; bind it under `tables`",
+                        binding.system
+                    ),
+                );
+            }
+            if field.push.is_some() || field.pull.is_some() {
+                say(at.clone(), "a reference takes no jq (`push`, `pull`)".to_owned());
+            }
+        } else if field.refers_by.is_some() {
+            say(at.clone(), "`refers_by` says nothing without `refers_to`".to_owned());
+        }
+        if let Some(check) = &field.check
+            && let Err(error) = jsonschema::validator_for(check)
+        {
+            say(format!("{at}/check"), format!("`check` is not a JSON Schema: {error}"));
+        }
+    }
+    said
 }
 
 #[cfg(test)]

@@ -2,8 +2,10 @@
 
 pub mod duration;
 pub mod file;
+pub mod lines;
 pub mod load;
 pub mod located;
 
-pub use file::{BindingFile, CodecName, Field, RowtwinFile, Setting, SystemFile};
+pub use file::{BindingFile, CodecName, Field, LifecycleFile, RowtwinFile, Setting, SystemFile};
+pub use lines::LinesFile;
 pub use load::{ConfigError, Finding, load, parse, schema};

@@ -29,7 +29,9 @@ pub(super) enum Effect {
 pub(super) fn effect(operation: OperationName) -> Effect {
     match operation {
         OperationName::Create => Effect::Once,
-        OperationName::Update | OperationName::Delete | OperationName::Deactivate => Effect::Repeatable,
+        OperationName::Update | OperationName::Delete | OperationName::Deactivate | OperationName::Step => {
+            Effect::Repeatable
+        }
         _ => Effect::None,
     }
 }
@@ -132,7 +134,9 @@ pub(super) fn outcome(kind: OutcomeKind, details: Details, effect: Effect) -> Ou
     let Details { reason, after, field, id } = details;
     let reason = shortened(&reason);
     match kind {
-        OutcomeKind::Ok => Outcome::Ok { id, version: None, record: None, reference: None },
+        OutcomeKind::Ok => {
+            Outcome::Ok { id, version: None, record: None, reference: None, lines: Box::default() }
+        }
         OutcomeKind::Exists => Outcome::Exists { id, reason },
         OutcomeKind::Retry => Outcome::Retry { after, reason },
         OutcomeKind::Throttled => Outcome::Throttled { after, reason },
@@ -232,9 +236,10 @@ fn of_result(result: &Value, operation: OperationName) -> Outcome {
         return Outcome::Misconfigured { reason: format!("the manifest's results name an outcome `{word}`") };
     };
     if kind == OutcomeKind::Ok {
-        let record = present("record").and_then(Value::as_object).cloned();
+        let record = present("record").and_then(Value::as_object).cloned().map(Box::new);
+        let lines = Box::new(present("lines").and_then(Value::as_object).cloned().unwrap_or_default());
         let reference = text("reference");
-        return Outcome::Ok { id: text("id"), version: text("version"), record, reference };
+        return Outcome::Ok { id: text("id"), version: text("version"), record, reference, lines };
     }
     let details = Details {
         reason: text("reason").unwrap_or_else(|| word.clone()),

@@ -12,9 +12,9 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::connector::answer::{self, Judged};
-use crate::connector::compiled::{Connector, SignIn, Step};
+use crate::connector::compiled::{Connector, Object, SignIn, Step};
 use crate::connector::error::ConnectorError;
-use crate::connector::expr::pool;
+use crate::connector::expr::{Expr, pool};
 use crate::connector::manifest::{OperationName, SignInKind};
 use crate::connector::request::{self, as_text, first, object as members};
 use crate::connector::settings::{self, Settings};
@@ -384,6 +384,32 @@ impl Caller {
             Outcome::Misconfigured { reason } => Outcome::Misconfigured { reason: scrub(reason) },
             Outcome::Unknown { reason } => Outcome::Unknown { reason: scrub(reason) },
         }
+    }
+}
+
+impl Caller {
+    pub(super) fn attempt_field(
+        &self,
+        object: &Object,
+        name: &str,
+    ) -> Result<Option<String>, ConnectorError> {
+        self.named_field(object.attempt_field.as_ref(), object, name)
+    }
+
+    /// The field's name that an expression over settings and object gives; none for null or nothing.
+    pub(super) fn named_field(
+        &self,
+        expr: Option<&Expr>,
+        object: &Object,
+        name: &str,
+    ) -> Result<Option<String>, ConnectorError> {
+        let input = Value::Object(members([("settings", self.plain.clone()), ("object", object.seen(name))]));
+        let told = first(expr, &input).map_err(|reason| ConnectorError::Expression {
+            system: self.system.clone(),
+            connector: self.connector.name.clone(),
+            reason,
+        })?;
+        Ok(Some(as_text(&told)).filter(|name| !told.is_null() && !name.is_empty()))
     }
 }
 

@@ -1,80 +1,33 @@
 //! The client of one system: what the rest of the program asks and tells a remote through.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
-use uuid::Uuid;
 
 use crate::connector::answer;
 use crate::connector::call::{Call, Caller};
 use crate::connector::compiled::{Abilities, Connector, Object, Operation};
 use crate::connector::error::ConnectorError;
-use crate::connector::expr::{Expr, pool};
-use crate::connector::manifest::OperationName;
+use crate::connector::expr::pool;
+pub use crate::connector::items::{Change, FieldInfo, NewRecord, Page, Removal, same_field};
+use crate::connector::lines::{self, Wanted};
+use crate::connector::manifest::{ColumnSpec, OperationName};
 use crate::connector::records;
-use crate::connector::request::{as_text, first, object as members};
+use crate::connector::request::object as members;
 use crate::connector::settings::Settings;
+use crate::connector::steps::{fields_value, named};
 use crate::model::outcome::{BatchAnswer, Outcome};
 use crate::model::record::{Record, RemoteRecord};
 use crate::remote::gate::{Gate, Priority};
 use crate::remote::transport::Transport;
 
 /// The most pages that one read or find follows: beyond that the remote repeats itself.
-const MOST_PAGES: usize = 100;
-
-/// A record to be created.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NewRecord {
-    /// The attempt's id, committed before the call; planted in the object's `attempt_field` where there is one.
-    pub attempt: Uuid,
-    pub fields: Record,
-}
-
-/// A record to be changed.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Change {
-    pub id: String,
-    /// The version that the change is based on, where it is known.
-    pub version: Option<String>,
-    /// The changed fields; null clears one.
-    pub changes: Record,
-    /// The record as both sides last knew it, for APIs that want more than what changed.
-    pub shadow: Record,
-}
-
-/// A record to be deleted or deactivated.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Removal {
-    pub id: String,
-    pub version: Option<String>,
-}
-
-/// One page of a list.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Page {
-    pub records: Vec<RemoteRecord>,
-    /// What to pass as `page` for the next page; `None` after the last.
-    pub next: Option<Value>,
-    /// The remote's clock when it answered (the `Date` header), milliseconds since 1970.
-    pub remote_clock_ms: Option<i64>,
-    /// Records that the manifest could not understand, and why.
-    pub unreadable: Vec<(String, Value)>,
-}
-
-/// A field of an object, as the remote describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FieldInfo {
-    pub name: String,
-    pub label: String,
-    /// The remote's own word for the type.
-    pub kind: String,
-    pub required: bool,
-    pub writable: bool,
-}
+const MOST_PAGES: usize = 500;
 
 /// One system, spoken to in its connector's words. Share it by `Arc`.
 pub struct Client {
-    caller: Arc<Caller>,
+    pub(super) caller: Arc<Caller>,
 }
 
 impl std::fmt::Debug for Client {
@@ -134,14 +87,20 @@ impl Client {
         priority: Priority,
     ) -> Result<Page, Outcome> {
         let (compiled, operation) = self.operation(object, OperationName::List)?;
+        let wanted = Wanted::of(fields);
         let inputs = members([
-            ("fields", fields_value(fields)),
+            ("fields", fields_value(&compiled, &wanted.fields)),
             ("since", since_ms.map_or(Value::Null, Value::from)),
             ("page", page.cloned().unwrap_or(Value::Null)),
             ("ids_only", Value::from(ids_only)),
             ("limit", Value::from(operation.batch)),
         ]);
-        self.pages(OperationName::List, object, &compiled, &operation, inputs, 0, priority).await
+        let name = OperationName::List;
+        let mut page = self.pages(name, object, &compiled, &operation, inputs, 0, priority).await?;
+        if !ids_only {
+            self.add_lines(object, &compiled, &wanted, &mut page.records, priority).await?;
+        }
+        Ok(page)
     }
 
     /// The records with these ids; those that are missing are simply absent.
@@ -153,10 +112,11 @@ impl Client {
         priority: Priority,
     ) -> Result<Vec<RemoteRecord>, Outcome> {
         let (compiled, operation) = self.operation(object, OperationName::Read)?;
+        let wanted = Wanted::of(fields);
         let mut found = Vec::new();
         for ids in ids.chunks(operation.batch) {
             let inputs = members([
-                ("fields", fields_value(fields)),
+                ("fields", fields_value(&compiled, &wanted.fields)),
                 ("ids", Value::from(ids)),
                 ("ids_only", Value::from(false)),
                 ("limit", Value::from(operation.batch)),
@@ -165,11 +125,27 @@ impl Client {
             let read = self.all_pages(name, object, &compiled, &operation, inputs, ids.len(), priority);
             found.extend(read.await?);
         }
+        self.add_lines(object, &compiled, &wanted, &mut found, priority).await?;
         Ok(found)
     }
 
     /// All records that match any of `by`, which all have the same fields; the caller tells which is whose.
     pub async fn find(
+        &self,
+        object: &str,
+        fields: &[String],
+        by: &[Record],
+        priority: Priority,
+    ) -> Result<Vec<RemoteRecord>, Outcome> {
+        let wanted = Wanted::of(fields);
+        let mut found = self.find_alone(object, &wanted.fields, by, priority).await?;
+        let (compiled, _) = self.operation(object, OperationName::Find)?;
+        self.add_lines(object, &compiled, &wanted, &mut found, priority).await?;
+        Ok(found)
+    }
+
+    /// What is found, without the lines of documents.
+    pub(super) async fn find_alone(
         &self,
         object: &str,
         fields: &[String],
@@ -182,7 +158,7 @@ impl Client {
         let mut found = Vec::new();
         for by in by.chunks(batch) {
             let inputs = members([
-                ("fields", fields_value(fields)),
+                ("fields", fields_value(&compiled, fields)),
                 ("by", Value::Array(by.iter().cloned().map(Value::Object).collect())),
                 ("ids_only", Value::from(false)),
                 ("limit", Value::from(operation.batch)),
@@ -201,7 +177,9 @@ impl Client {
         });
         let items = items.iter().map(|item| {
             let mut fields = item.fields.clone();
+            let mut collections = Vec::new();
             if let Some((attempt_field, compiled)) = &planted {
+                collections = lines::of_create(compiled, &mut fields);
                 strip(&mut fields, compiled);
                 if let Some(field) = attempt_field {
                     fields.insert(field.clone(), Value::from(item.attempt.to_string()));
@@ -210,6 +188,7 @@ impl Client {
             Value::Object(members([
                 ("attempt", Value::from(item.attempt.to_string())),
                 ("fields", Value::Object(fields)),
+                ("lines", Value::from(collections)),
             ]))
         });
         self.write(OperationName::Create, object, items.collect(), false, priority).await
@@ -217,17 +196,35 @@ impl Client {
 
     /// Changes records. More than `update_batch` at once is the caller's mistake and is refused.
     pub async fn update(&self, object: &str, items: &[Change], priority: Priority) -> BatchAnswer {
+        match self.caller.connector.object(object).cloned() {
+            Ok(compiled) if items.iter().any(|item| lines::apart(&compiled, item)) => {
+                self.update_with_lines(object, &compiled, items, priority).await
+            }
+            _ => self.update_alone(object, items, priority).await,
+        }
+    }
+
+    /// Changes records, with the lines that are a part of them.
+    pub(super) async fn update_alone(
+        &self,
+        object: &str,
+        items: &[Change],
+        priority: Priority,
+    ) -> BatchAnswer {
         let compiled = self.caller.connector.object(object).ok().cloned();
         let items = items.iter().map(|item| {
             let mut changes = item.changes.clone();
+            let mut collections = Vec::new();
             if let Some(compiled) = &compiled {
                 strip(&mut changes, compiled);
+                collections = lines::of_update(compiled, &mut changes);
             }
             Value::Object(members([
                 ("id", Value::from(item.id.as_str())),
                 ("version", item.version.as_deref().map_or(Value::Null, Value::from)),
                 ("changes", Value::Object(changes)),
                 ("shadow", Value::Object(item.shadow.clone())),
+                ("lines", Value::from(collections)),
             ]))
         });
         self.write(OperationName::Update, object, items.collect(), false, priority).await
@@ -242,13 +239,12 @@ impl Client {
         priority: Priority,
     ) -> BatchAnswer {
         let operation = if deactivate { OperationName::Deactivate } else { OperationName::Delete };
-        let items = items.iter().map(|item| {
-            Value::Object(members([
-                ("id", Value::from(item.id.as_str())),
-                ("version", item.version.as_deref().map_or(Value::Null, Value::from)),
-            ]))
-        });
-        self.write(operation, object, items.collect(), deactivate, priority).await
+        self.write(operation, object, named(items), deactivate, priority).await
+    }
+
+    /// Which column suits a field, by the kind that [`Self::describe`] gives it.
+    pub fn columns(&self) -> &BTreeMap<String, ColumnSpec> {
+        &self.caller.connector.columns
     }
 
     /// The object's fields as the remote describes them.
@@ -261,7 +257,11 @@ impl Client {
         unpack(pool::run(work).await)
     }
 
-    fn operation(&self, object: &str, name: OperationName) -> Result<(Arc<Object>, Arc<Operation>), Outcome> {
+    pub(super) fn operation(
+        &self,
+        object: &str,
+        name: OperationName,
+    ) -> Result<(Arc<Object>, Arc<Operation>), Outcome> {
         let misconfigured = |reason: String| Outcome::Misconfigured { reason };
         let compiled =
             self.caller.connector.object(object).map_err(|error| misconfigured(error.to_string()))?;
@@ -275,7 +275,7 @@ impl Client {
         Ok((Arc::clone(compiled), Arc::clone(operation)))
     }
 
-    fn call(
+    pub(super) fn call(
         &self,
         operation: OperationName,
         name: &str,
@@ -289,7 +289,7 @@ impl Client {
     }
 
     #[expect(clippy::too_many_arguments, reason = "one inner step of the three reads")]
-    async fn pages(
+    pub(super) async fn pages(
         &self,
         name: OperationName,
         object: &str,
@@ -310,7 +310,7 @@ impl Client {
     }
 
     #[expect(clippy::too_many_arguments, reason = "one inner step of two reads")]
-    async fn all_pages(
+    pub(super) async fn all_pages(
         &self,
         name: OperationName,
         object: &str,
@@ -340,7 +340,7 @@ impl Client {
         })
     }
 
-    async fn write(
+    pub(super) async fn write(
         &self,
         name: OperationName,
         object: &str,
@@ -348,12 +348,25 @@ impl Client {
         deactivate: bool,
         priority: Priority,
     ) -> BatchAnswer {
+        let inputs = members([("deactivate", Value::from(deactivate))]);
+        self.write_by(self.operation(object, name), name, object, items, inputs, priority).await
+    }
+
+    pub(super) async fn write_by(
+        &self,
+        found: Result<(Arc<Object>, Arc<Operation>), Outcome>,
+        name: OperationName,
+        object: &str,
+        items: Vec<Value>,
+        more: Record,
+        priority: Priority,
+    ) -> BatchAnswer {
         let count = items.len();
         let whole = |outcome: Outcome| BatchAnswer { outcomes: vec![outcome; count], whole: true };
         if count == 0 {
             return BatchAnswer { outcomes: Vec::new(), whole: false };
         }
-        let (compiled, operation) = match self.operation(object, name) {
+        let (compiled, operation) = match found {
             Ok(found) => found,
             Err(outcome) => return whole(outcome),
         };
@@ -367,11 +380,9 @@ impl Client {
         let mut whole_failure = false;
         for (number, step) in operation.steps.iter().enumerate() {
             let chosen: Vec<Value> = going.iter().filter_map(|at| items.get(*at).cloned()).collect();
-            let inputs = members([
-                ("items", Value::Array(chosen)),
-                ("deactivate", Value::from(deactivate)),
-                ("limit", Value::from(operation.batch)),
-            ]);
+            let mut inputs =
+                members([("items", Value::Array(chosen)), ("limit", Value::from(operation.batch))]);
+            inputs.extend(more.clone());
             let call = self.call(name, object, &compiled, inputs, going.len(), priority);
             let told = match self.caller.exchange(&call, step).await {
                 Ok(answer) => {
@@ -407,17 +418,13 @@ impl Client {
     }
 }
 
-fn fields_value(fields: &[String]) -> Value {
-    Value::from(fields)
-}
-
-fn strip(fields: &mut Record, object: &Object) {
+pub(super) fn strip(fields: &mut Record, object: &Object) {
     for name in &object.read_only {
         fields.shift_remove(name);
     }
 }
 
-fn no_step() -> Outcome {
+pub(super) fn no_step() -> Outcome {
     Outcome::Misconfigured { reason: "the manifest's operation has no request".to_owned() }
 }
 
@@ -426,39 +433,13 @@ fn broke_down() -> String {
 }
 
 /// An answer to a read that cannot be understood is asked for again: most often a gateway answered instead.
-fn unpack<T>(done: Option<Result<T, String>>) -> Result<T, Outcome> {
+pub(super) fn unpack<T>(done: Option<Result<T, String>>) -> Result<T, Outcome> {
     let reason = match done {
         Some(Ok(value)) => return Ok(value),
         Some(Err(reason)) => format!("the answer has an unexpected shape: {reason}"),
         None => broke_down(),
     };
     Err(Outcome::Retry { after: None, reason })
-}
-
-impl Caller {
-    pub(super) fn attempt_field(
-        &self,
-        object: &Object,
-        name: &str,
-    ) -> Result<Option<String>, ConnectorError> {
-        self.named_field(object.attempt_field.as_ref(), object, name)
-    }
-
-    /// The field's name that an expression over settings and object gives; none for null or nothing.
-    fn named_field(
-        &self,
-        expr: Option<&Expr>,
-        object: &Object,
-        name: &str,
-    ) -> Result<Option<String>, ConnectorError> {
-        let input = Value::Object(members([("settings", self.plain.clone()), ("object", object.seen(name))]));
-        let told = first(expr, &input).map_err(|reason| ConnectorError::Expression {
-            system: self.system.clone(),
-            connector: self.connector.name.clone(),
-            reason,
-        })?;
-        Ok(Some(as_text(&told)).filter(|name| !told.is_null() && !name.is_empty()))
-    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::connector::settings::SettingValue;
 use crate::model::outcome::OutcomeKind;
 use crate::remote::gate::{CallNote, OpenGate, Pass};
 use crate::remote::transport::{HttpRequest, HttpResponse, TransportError};
+use uuid::Uuid;
 
 const MANIFEST: &str = r#"
 connector: small

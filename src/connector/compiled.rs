@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 
 use crate::connector::error::ConnectorError;
 use crate::connector::expr::Expr;
-use crate::connector::manifest::{OperationName, SettingSpec, SignInKind};
+use crate::connector::manifest::{ColumnSpec, OperationName, SettingSpec, SignInKind};
 use crate::connector::settings::{self, Settings};
+use crate::model::lifecycle::Lifecycle;
 use crate::model::outcome::OutcomeKind;
 use crate::remote::http::{BODY_LIMIT, HttpOptions};
 
@@ -20,6 +21,8 @@ pub struct Connector {
     pub title: String,
     /// What an account has to say, by name.
     pub settings_spec: BTreeMap<String, SettingSpec>,
+    /// Which column suits a field, by its kind.
+    pub(super) columns: BTreeMap<String, ColumnSpec>,
     pub(super) http: HttpOptions,
     pub(super) timeout: Duration,
     pub(super) select: Option<Expr>,
@@ -129,6 +132,29 @@ pub(super) struct Object {
     pub(super) read_only: Vec<String>,
     pub(super) parameters: serde_json::Map<String, Value>,
     pub(super) operations: BTreeMap<OperationName, Arc<Operation>>,
+    pub(super) lifecycle: Option<Staged>,
+    pub(super) lines: BTreeMap<String, Arc<Lines>>,
+}
+
+/// A lifecycle with its requests.
+#[derive(Debug)]
+pub(super) struct Staged {
+    pub(super) state: Expr,
+    /// The field that tells where a record stands.
+    pub(super) field: String,
+    pub(super) lifecycle: Lifecycle,
+    pub(super) steps: BTreeMap<String, Arc<Operation>>,
+}
+
+/// Where the lines of a collection are.
+#[derive(Debug)]
+pub(super) enum Lines {
+    /// Records of an object of their own.
+    Own { object: String, parent: String, watch: bool },
+    /// In the record itself.
+    Nested(Expr),
+    /// Read by a request of their own, so many of them in one page.
+    Read { operation: Arc<Operation>, page: usize },
 }
 
 /// What can be done with an object, and how much of it at once.
@@ -162,6 +188,8 @@ pub struct Abilities {
     pub blank_is_null: bool,
     /// How far a list has to reach back before its cursor.
     pub overlap_ms: i64,
+    /// The field that holds the id, where it is one.
+    pub id_field: Option<String>,
     /// The field that holds the last-modified stamp, where the object has one.
     pub modified_field: Option<String>,
     /// Fields that are never sent.
@@ -212,6 +240,11 @@ impl Connector {
 }
 
 impl Object {
+    /// How the lines of a collection are read and written.
+    pub(super) fn lines(&self, collection: &str) -> Option<&Lines> {
+        self.lines.get(collection).or_else(|| self.lines.get("*")).map(Arc::as_ref)
+    }
+
     /// `.object` as expressions see it.
     pub(super) fn seen(&self, name: &str) -> Value {
         let mut seen = self.parameters.clone();
@@ -248,6 +281,8 @@ impl Object {
             idempotent_create: self.idempotent_create,
             blank_is_null: self.blank_is_null,
             overlap_ms: i64::try_from(self.overlap.as_millis()).unwrap_or(i64::MAX),
+            id_field: field_of(&self.id)
+                .or_else(|| self.parameters.get("id_field").and_then(Value::as_str).map(str::to_owned)),
             modified_field: self.modified.as_ref().and_then(field_of),
             read_only: self.read_only.clone(),
         }
@@ -255,7 +290,7 @@ impl Object {
 }
 
 /// The field that an expression begins with: `.record.NAME …`.
-fn field_of(expr: &Expr) -> Option<String> {
+pub(super) fn field_of(expr: &Expr) -> Option<String> {
     let rest = expr.source().trim().strip_prefix(".record.")?;
     let end = rest.find(|char: char| !char.is_alphanumeric() && char != '_').unwrap_or(rest.len());
     rest.get(..end).filter(|name| !name.is_empty()).map(str::to_owned)

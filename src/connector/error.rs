@@ -3,6 +3,8 @@
 /// Why a client or an ability cannot be had: the operator has to change something.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectorError {
+    #[error("connector {connector} knows no lines {collection} of {object}; there are {known}")]
+    Lines { connector: String, object: String, collection: String, known: String },
     #[error("system {system} (connector {connector}): setting {setting}: {cure}")]
     Setting { system: String, connector: String, setting: String, cure: String },
     #[error("connector {connector} has no object {object}; there are {known}")]

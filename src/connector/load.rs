@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::connector::compiled::{
-    CompiledLimits, Connector, DEFAULT_BODY_LIMIT, DEFAULT_TIMEOUT, Object, Operation, Piece, Rule, Shared,
-    SignIn, Step,
+    CompiledLimits, Connector, DEFAULT_BODY_LIMIT, DEFAULT_TIMEOUT, Lines, Object, Operation, Piece, Rule,
+    Shared, SignIn, Staged, Step, field_of,
 };
 use crate::connector::error::{ManifestError, ManifestErrors};
 use crate::connector::expr::{Definitions, Expr, ExprError};
 use crate::connector::manifest::{
-    Jq, Manifest, ObjectSpec, OperationName, OperationSpec, RuleSpec, SignInKind, SignInKindSpec, StepSpec,
+    Jq, LifecycleSpec, Manifest, ObjectSpec, OperationName, OperationSpec, RuleSpec, SignInKind,
+    SignInKindSpec, StepSpec,
 };
+use crate::model::lifecycle::{Lifecycle, Transition};
 use crate::remote::http::HttpOptions;
 
 /// The manifests inside the binary, each with its cases.
@@ -197,6 +199,9 @@ impl Compiler<'_> {
         if name == OperationName::SignIn {
             self.wrong(line, "sign_in is not an operation; say it under `sign_in`");
         }
+        if name == OperationName::Step {
+            self.wrong(line, "step is not an operation; say it under the object's `lifecycle`");
+        }
         let steps = if spec.steps.is_empty() {
             vec![self.step(&StepSpec {
                 method: spec.method.clone(),
@@ -231,6 +236,61 @@ impl Compiler<'_> {
         specs.iter().map(|(name, spec)| (*name, Arc::new(self.operation(*name, spec)))).collect()
     }
 
+    fn lifecycle(
+        &mut self,
+        object: &str,
+        spec: &LifecycleSpec,
+        operations: &BTreeMap<OperationName, Arc<Operation>>,
+    ) -> Option<Staged> {
+        let line = spec.state.line;
+        let set = |names: &[String]| names.iter().cloned().collect();
+        let lifecycle = Lifecycle {
+            editable: set(&spec.editable),
+            created: spec.created.clone(),
+            steps: spec
+                .steps
+                .iter()
+                .map(|(name, step)| (name.clone(), Transition { from: set(&step.from), to: step.to.clone() }))
+                .collect(),
+            targets: spec.targets.iter().map(|(name, stages)| (name.clone(), set(stages))).collect(),
+        };
+        for finding in lifecycle.findings() {
+            self.wrong(line, format!("lifecycle of {object}: {finding}"));
+        }
+        if !operations.contains_key(&OperationName::Read) {
+            let message = "needs the operation `read`: a refused step is looked at before it is believed";
+            self.wrong(line, format!("lifecycle of {object} {message}"));
+        }
+        let state = self.expr(&spec.state)?;
+        let Some(field) = field_of(&state) else {
+            let message = "`state` must begin with the field that tells: `.record.FIELD`";
+            self.wrong(line, format!("lifecycle of {object}: {message}"));
+            return None;
+        };
+        let steps = spec.steps.iter().map(|(name, step)| {
+            let operation = Operation {
+                batch: step.batch.unwrap_or(1).max(1),
+                combined_batch: 1,
+                records: None,
+                next: None,
+                steps: vec![self.step(&StepSpec {
+                    method: step.method.clone(),
+                    path: step.path.clone(),
+                    query: step.query.clone(),
+                    headers: step.headers.clone(),
+                    body: step.body.clone(),
+                    form: step.form.clone(),
+                    results: step.results.clone(),
+                    answers: step.answers.clone(),
+                    lenient: false,
+                })],
+            };
+            (name.clone(), Arc::new(operation))
+        });
+        let steps = steps.collect();
+        Some(Staged { state, field, lifecycle, steps })
+    }
+
     fn object(
         &mut self,
         name: &str,
@@ -249,6 +309,8 @@ impl Compiler<'_> {
         for without in own.without.iter().chain(&lent.without) {
             operations.remove(without);
         }
+        let lifecycle = own.lifecycle.as_ref().or(lent.lifecycle.as_ref());
+        let lifecycle = lifecycle.and_then(|spec| self.lifecycle(name, spec, &operations));
         let mut parameters: serde_json::Map<_, _> = lent.parameters.clone().into_iter().collect();
         parameters.extend(own.parameters.clone());
         let object = Object {
@@ -266,9 +328,42 @@ impl Compiler<'_> {
             read_only: own.read_only.clone().or_else(|| lent.read_only.clone()).unwrap_or_default(),
             parameters,
             operations,
+            lifecycle,
+            lines: self.lines(name, own, lent),
             id: id?,
         };
         Some(object)
+    }
+
+    fn lines(&mut self, object: &str, own: &ObjectSpec, lent: &ObjectSpec) -> BTreeMap<String, Arc<Lines>> {
+        let mut specs = lent.lines.clone();
+        specs.extend(own.lines.clone());
+        let mut compiled = BTreeMap::new();
+        for (name, spec) in &specs {
+            let lines = match (&spec.object, &spec.nested, &spec.read) {
+                (Some(object), None, None) => spec.parent.as_ref().map(|parent| Lines::Own {
+                    object: object.clone(),
+                    parent: parent.clone(),
+                    watch: spec.watch,
+                }),
+                (None, Some(nested), None) => self.expr(nested).map(Lines::Nested),
+                (None, None, Some(read)) => Some(Lines::Read {
+                    operation: Arc::new(self.operation(OperationName::Read, read)),
+                    page: spec.page.unwrap_or(1000).max(1),
+                }),
+                _ => None,
+            };
+            match lines {
+                Some(lines) => drop(compiled.insert(name.clone(), Arc::new(lines))),
+                None => self.wrong(
+                    0,
+                    format!(
+                        "lines {name} of object {object} need one of `object` with `parent`, `nested`, `read`"
+                    ),
+                ),
+            }
+        }
+        compiled
     }
 
     fn sign_in(&mut self, name: &str, spec: &SignInKindSpec) -> SignIn {
@@ -352,6 +447,7 @@ impl Compiler<'_> {
             name: manifest.connector.clone(),
             title: manifest.title.clone(),
             settings_spec: manifest.settings.clone(),
+            columns: manifest.columns.clone(),
             http: HttpOptions {
                 http1_only,
                 body_limit: manifest.http.body_limit.unwrap_or(DEFAULT_BODY_LIMIT),

@@ -66,3 +66,20 @@ fn a_folder_stands_before_the_binary() {
     let errors = load("nothing").expect_err("no such connector").to_string();
     assert!(errors.contains("fxiaoke, kingdee-k3cloud, tryton"), "{errors}");
 }
+
+#[test]
+fn a_lifecycle_that_cannot_end_is_refused_with_its_line() {
+    let lifecycle = "    lifecycle:\n      state: .record.s\n      editable: [A]\n      steps: {submit: {from: [A], to: B, path: /s}}\n      targets: {audited: [C]}\n";
+    let text = format!(
+        "connector: x\ntitle: X\nversion: 1\nrequest: {{base: .settings.a}}\nobjects:\n  thing:\n    id: .record.id\n{lifecycle}"
+    );
+    let errors = Connector::compile(&text, "x.yaml").expect_err("mistakes").to_string();
+    for part in
+        ["x.yaml:9: lifecycle of thing: target `audited` cannot be reached", "needs the operation `read`"]
+    {
+        assert!(errors.contains(part), "{part}: {errors}");
+    }
+    let text = text.replace(".record.s\n", "if .record.s then 1 else 2 end\n");
+    let errors = Connector::compile(&text, "x.yaml").expect_err("mistakes").to_string();
+    assert!(errors.contains("`state` must begin with the field that tells"), "{errors}");
+}

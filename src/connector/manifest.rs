@@ -7,6 +7,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_saphyr::Spanned;
 
+use crate::config::file::Codec;
+pub use crate::connector::object_spec::{LifecycleSpec, LifecycleStepSpec, LinesSpec, ObjectSpec};
 use crate::model::outcome::OutcomeKind;
 
 /// A jq program and the line on which its text begins.
@@ -59,6 +61,10 @@ pub struct Manifest {
     /// jq definitions that all expressions of this manifest may use.
     #[serde(default)]
     pub definitions: Option<Jq>,
+    /// Which column suits a field, by the kind that a describe gives it (the whole of it, or its first word); others
+    /// are `text`. For `rowtwin schema pull`.
+    #[serde(default)]
+    pub columns: BTreeMap<String, ColumnSpec>,
     /// What answers mean: the first rule whose `when` holds decides for the whole call.
     #[serde(default)]
     pub answers: Vec<RuleSpec>,
@@ -88,6 +94,26 @@ pub struct SettingSpec {
     /// One sentence for people: what it is and where to find it.
     #[serde(default)]
     pub help: String,
+}
+
+/// The column that suits a kind of field.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ColumnSpec {
+    /// A type of Postgres.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    #[serde(default)]
+    pub codec: Option<Codec>,
+    /// The field is only read.
+    #[serde(default)]
+    pub pull_only: bool,
+}
+
+impl Default for ColumnSpec {
+    fn default() -> Self {
+        Self { type_name: "text".to_owned(), codec: None, pull_only: false }
+    }
 }
 
 /// How the system is spoken to.
@@ -245,6 +271,8 @@ pub enum OperationName {
     Deactivate,
     Describe,
     SignIn,
+    // a step of a lifecycle; which one, `.step` says
+    Step,
 }
 
 impl OperationName {
@@ -260,6 +288,7 @@ impl OperationName {
             Self::Deactivate => "deactivate",
             Self::Describe => "describe",
             Self::SignIn => "sign_in",
+            Self::Step => "step",
         }
     }
 }
@@ -267,7 +296,7 @@ impl OperationName {
 /// An operation: one request, or several in turn (`steps`).
 ///
 /// Inputs: `.settings .token .object .now_ms .uuid .limit`; of a list `.fields .since .page .ids_only`, of a read
-/// `.fields .ids`, of a find `.fields .by`, of writes `.items .deactivate`.
+/// `.fields .ids`, of a find `.fields .by`, of writes `.items .deactivate`, of a lifecycle's step `.items .step`.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OperationSpec {
@@ -298,8 +327,8 @@ pub struct OperationSpec {
     /// What `.page` is to be for the next page; null after the last.
     #[serde(default)]
     pub next: Option<Jq>,
-    /// An array with one `{outcome, id, version, record, reference, field, reason, after}` per item; all `ok` when left
-    /// out.
+    /// An array with one `{outcome, id, version, record, reference, lines, field, reason, after}` per item; all `ok` when
+    /// left out. `lines` holds the ids of the lines that were added, in the order sent, by collection.
     #[serde(default)]
     pub results: Option<Jq>,
     /// Rules that come before the manifest's own.
@@ -333,59 +362,6 @@ pub struct StepSpec {
     /// A refusal of this step (`reject`, `gone`) does not keep the item from the next.
     #[serde(default)]
     pub lenient: bool,
-}
-
-/// An object. Its expressions see `.record`, `.object` and `.settings`.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ObjectSpec {
-    /// The record's identity.
-    #[serde(default)]
-    pub id: Option<Jq>,
-    #[serde(default)]
-    pub version: Option<Jq>,
-    /// When the record was last modified: milliseconds since 1970.
-    #[serde(default)]
-    pub modified: Option<Jq>,
-    /// The name by which other records refer to this one, where that is not the id.
-    #[serde(default)]
-    pub reference: Option<Jq>,
-    /// The field that holds the reference, by which a record can be found (input: `.settings .object`).
-    #[serde(default)]
-    pub reference_field: Option<Jq>,
-    /// Fields that name another record by its id hold a number.
-    #[serde(default)]
-    pub numeric_ids: Option<bool>,
-    /// Whether the record counts as deleted.
-    #[serde(default)]
-    pub deleted: Option<Jq>,
-    /// An empty text is stored as nothing.
-    #[serde(default)]
-    pub blank_is_null: Option<bool>,
-    /// The remote refuses a write that is based on an older version.
-    #[serde(default)]
-    pub checks_version: Option<bool>,
-    /// A create that is sent twice makes one record.
-    #[serde(default)]
-    pub idempotent_create: Option<bool>,
-    /// The field in which a create's attempt id is planted (input: `.settings .object`); null where there is none.
-    #[serde(default)]
-    pub attempt_field: Option<Jq>,
-    /// Seconds by which a list reaches back before its cursor.
-    #[serde(default)]
-    pub overlap: Option<u64>,
-    /// Fields that are never sent.
-    #[serde(default)]
-    pub read_only: Option<Vec<String>>,
-    /// Seen by expressions as `.object.NAME`.
-    #[serde(default)]
-    pub parameters: BTreeMap<String, Value>,
-    /// Operations that this object does not have.
-    #[serde(default)]
-    pub without: Vec<OperationName>,
-    /// Requests of its own.
-    #[serde(default)]
-    pub operations: BTreeMap<OperationName, OperationSpec>,
 }
 
 /// The JSON Schema of manifests, as `connectors/schema.json` holds it.

@@ -55,6 +55,7 @@ fn read(object: &Object, record: &Value, seen: &Value, settings: &Value) -> Resu
         modified_ms,
         reference: told(object.reference.as_ref())?.map(|value| as_text(&value)),
         deleted: told(object.deleted.as_ref())?.is_some_and(|value| value != Value::Bool(false)),
+        stage: told(object.lifecycle.as_ref().map(|staged| &staged.state))?.map(|value| as_text(&value)),
         fields: fields.clone(),
     })
 }

@@ -15,6 +15,9 @@ use crate::model::record::{Record, RemoteRecord, same_value};
 use crate::remote::gate::Priority;
 use crate::remote::lease::LEASE;
 use crate::store::StoreError;
+use crate::store::filter::inside;
+use crate::store::matching::matches;
+use crate::store::mirror::Row;
 use crate::store::outbox::{Intent, Settlement};
 
 /// A row that is to get a twin.
@@ -81,6 +84,7 @@ impl Deliverer {
                         continue;
                     }
                 };
+            let rivals = self.rivals(&chunk, &found).await?;
             let mut settlements = Vec::new();
             let mut read_again = Vec::new();
             for one in chunk {
@@ -88,8 +92,25 @@ impl Deliverer {
                     .iter()
                     .filter(|record| !record.deleted && agrees(&one.record, &record.fields, fields, true))
                     .collect();
+                let others: Vec<&str> = rivals
+                    .iter()
+                    .filter(|(key, record)| {
+                        *key != one.looked.key && agrees(&one.record, record, fields, true)
+                    })
+                    .map(|(key, _)| key.as_str())
+                    .collect();
                 match twins.as_slice() {
                     [] => unmatched.push(one),
+                    [twin] if !others.is_empty() => settlements.push(ambiguous(
+                        &one,
+                        vec![twin.id.clone()],
+                        format!(
+                            "other rows ({}) agree with the same record in {}; make the values unique, or rowtwin.link the right one",
+                            others.join(", "),
+                            fields.join(", ")
+                        ),
+                        fields,
+                    )),
                     [twin] => {
                         read_again.push(twin.id.clone());
                         settlements.push(Settlement {
@@ -105,19 +126,16 @@ impl Deliverer {
                             ..Settlement::default()
                         });
                     }
-                    several => settlements.push(Settlement {
-                        key: one.looked.key.clone(),
-                        verdict: "rejected",
-                        reason: Some(format!(
-                            "{} records agree with this row in {}; make the row's value unique, or link it by hand",
+                    several => settlements.push(ambiguous(
+                        &one,
+                        several.iter().map(|twin| twin.id.clone()).collect(),
+                        format!(
+                            "{} records agree with this row in {}; make the values unique, or rowtwin.link the right one",
                             several.len(),
                             fields.join(", ")
-                        )),
-                        field: fields.first().cloned(),
-                        effect: Some("reject"),
-                        side: Some("link"),
-                        ..Settlement::default()
-                    }),
+                        ),
+                        fields,
+                    )),
                 }
             }
             settler.settle(settlements).await?;
@@ -126,6 +144,38 @@ impl Deliverer {
             }
         }
         Ok(unmatched)
+    }
+
+    /// Rows without a twin that agree in the match fields with one of these that have found a record, in the
+    /// record's form: of several rows for one record none is taken by chance.
+    async fn rivals(
+        &self,
+        chunk: &[Newcomer],
+        found: &[RemoteRecord],
+    ) -> Result<Vec<(String, Record)>, StoreError> {
+        let bound = &self.bound;
+        let fields = &bound.mapping.match_fields;
+        let columns = bound.mapping.columns_of(fields);
+        let values: Vec<Row> = chunk
+            .iter()
+            .filter(|one| found.iter().any(|record| agrees(&one.record, &record.fields, fields, true)))
+            .filter_map(|one| {
+                let row = one.looked.row.as_ref()?;
+                Some(columns.iter().filter_map(|name| Some((name.clone(), row.get(name)?.clone()))).collect())
+            })
+            .collect();
+        let client = self.store.client().await?;
+        let mut rows =
+            matches(&client, &bound.table, bound.id, &bound.row_columns(), &columns, &values).await?;
+        rows.retain(|row| row.twin.is_none());
+        let keys: Vec<String> = rows.iter().map(|row| row.key.clone()).collect();
+        let inside = inside(&client, &bound.table, bound.filter.as_deref(), &keys).await?;
+        let known = bound.references(&client, rows.iter().map(|row| &row.row), []).await?;
+        Ok(rows
+            .into_iter()
+            .filter(|row| inside.contains(&row.key))
+            .filter_map(|row| Some((row.key, bound.mapping.encode(&row.row, &known).ok()?)))
+            .collect())
     }
 
     /// Commits the intents, sends, settles.
@@ -169,6 +219,7 @@ impl Deliverer {
             if batch.is_empty() {
                 continue;
             }
+            self.owe(settler, &batch.iter().map(|one| &one.looked).collect::<Vec<_>>()).await?;
             let items: Vec<NewRecord> = batch
                 .iter()
                 .map(|one| NewRecord { attempt: one.attempt, fields: one.record.clone() })
@@ -206,13 +257,13 @@ impl Deliverer {
             ..Settlement::default()
         };
         Ok(match outcome {
-            Outcome::Ok { id: Some(id), version, record, reference } => {
+            Outcome::Ok { id: Some(id), version, record, reference, lines } => {
                 let left_out = one.left_out(&self.bound.mapping);
-                let known = settler.known_after(None, &one.record, version, record.as_ref());
+                let known = settler.known_after(None, &one.record, version, record.as_deref(), &lines);
                 if known.surprising {
                     read_again.push(id.clone());
                 }
-                Settlement {
+                settler.created(Settlement {
                     // what was left out follows when the record that it names exists
                     verdict: if left_out.is_some() { "waiting" } else { "done" },
                     waits_binding: left_out.as_ref().map(|missing| missing.parent),
@@ -225,7 +276,7 @@ impl Deliverer {
                     effect: Some("create"),
                     after: Some(one.record.clone()),
                     ..base
-                }
+                })
             }
             // the intent stays: the next look finds out
             Outcome::Ok { id: None, .. } => Settlement {
@@ -256,6 +307,7 @@ impl Deliverer {
             other => Settlement {
                 link: Some("unlinked"),
                 attempt: Some(one.attempt),
+                owes_nothing: true,
                 ..not_done(&one.looked, &other)
             },
         })
@@ -266,6 +318,21 @@ impl Deliverer {
         let bound = &self.bound;
         bound.abilities.can_find
             && (bound.abilities.attempt_field.is_some() || !bound.mapping.match_fields.is_empty())
+    }
+}
+
+/// It cannot be told which record is the twin: nothing is guessed.
+fn ambiguous(one: &Newcomer, candidates: Vec<String>, reason: String, fields: &[String]) -> Settlement {
+    Settlement {
+        key: one.looked.key.clone(),
+        verdict: "rejected",
+        hold: Some("ambiguous"),
+        candidates: Some(candidates),
+        reason: Some(reason),
+        field: fields.first().cloned(),
+        effect: Some("reject"),
+        side: Some("link"),
+        ..Settlement::default()
     }
 }
 

@@ -1,11 +1,16 @@
 //! Decide: what one key needs, from its row, its link and its shadow. Pure.
 
+use serde_json::Value;
+use std::time::Duration;
+
 use crate::bound::Bound;
+use crate::deliver::approval::or_hold;
 use crate::deliver::look::Looked;
+use crate::deliver::steps::{Step, after_save, before_save};
 use crate::mapping::reference::Missing;
-use crate::model::binding::DeletePolicy;
+use crate::model::binding::{DeletePolicy, Leaving};
 use crate::model::record::Record;
-use crate::store::link::LinkState;
+use crate::store::link::{Link, LinkState};
 use crate::store::outbox::Settlement;
 
 /// What a key needs.
@@ -26,6 +31,14 @@ pub enum Decision {
     },
     /// The record must be read and merged before anything is sent; why.
     Reread(&'static str),
+    /// The record must be taken back before a save, or on after one.
+    Step(Step),
+    /// Where the record stands must be read; if it still stands there, the change is refused for this reason.
+    Stage {
+        refusal: Option<String>,
+    },
+    /// Lines were sent that long ago and their answer was lost: the record is read until they must have turned up.
+    UnseenLines(Duration),
     /// Nothing to send, but the row does not carry its remote id yet.
     WriteBack(String),
 }
@@ -36,6 +49,8 @@ pub enum AtOnce {
     Nothing,
     /// Capture has not come to what happened to the row.
     Later,
+    /// The row is outside of the binding's filter: its link and record stay as they are.
+    Outside,
     /// The row is gone and so is what was left of the link.
     Forget,
     /// The row is gone and the record stays, by policy.
@@ -43,6 +58,12 @@ pub enum AtOnce {
     Reject {
         field: Option<String>,
         reason: String,
+    },
+    /// It waits for a person's approval; what would be sent.
+    Hold {
+        reason: String,
+        field: Option<String>,
+        would: Value,
     },
 }
 
@@ -52,16 +73,20 @@ impl Decision {
         match self {
             Self::Settle(AtOnce::Nothing) => "nothing",
             Self::Settle(AtOnce::Later) => "later",
+            Self::Settle(AtOnce::Outside) => "outside",
             Self::Settle(AtOnce::Forget) => "forget",
             Self::Settle(AtOnce::Keep) => "keep",
             Self::Settle(AtOnce::Reject { .. }) => "reject",
+            Self::Settle(AtOnce::Hold { .. }) => "hold",
             Self::Create(_) => "create",
             Self::Wait(_) => "wait",
             Self::Doubt => "doubt",
             Self::Update(_) => "update",
             Self::Delete { deactivate: false } => "delete",
             Self::Delete { deactivate: true } => "deactivate",
-            Self::Reread(_) => "read first",
+            Self::Reread(_) | Self::UnseenLines(_) => "read first",
+            Self::Step(_) => "step",
+            Self::Stage { .. } => "read stage",
             Self::WriteBack(_) => "write back",
         }
     }
@@ -79,6 +104,7 @@ impl AtOnce {
         };
         match self {
             Self::Nothing => base,
+            Self::Outside => Settlement { link: Some("outside"), ..base },
             Self::Later => Settlement { verdict: "again", wait_ms: Some(200), ..base },
             Self::Forget => Settlement { link: looked.link.is_some().then_some("unlinked"), ..base },
             Self::Keep => Settlement {
@@ -94,6 +120,14 @@ impl AtOnce {
                 side: Some("link"),
                 field,
                 reason: Some(reason),
+                ..base
+            },
+            Self::Hold { reason, field, would } => Settlement {
+                verdict: "held",
+                hold: Some("approval"),
+                field,
+                reason: Some(reason),
+                would: Some(would),
                 ..base
             },
         }
@@ -112,11 +146,11 @@ pub fn decide(looked: &Looked, bound: &Bound) -> Decision {
             LinkState::Creating => Decision::Doubt,
             LinkState::Linked => match bound.to_remote {
                 DeletePolicy::Keep => Decision::Settle(AtOnce::Keep),
-                DeletePolicy::Delete => Decision::Delete { deactivate: false },
-                DeletePolicy::Deactivate => Decision::Delete { deactivate: true },
+                policy => delete(looked, bound, policy == DeletePolicy::Deactivate),
             },
         },
-        (Some(row), link) => {
+        (Some(_), link) if looked.outside => outside(looked, link.as_ref(), bound),
+        (Some(_), link) => {
             let encoded = match &looked.encoded {
                 Some(Ok(encoded)) => encoded,
                 None => return Decision::Settle(AtOnce::Later),
@@ -134,12 +168,15 @@ pub fn decide(looked: &Looked, bound: &Bound) -> Decision {
                         }
                         record = bound.mapping.without_missing(record);
                     }
-                    checked(bound, record, Decision::Create)
+                    checked(bound, record, |record| or_hold(Decision::Create(record), looked, bound))
                 }
                 Some(link) => match (link.state, &link.shadow) {
                     (LinkState::Kept, _) => Decision::Settle(AtOnce::Nothing),
                     (LinkState::Creating, _) => Decision::Doubt,
                     (LinkState::Linked, None) => Decision::Reread("first comparison"),
+                    (LinkState::Linked, _) if link.outside && bound.abilities.can_read => {
+                        Decision::Reread("back inside of the filter")
+                    }
                     (LinkState::Linked, Some(shadow))
                         if bound.mapping.outgrown(shadow) && bound.abilities.can_read =>
                     {
@@ -150,22 +187,68 @@ pub fn decide(looked: &Looked, bound: &Bound) -> Decision {
                         if let Some(missing) = bound.mapping.missing(&changes) {
                             return Decision::Wait(missing);
                         }
-                        if !changes.is_empty() {
-                            return checked(bound, changes, Decision::Update);
-                        }
-                        match (&bound.id_column, &link.remote_id) {
-                            (Some(column), Some(id))
-                                if row.get(column).and_then(|v| v.as_str()) != Some(id) =>
-                            {
-                                Decision::WriteBack(id.clone())
+                        if bound.mapping.touches_lines(&changes) {
+                            match looked.lines_unseen {
+                                Some(age) if age < bound.doubt_window => return Decision::UnseenLines(age),
+                                _ if bound.mapping.has_unseen_lines(shadow) => {
+                                    return Decision::Reread("the ids of its lines are not known yet");
+                                }
+                                _ => {}
                             }
-                            _ => Decision::Settle(AtOnce::Nothing),
+                        }
+                        if !changes.is_empty() {
+                            // what cannot be sent anyway, or not yet, is no reason to take the record back
+                            let go = |changes| or_hold(Decision::Update(changes), looked, bound);
+                            return match checked(bound, changes, go) {
+                                Decision::Update(changes) => {
+                                    before_save(looked, bound).unwrap_or(Decision::Update(changes))
+                                }
+                                refused => refused,
+                            };
+                        }
+                        if let Some(decision) = after_save(looked, bound) {
+                            return decision;
+                        }
+                        match write_back(looked, bound) {
+                            Some(id) => Decision::WriteBack(id),
+                            None => Decision::Settle(AtOnce::Nothing),
                         }
                     }
                 },
             }
         }
     }
+}
+
+/// The row does not belong to the binding: nothing flows.
+fn outside(looked: &Looked, link: Option<&Link>, bound: &Bound) -> Decision {
+    let Some(link) = link else { return Decision::Settle(AtOnce::Nothing) };
+    match (link.state, bound.leaving, bound.to_remote) {
+        (LinkState::Kept, ..) => Decision::Settle(AtOnce::Nothing),
+        (LinkState::Creating, ..) => Decision::Doubt,
+        (LinkState::Linked, Leaving::Keep, _) | (LinkState::Linked, _, DeletePolicy::Keep) => {
+            Decision::Settle(AtOnce::Outside)
+        }
+        (LinkState::Linked, Leaving::Delete, policy) => {
+            delete(looked, bound, policy == DeletePolicy::Deactivate)
+        }
+    }
+}
+
+/// A delete, once a person has approved it where that is asked for, and from where the record can be deleted.
+fn delete(looked: &Looked, bound: &Bound, deactivate: bool) -> Decision {
+    match or_hold(Decision::Delete { deactivate }, looked, bound) {
+        Decision::Delete { deactivate: false } => {
+            before_save(looked, bound).unwrap_or(Decision::Delete { deactivate: false })
+        }
+        other => other,
+    }
+}
+
+/// The remote id that the row is to carry and does not yet.
+pub(super) fn write_back(looked: &Looked, bound: &Bound) -> Option<String> {
+    let (column, row, id) = (bound.id_column.as_ref()?, looked.row.as_ref()?, looked.remote_id()?);
+    (row.get(column).and_then(|value| value.as_str()) != Some(id)).then(|| id.to_owned())
 }
 
 fn checked(bound: &Bound, values: Record, go: impl FnOnce(Record) -> Decision) -> Decision {

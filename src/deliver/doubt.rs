@@ -97,24 +97,24 @@ impl Deliverer {
         match twins.as_slice() {
             [twin] => {
                 // the base is what was sent: what the remote or a person made of it since comes in as a change
-                let known = settler.known_after(None, &intent, twin.version.clone(), Some(&twin.fields));
-                settler
-                    .settle(vec![Settlement {
-                        key: looked.key.clone(),
-                        verdict: "done",
-                        link: Some("linked"),
-                        remote_id: Some(twin.id.clone()),
-                        version: known.version,
-                        reference: twin.reference.clone(),
-                        shadow: Some(known.shadow),
-                        attempt: Some(attempt),
-                        effect: Some("create"),
-                        after: Some(intent),
-                        actor: looked.actor.clone(),
-                        reason: Some("the answer was lost; the record was found".to_owned()),
-                        ..Settlement::default()
-                    }])
-                    .await?;
+                let (version, told) = (twin.version.clone(), Some(&twin.fields));
+                let known = settler.known_after(None, &intent, version, told, &Record::new());
+                let done = Settlement {
+                    key: looked.key.clone(),
+                    verdict: "done",
+                    link: Some("linked"),
+                    remote_id: Some(twin.id.clone()),
+                    version: known.version,
+                    reference: twin.reference.clone(),
+                    shadow: Some(known.shadow),
+                    attempt: Some(attempt),
+                    effect: Some("create"),
+                    after: Some(intent),
+                    actor: looked.actor.clone(),
+                    reason: Some("the answer was lost; the record was found".to_owned()),
+                    ..Settlement::default()
+                };
+                settler.settle(vec![settler.saved(twin.stage.clone(), done)]).await?;
                 settler.read_again(std::slice::from_ref(&twin.id), "found after a lost answer").await?;
                 // the row may have changed, or gone, since the create
                 mark_deleted_or_changed(&self.store.client().await?, bound.id, &looked).await?;
@@ -138,7 +138,7 @@ impl Deliverer {
                         .await?;
                     return Ok(None);
                 }
-                if looked.row.is_none() {
+                if looked.row.is_none() || looked.outside {
                     settler
                         .settle(vec![Settlement {
                             key: looked.key.clone(),

@@ -4,12 +4,17 @@
 //! for a person. No database transaction is open while a remote is called, and what is not ended, because the process
 //! died, comes back when the lease runs out.
 
+mod approval;
 mod create;
 pub mod decide;
+mod documents;
 mod doubt;
+pub mod foresee;
+mod guard;
 pub mod look;
 mod send;
 mod settle;
+pub mod steps;
 mod wait;
 
 use std::collections::HashMap;
@@ -24,8 +29,11 @@ use crate::bound::Bound;
 use crate::deliver::decide::Decision;
 use crate::deliver::look::Looked;
 use crate::deliver::settle::Settler;
+use crate::deliver::steps::Step;
 use crate::model::outcome::{BatchAnswer, Outcome};
 use crate::remote::lease::{self, LEASE, Lease};
+use crate::store::error::Class;
+use crate::store::guard::Kind;
 use crate::store::outbox::{Claimed, Settlement};
 use crate::store::{Store, StoreError};
 
@@ -68,6 +76,18 @@ impl Deliverer {
     /// When the mirror database fails; nothing is lost, the lease's end brings the keys back.
     #[instrument(skip_all, fields(binding = %self.bound.name))]
     pub async fn turn(&self) -> Result<Turned, StoreError> {
+        match self.leased().await {
+            Err(error)
+                if error.class() == Class::Operator && self.bound.hold_if_drifted(&self.store).await? =>
+            {
+                Ok(Turned { looked: 0, rest: Some(Duration::from_secs(1)) })
+            }
+            other => other,
+        }
+    }
+
+    /// Takes a lease and works under it.
+    async fn leased(&self) -> Result<Turned, StoreError> {
         let bound = &self.bound;
         if let Some(wait) = self.store.system_wait(&bound.system).await? {
             return Ok(Turned { looked: 0, rest: Some(wait) });
@@ -90,8 +110,20 @@ impl Deliverer {
     /// Ends each of the claimed keys.
     async fn work(&self, claimed: Vec<Claimed>, limit: usize, lease: Uuid) -> Result<Turned, StoreError> {
         let bound = &self.bound;
-        let looked = look::look(&self.store, bound, &claimed).await?;
         let settler = Settler { store: &self.store, bound, lease };
+        let looked = match look::look(&self.store, bound, &claimed).await {
+            Ok(looked) => looked,
+            Err(error) => {
+                // nothing was sent: the keys need not wait for the lease's end
+                let again = |one: &Claimed| Settlement {
+                    key: one.key.clone(),
+                    verdict: "again",
+                    ..Settlement::default()
+                };
+                settler.settle(claimed.iter().map(again).collect()).await?;
+                return Err(error);
+            }
+        };
         let mut by_kind = Sorted::default();
         let mut settled_at_once = Vec::new();
         for one in looked {
@@ -105,6 +137,9 @@ impl Deliverer {
                 Decision::Update(changes) => by_kind.updates.push((one, changes)),
                 Decision::Delete { deactivate } => by_kind.deletes.push((one, deactivate)),
                 Decision::Reread(reason) => by_kind.rereads.push((one, reason)),
+                Decision::Step(step) => by_kind.steps.push((one, step)),
+                Decision::Stage { refusal } => by_kind.stages.push((one, refusal)),
+                Decision::UnseenLines(age) => by_kind.unseen.push((one, age)),
                 Decision::WriteBack(id) => by_kind.write_backs.push((one, id)),
             }
         }
@@ -120,12 +155,17 @@ impl Deliverer {
         settler.settle(settled_at_once).await?;
         self.wait(&settler, by_kind.waits).await?;
         self.reread(&settler, by_kind.rereads).await?;
+        self.read_stages(&settler, by_kind.stages).await?;
+        self.look_for_lines(&settler, by_kind.unseen).await?;
         settler.write_back(by_kind.write_backs).await?;
         self.resolve_doubts(&settler, by_kind.doubts).await?;
         self.create(&settler, by_kind.creates).await?;
-        self.update(&settler, by_kind.updates).await?;
+        let updates = self.within_guard(&settler, Kind::Changes, by_kind.updates, |(one, _)| one).await?;
+        self.update(&settler, updates).await?;
         let deletes = self.after_children(&settler, by_kind.deletes).await?;
+        let deletes = self.within_guard(&settler, Kind::Deletes, deletes, |(one, _)| one).await?;
         self.delete(&settler, deletes).await?;
+        self.take_steps(&settler, by_kind.steps).await?;
         Ok(Turned { looked: count, rest: None })
     }
 
@@ -188,7 +228,10 @@ struct Sorted {
     updates: Vec<(Looked, crate::model::record::Record)>,
     deletes: Vec<(Looked, bool)>,
     rereads: Vec<(Looked, &'static str)>,
+    unseen: Vec<(Looked, Duration)>,
     write_backs: Vec<(Looked, String)>,
+    steps: Vec<(Looked, Step)>,
+    stages: Vec<(Looked, Option<String>)>,
 }
 
 impl Sorted {

@@ -7,9 +7,9 @@ use futures_util::stream::{StreamExt, iter};
 use crate::connector::client::{Change, Removal};
 use crate::deliver::look::Looked;
 use crate::deliver::settle::{Settler, not_done};
+use crate::deliver::steps::unsaved;
 use crate::deliver::{Deliverer, bounded};
 use crate::model::binding::OverwriteCheck;
-use crate::model::diff::project;
 use crate::model::outcome::{BatchAnswer, Outcome};
 use crate::model::record::Record;
 use crate::remote::gate::Priority;
@@ -67,12 +67,16 @@ impl Deliverer {
         keys: &[&Looked],
     ) -> Result<BTreeSet<String>, StoreError> {
         let bound = &self.bound;
-        if bound.overwrite_check == OverwriteCheck::None || !bound.abilities.can_read {
+        // a document that may be half written is always looked at first
+        let looks = bound.overwrite_check != OverwriteCheck::None || bound.lines_apart;
+        if !looks || !bound.abilities.can_read {
             return Ok(keys.iter().map(|one| one.key.clone()).collect());
         }
         // the remote can only check a version that we know: after a create often nothing tells it
         let checked_by_remote = |one: &&&Looked| {
-            bound.abilities.checks_version && one.link.as_ref().is_some_and(|link| link.version.is_some())
+            bound.abilities.checks_version
+                && !bound.lines_apart
+                && one.link.as_ref().is_some_and(|link| link.version.is_some())
         };
         let all = keys;
         let (checked, keys): (Vec<&Looked>, Vec<&Looked>) = keys.iter().partition(checked_by_remote);
@@ -89,6 +93,7 @@ impl Deliverer {
                 }
             }
         }
+        let keys = self.standing(settler, keys, &records).await?;
         let mut good: BTreeSet<String> = checked.into_iter().map(|one| one.key.clone()).collect();
         let mut moved = Vec::new();
         for one in keys {
@@ -133,14 +138,16 @@ impl Deliverer {
     ) -> Result<Vec<&'a Looked>, StoreError> {
         let ids: Vec<String> = keys.iter().filter_map(|one| one.remote_id().map(str::to_owned)).collect();
         let waiting = self.store.waiting_records(self.bound.id, &ids).await?;
+        let held = |one: &Looked| one.remote_id().and_then(|id| waiting.get(id)).copied();
         let (later, now): (Vec<&Looked>, Vec<&Looked>) =
-            keys.into_iter().partition(|one| one.remote_id().is_some_and(|id| waiting.contains(id)));
+            keys.into_iter().partition(|one| held(one).is_some());
         let later = later
             .iter()
             .map(|one| Settlement {
                 key: one.key.clone(),
                 verdict: "again",
-                wait_ms: Some(300),
+                // what waits for a person is not looked at three times a second
+                wait_ms: Some(if held(one) == Some(true) { 5_000 } else { 300 }),
                 ..Settlement::default()
             })
             .collect();
@@ -176,6 +183,8 @@ impl Deliverer {
             if batch.is_empty() {
                 continue;
             }
+            self.owe(settler, &batch.iter().map(|(one, _)| one).collect::<Vec<_>>()).await?;
+            self.remember_lines(&batch).await?;
             let items: Vec<Change> = batch
                 .iter()
                 .filter_map(|(one, changes)| {
@@ -196,16 +205,18 @@ impl Deliverer {
             }
             let mut settlements = Vec::new();
             let mut read_again = Vec::new();
+            let mut refused = Vec::new();
             for ((one, changes), outcome) in batch.iter().zip(answer.outcomes) {
                 let link = one.link.as_ref();
                 let shadow = link.and_then(|link| link.shadow.as_ref());
                 match outcome {
-                    Outcome::Ok { version, record, .. } => {
-                        let known = settler.known_after(shadow, changes, version, record.as_ref());
+                    Outcome::Ok { version, record, lines, .. } => {
+                        let known = settler.known_after(shadow, changes, version, record.as_deref(), &lines);
+                        let (before, after) = bound.mapping.told(shadow.unwrap_or(&Record::new()), changes);
                         if known.surprising {
                             read_again.extend(one.remote_id().map(str::to_owned));
                         }
-                        settlements.push(Settlement {
+                        let done = Settlement {
                             key: one.key.clone(),
                             verdict: "done",
                             link: Some("linked"),
@@ -213,21 +224,32 @@ impl Deliverer {
                             version: known.version,
                             shadow: Some(known.shadow),
                             effect: Some("update"),
-                            before: shadow.map(|shadow| project(shadow, changes.keys().map(String::as_str))),
-                            after: Some(changes.clone()),
+                            before: Some(before),
+                            after: Some(after),
                             actor: one.actor.clone(),
                             ..Settlement::default()
-                        });
+                        };
+                        settlements.push(settler.saved(link.and_then(|link| link.stage.clone()), done));
+                    }
+                    Outcome::Reject { .. } if bound.lifecycle.is_some() => {
+                        refused.push((one.clone(), outcome));
                     }
                     Outcome::Conflict { .. } | Outcome::Gone { .. } => {
                         read_again.extend(one.remote_id().map(str::to_owned));
                         let outcome = Outcome::Conflict { reason: outcome.reason().to_owned() };
                         settlements.push(not_done(one, &outcome));
                     }
-                    other => settlements.push(not_done(one, &repeatable(other))),
+                    other => {
+                        // some of the lines may be written: what became of them is read before more is sent
+                        if bound.lines_apart && bound.mapping.touches_lines(changes) {
+                            read_again.extend(one.remote_id().map(str::to_owned));
+                        }
+                        settlements.push(unsaved(one, other));
+                    }
                 }
             }
             settler.settle(settlements).await?;
+            self.refused_saves(settler, refused).await?;
             if !read_again.is_empty() {
                 settler.read_again(&read_again, "changed in the remote").await?;
             }
@@ -269,6 +291,7 @@ impl Deliverer {
             }
             let mut settlements = Vec::new();
             let mut read_again = Vec::new();
+            let mut refused = Vec::new();
             for ((one, _), outcome) in batch.iter().zip(answer.outcomes) {
                 match outcome {
                     // deleting what is gone already is done
@@ -286,10 +309,14 @@ impl Deliverer {
                         read_again.extend(one.remote_id().map(str::to_owned));
                         settlements.push(not_done(one, &outcome));
                     }
+                    Outcome::Reject { .. } if bound.lifecycle.is_some() && !deactivate => {
+                        refused.push((one.clone(), outcome));
+                    }
                     other => settlements.push(not_done(one, &repeatable(other))),
                 }
             }
             settler.settle(settlements).await?;
+            self.refused_saves(settler, refused).await?;
             if !read_again.is_empty() {
                 settler.read_again(&read_again, "changed in the remote").await?;
             }
@@ -298,7 +325,7 @@ impl Deliverer {
     }
 
     /// The last look before a call: only what is still under our lease and unchanged goes out.
-    async fn still_ours<T>(
+    pub(super) async fn still_ours<T>(
         &self,
         settler: &Settler<'_>,
         batch: Vec<T>,
@@ -328,7 +355,7 @@ impl Deliverer {
 }
 
 /// An update or delete may simply be repeated, so a lost answer is no doubt.
-fn repeatable(outcome: Outcome) -> Outcome {
+pub(super) fn repeatable(outcome: Outcome) -> Outcome {
     match outcome {
         Outcome::Unknown { reason } => Outcome::Retry { after: None, reason },
         other => other,

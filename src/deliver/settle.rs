@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::bound::Bound;
 use crate::deliver::look::Looked;
-use crate::model::diff::{diff, overlay, project};
+use crate::model::diff::diff;
 use crate::model::outcome::Outcome;
 use crate::model::record::Record;
 use crate::model::retry;
@@ -42,6 +42,7 @@ impl Settler<'_> {
             .filter_map(|one| Some((one.key.clone(), one.remote_id.clone()?)))
             .collect();
         self.write_ids(&transaction, &linked).await?;
+        self.write_line_ids(&transaction, &settlements, &linked).await?;
         transaction.commit().await?;
         if !self.bound.children.is_empty() {
             let keys: Vec<String> = linked.into_iter().map(|(key, _)| key).collect();
@@ -138,14 +139,17 @@ impl Settler<'_> {
         sent: &Record,
         version: Option<String>,
         answer: Option<&Record>,
+        lines: &Record,
     ) -> Known {
         let mapping = &self.bound.mapping;
-        let shadow = project(&overlay(before.unwrap_or(&Record::new()), sent), mapping.field_names());
+        let shadow = mapping.after_sent(before.unwrap_or(&Record::new()), sent, lines);
+        // lines that nothing has told the ids of can be neither changed nor removed
+        let unseen = mapping.has_unseen_lines(&shadow);
         let surprising = answer.is_some_and(|answer| {
             let told = mapping.field_names().filter(|field| answer.contains_key(*field));
             !diff(answer, &shadow, told, mapping.blank_is_null).is_empty()
         });
-        Known { shadow, version: version.filter(|_| !surprising), surprising }
+        Known { shadow, version: version.filter(|_| !surprising), surprising: surprising || unseen }
     }
 }
 
@@ -204,6 +208,6 @@ fn wait_ms(attempts: u32, asked: Option<Duration>) -> i64 {
 }
 
 /// A number in `0.0..1.0` for the jitter.
-fn chance() -> f64 {
+pub(super) fn chance() -> f64 {
     f64::from(u32::try_from(Uuid::new_v4().as_u128() & 0xFFFF_FFFF).unwrap_or(0)) / f64::from(u32::MAX)
 }

@@ -9,17 +9,20 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use crate::bound::Bound;
-use crate::config::duration::{parse_duration, parse_share};
+use crate::config::duration::{parse_allowance, parse_duration, parse_share};
 use crate::config::file::Field;
-use crate::config::{BindingFile, RowtwinFile, Setting, SystemFile};
+use crate::config::{BindingFile, LifecycleFile, RowtwinFile, Setting, SystemFile};
 use crate::connector::{Client, Connector, SettingValue, Settings};
+use crate::engine::documents;
 use crate::engine::gate::{SharedGate, UnderWay};
-use crate::engine::{DEFAULT_NAME, Engine, EngineError};
+use crate::engine::{DEFAULT_NAME, Drifted, Engine, EngineError};
 use crate::mapping::Mapping;
 use crate::mapping::reference::Reference;
 use crate::metrics::Metrics;
-use crate::model::binding::ReferredBy;
+use crate::model::binding::{Allowance, Brake, Guard, ReferredBy};
+use crate::model::lifecycle::Plan;
 use crate::postgres::{ConnectOptions, connect_options};
+use crate::remote::gate::{Gate, OpenGate};
 use crate::remote::http::HttpTransport;
 use crate::store::binding::{BindingSpec, SystemSpec};
 use crate::store::{Store, StoreError};
@@ -97,11 +100,19 @@ impl Engine {
             }
         }
         let (mut specs, mut bounds, mut tables) = (Vec::new(), Vec::new(), Vec::new());
+        let mut drifted = Vec::new();
         for (table_name, entry) in &file.tables {
             let (table, columns) = match store.table(table_name).await {
                 Ok(found) => found,
                 Err(StoreError::Table(reason)) => {
-                    findings.push(reason);
+                    for binding in &entry.bindings {
+                        let spec = spec_of(table_name, binding);
+                        if given.only_looks || !store.was_bound(&spec.name(), &spec.mapping).await? {
+                            findings.push(reason.clone());
+                            break;
+                        }
+                        drifted.push(Drifted { spec, table: None, reason: reason.clone(), id: 0 });
+                    }
                     continue;
                 }
                 Err(other) => return Err(other.into()),
@@ -119,6 +130,26 @@ impl Engine {
                 let type_of = |name: &str| {
                     columns.iter().find(|column| column.name == name).map(|column| column.type_name.clone())
                 };
+                let spec = spec_of(table_name, binding);
+                let gone: Vec<&str> = binding
+                    .fields
+                    .keys()
+                    .chain(&binding.id_column)
+                    .filter(|column| type_of(column).is_none())
+                    .map(String::as_str)
+                    .collect();
+                // with the same mapping it ran before: the others need not wait until somebody has mended this one
+                if !gone.is_empty()
+                    && !given.only_looks
+                    && store.was_bound(&spec.name(), &spec.mapping).await?
+                {
+                    let reason = format!(
+                        "{table_name} has no column `{}` any more; add it again or correct the configuration, then restart rowtwin",
+                        gone.join("`, `")
+                    );
+                    drifted.push(Drifted { spec, table: Some(table.clone()), reason, id: 0 });
+                    continue;
+                }
                 if let Some(column) = &binding.id_column
                     && type_of(column).is_none()
                 {
@@ -138,6 +169,13 @@ impl Engine {
                         ));
                     }
                 }
+                let lifecycle = match plan(client, binding) {
+                    Ok(plan) => plan,
+                    Err(finding) => {
+                        findings.push(format!("{place}: {finding}"));
+                        None
+                    }
+                };
                 let refers = |field: &Field| {
                     let table = field.refers_to.clone()?;
                     let parent =
@@ -149,6 +187,13 @@ impl Engine {
                     });
                     Some(Reference { table, by, numeric: theirs.numeric_ids, parent: 0 })
                 };
+                if let Some(filter) = &binding.filter
+                    && let Some(said) = store.check_filter(&table, filter).await?
+                {
+                    findings.push(format!(
+                        "{place}: where: {said}; write an SQL condition over the columns of {table_name}, such as region = 'east'"
+                    ));
+                }
                 let mapping = match Mapping::new(binding, type_of, abilities.blank_is_null, refers) {
                     Ok(mapping) => mapping,
                     Err(more) => {
@@ -156,28 +201,48 @@ impl Engine {
                         continue;
                     }
                 };
-                specs.push(BindingSpec {
-                    table: table_name.clone(),
-                    system: binding.system.clone(),
-                    object: binding.object.clone(),
-                    pushes: binding.direction.pushes(),
-                    pulls: binding.direction.pulls(),
-                    settle_after_secs: duration(binding.settle_after.as_deref(), Duration::ZERO)
-                        .as_secs_f64(),
-                    mapping: serde_json::to_value(binding).unwrap_or(Value::Null),
-                });
+                let mut mapping = mapping;
+                let mut table = table.clone();
+                let found = documents::lines_of(
+                    &store,
+                    client,
+                    binding,
+                    &mut mapping,
+                    &mut table,
+                    &abilities,
+                    &refers,
+                );
+                let bound_lines = match found.await? {
+                    Ok(lines) => lines,
+                    Err(more) => {
+                        findings.extend(more.into_iter().map(|finding| format!("{place}: {finding}")));
+                        continue;
+                    }
+                };
+                tables.extend(table.children.iter().map(|child| child.table.clone()));
+                let used = mapping.columns().chain(binding.id_column.as_deref());
+                let used = used.chain(table.key.iter().map(|column| column.name.as_str()));
+                let types = used.filter_map(|name| Some((name.to_owned(), type_of(name)?))).collect();
+                specs.push(spec);
                 bounds.push(Arc::new(Bound {
                     id: 0,
                     name: format!("{table_name} - {}.{}", binding.system, binding.object),
                     system: binding.system.clone(),
                     object: binding.object.clone(),
-                    table: table.clone(),
+                    table,
+                    column_types: types,
                     mapping,
                     client: Arc::clone(client),
                     id_column: binding.id_column.clone(),
                     prefer: binding.prefer,
                     to_remote: binding.deletes.to_remote,
                     to_row: binding.deletes.to_row,
+                    approve_deletes: binding.deletes.approve,
+                    guard: guard(binding),
+                    brake: brake(binding),
+                    filter: binding.filter.clone(),
+                    columns: columns.clone(),
+                    leaving: binding.leaving,
                     pushes: binding.direction.pushes(),
                     pulls: binding.direction.pulls(),
                     overwrite_check: binding.overwrite_check,
@@ -186,7 +251,10 @@ impl Engine {
                     doubt_window: duration(binding.doubt_window.as_deref(), Duration::from_secs(60)),
                     in_flight: usize::try_from(in_flight.get(&binding.system).copied().unwrap_or(IN_FLIGHT))
                         .unwrap_or(1),
+                    lines_apart: bound_lines.apart,
+                    watched_lines: bound_lines.watched,
                     abilities,
+                    lifecycle,
                     parents: Vec::new(),
                     children: Vec::new(),
                 }));
@@ -196,6 +264,7 @@ impl Engine {
         if !findings.is_empty() {
             return Err(EngineError::Configuration(findings));
         }
+        documents::keep_one_of_each(&mut tables);
         Ok(Self {
             slot: file.database.slot.clone().unwrap_or_else(|| DEFAULT_NAME.to_owned()),
             publication: file.database.publication.clone().unwrap_or_else(|| DEFAULT_NAME.to_owned()),
@@ -208,8 +277,65 @@ impl Engine {
             systems,
             specs,
             tables,
+            drifted,
             bounds,
         })
+    }
+}
+
+/// What was checked when the file was read.
+fn guard(binding: &BindingFile) -> Guard {
+    let or = |value: &Option<Value>, default: Allowance| {
+        value.as_ref().and_then(|value| parse_allowance(value).ok()).unwrap_or(default)
+    };
+    let default = Guard::default();
+    Guard {
+        deletes: or(&binding.guard.deletes, default.deletes),
+        changes: or(&binding.guard.changes, default.changes),
+        at_least: binding.guard.at_least.unwrap_or(default.at_least),
+    }
+}
+
+fn brake(binding: &BindingFile) -> Brake {
+    let default = Brake::default();
+    Brake {
+        turns: binding.brake.turns.unwrap_or(default.turns),
+        within: duration(binding.brake.within.as_deref(), default.within),
+    }
+}
+
+/// What a binding asks of its object's lifecycle.
+fn plan(client: &Client, binding: &BindingFile) -> Result<Option<Plan>, String> {
+    let asked = &binding.lifecycle;
+    let Some(lifecycle) = client.lifecycle(&binding.object).map_err(|error| error.to_string())? else {
+        return match asked == &LifecycleFile::default() {
+            true => Ok(None),
+            false => Err(format!(
+                "`{}` has no lifecycle in the connector `{}`; remove `lifecycle` from the binding",
+                binding.object,
+                client.connector().name
+            )),
+        };
+    };
+    let until = match &asked.until {
+        None => None,
+        Some(target) => Some(lifecycle.targets.get(target).cloned().ok_or_else(|| {
+            let known: Vec<&str> = lifecycle.targets.keys().map(String::as_str).collect();
+            format!("lifecycle.until: there is no target `{target}`; there are {}", known.join(", "))
+        })?),
+    };
+    Ok(Some(Plan { lifecycle, until, reopen: asked.reopen }))
+}
+
+fn spec_of(table: &str, binding: &BindingFile) -> BindingSpec {
+    BindingSpec {
+        table: table.to_owned(),
+        system: binding.system.clone(),
+        object: binding.object.clone(),
+        pushes: binding.direction.pushes(),
+        pulls: binding.direction.pulls(),
+        settle_after_secs: duration(binding.settle_after.as_deref(), Duration::ZERO).as_secs_f64(),
+        mapping: serde_json::to_value(binding).unwrap_or(Value::Null),
     }
 }
 
@@ -248,6 +374,34 @@ pub fn database_url(file: &RowtwinFile, given: &Given) -> Result<String, EngineE
     }
 }
 
+/// One system alone, for a look at it: nothing of the tables is needed, and the database need not be prepared. Calls
+/// count where the system is registered already.
+///
+/// # Errors
+/// When there is no such system, a setting is missing, or a database that is named cannot be reached.
+pub async fn open_client(
+    file: &RowtwinFile,
+    given: &Given,
+    system: &str,
+) -> Result<Arc<Client>, EngineError> {
+    let Some(entry) = file.systems.get(system) else {
+        let known: Vec<&str> = file.systems.keys().map(String::as_str).collect();
+        return Err(EngineError::Configuration(vec![format!(
+            "the configuration names no system `{system}`; there are: {}",
+            known.join(", ")
+        )]));
+    };
+    if given.database_url.is_some() || file.database.url.is_some() {
+        let (store, _) = open_pool(&database_url(file, given)?)?;
+        if store.knows_system(system).await? {
+            let given = Given { only_looks: true, ..given.clone() };
+            return Ok(open_system(system, entry, &store, &given, &Metrics::new())?.0);
+        }
+    }
+    let (client, _) = system_behind(system, entry, given, Arc::new(OpenGate))?;
+    Ok(client)
+}
+
 /// Fetches what a setting points to.
 fn resolve(place: &str, setting: &Setting, given: &Given) -> Result<String, String> {
     match setting {
@@ -270,6 +424,22 @@ fn open_system(
     given: &Given,
     metrics: &Metrics,
 ) -> Result<(Arc<Client>, SystemSpec), EngineError> {
+    let gate = SharedGate {
+        store: store.clone(),
+        system: name.to_owned(),
+        metrics: metrics.clone(),
+        only_looks: given.only_looks,
+        under_way: UnderWay::default(),
+    };
+    system_behind(name, system, given, Arc::new(gate))
+}
+
+fn system_behind(
+    name: &str,
+    system: &SystemFile,
+    given: &Given,
+    gate: Arc<dyn Gate>,
+) -> Result<(Arc<Client>, SystemSpec), EngineError> {
     let connector = Arc::new(Connector::load(&system.connector, given.connectors.as_deref())?);
     let mut findings = Vec::new();
     let mut settings = Settings::default();
@@ -291,13 +461,6 @@ fn open_system(
     }
     let limits = connector.limits(name, &settings)?;
     let transport = Arc::new(HttpTransport::new(connector.http_options())?);
-    let gate = Arc::new(SharedGate {
-        store: store.clone(),
-        system: name.to_owned(),
-        metrics: metrics.clone(),
-        only_looks: given.only_looks,
-        under_way: UnderWay::default(),
-    });
     let spec = SystemSpec {
         name: name.to_owned(),
         connector: connector.name.clone(),

@@ -1,6 +1,7 @@
 //! The engine: puts the rooms together and keeps their turns going.
 
 pub mod assemble;
+mod documents;
 pub mod error;
 mod gate;
 pub mod observe;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 pub use error::EngineError;
 
 use crate::bound::Bound;
-use crate::capture::marks::Watched;
+use crate::capture::marks::{Watched, WatchedTable};
 use crate::config::RowtwinFile;
 use crate::connector::Client;
 use crate::metrics::Metrics;
@@ -40,25 +41,48 @@ pub struct Engine {
     pub systems: Vec<SystemSpec>,
     pub specs: Vec<BindingSpec>,
     pub tables: Vec<Table>,
+    /// Bindings that were at work before and no longer fit their tables.
+    pub drifted: Vec<Drifted>,
     /// In the order of `specs`; their ids are those of the database once registered.
     pub bounds: Vec<Arc<Bound>>,
 }
 
+/// A binding that fitted its table when it ran last. It is held, and its changes are marked for the day when it fits.
+pub struct Drifted {
+    pub spec: BindingSpec,
+    /// None where the table itself is gone.
+    pub table: Option<Table>,
+    /// What has changed, with the cure.
+    pub reason: String,
+    /// That of the database once registered.
+    pub id: i32,
+}
+
 impl Engine {
-    /// The tables that capture watches, with the bindings that push them.
+    /// The tables that capture watches, with the bindings that push them: headers, and the lines of documents.
     pub fn watched(&self) -> Watched {
         let mut watched = Watched::new();
         for bound in self.bounds.iter().filter(|bound| bound.pushes) {
-            let table = &bound.table;
-            watched
-                .entry((table.schema.clone(), table.name.clone()))
-                .or_insert_with(|| crate::capture::marks::WatchedTable {
-                    key: table.key.iter().map(|column| column.name.clone()).collect(),
-                    bindings: Vec::new(),
-                })
-                .bindings
-                .push(bound.id);
+            let key = bound.table.key.iter().map(|column| column.name.clone()).collect();
+            watch(&mut watched, &bound.table, key, false, bound.id);
+            for child in &bound.table.children {
+                watch(&mut watched, &child.table, child.parent.clone(), true, bound.id);
+            }
+        }
+        for one in self.drifted.iter().filter(|one| one.spec.pushes) {
+            if let Some(table) = &one.table {
+                let key = table.key.iter().map(|column| column.name.clone()).collect();
+                watch(&mut watched, table, key, false, one.id);
+            }
         }
         watched
+    }
+}
+
+fn watch(watched: &mut Watched, table: &Table, key: Vec<String>, lines: bool, binding: i32) {
+    let entries = watched.entry((table.schema.clone(), table.name.clone())).or_default();
+    match entries.iter_mut().find(|entry| entry.key == key && entry.lines == lines) {
+        Some(entry) => entry.bindings.push(binding),
+        None => entries.push(WatchedTable { key, lines, bindings: vec![binding] }),
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio_postgres::error::SqlState;
+use tracing::error;
 
 use crate::bound::Bound;
 use crate::engine::relate::relate;
@@ -48,6 +49,7 @@ impl Engine {
         self.store.register_capture(&self.slot, &self.publication).await?;
         self.register().await?;
         done.push(format!("{} systems and {} bindings registered", self.systems.len(), self.bounds.len()));
+        done.extend(self.drifted.iter().map(|one| format!("held: {}", one.reason)));
         self.keep_journal().await?;
         Ok(done)
     }
@@ -57,7 +59,15 @@ impl Engine {
     /// # Errors
     /// When a statement fails.
     pub async fn register(&mut self) -> Result<(), EngineError> {
-        let ids = self.store.register(&self.systems, &self.specs).await?;
+        let drifted = self.drifted.iter().map(|one| &one.spec);
+        let specs: Vec<_> = self.specs.iter().chain(drifted).cloned().collect();
+        let ids = self.store.register(&self.systems, &specs).await?;
+        for (one, id) in self.drifted.iter_mut().zip(ids.iter().skip(self.specs.len())) {
+            one.id = *id;
+            if self.store.hold_binding(*id, &one.reason).await? {
+                error!(binding = %one.spec.table, reason = %one.reason, "the table has changed; the binding is held");
+            }
+        }
         let bounds = std::mem::take(&mut self.bounds);
         let mut bounds: Vec<Bound> = bounds
             .into_iter()
@@ -122,6 +132,11 @@ impl Engine {
             findings.push(format!(
                 "the replication slot {0} has been invalidated; run `rowtwin slot recreate`, which compares every row afterwards",
                 self.slot
+            ));
+        }
+        for (table, statement) in self.weak_identities().await? {
+            findings.push(format!(
+                "the WAL does not say which document a deleted or moved line of {table} belonged to; run `rowtwin init --set-identity`, or: {statement}"
             ));
         }
         Ok(findings)

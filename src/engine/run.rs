@@ -21,6 +21,8 @@ use crate::pull::Puller;
 const RESCUE_EVERY: Duration = Duration::from_secs(1);
 /// How often the journal's partitions are looked after.
 const UPKEEP_EVERY: Duration = Duration::from_secs(3600);
+/// How often the tables are compared with what the mappings were made for.
+const DRIFT_EVERY: Duration = Duration::from_secs(3600);
 /// Longest wait between two tries of a worker whose database fails.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// A second process looks this often whether the slot is free.
@@ -84,8 +86,10 @@ impl Engine {
             workers.spawn(pull_loop(puller, wake, stop.clone(), known, Arc::clone(&watch)));
         }
         workers.spawn(upkeep_loop(Arc::clone(&self), stop.clone()));
+        let described = Arc::new(Notify::new());
+        workers.spawn(drift_loop(Arc::clone(&self), Arc::clone(&described), stop.clone()));
         let result = tokio::select! {
-            result = self.capture_loop(wake, &stop, Arc::clone(&watch)) => result,
+            result = self.capture_loop(wake, described, &stop, Arc::clone(&watch)) => result,
             () = broken_down(&mut workers) => Err(EngineError::Database(
                 "a worker broke down, which is a fault of rowtwin's own; the log shows where, and a restart goes on from here"
                     .to_owned(),
@@ -103,6 +107,7 @@ impl Engine {
     async fn capture_loop(
         &self,
         wake: HashMap<i32, Arc<Notify>>,
+        described: Arc<Notify>,
         stop: &CancellationToken,
         watch: Arc<dyn Watch>,
     ) -> Result<(), EngineError> {
@@ -114,6 +119,7 @@ impl Engine {
             publication: self.publication.clone(),
             watched: self.watched(),
             wake,
+            described,
             on_state: Box::new(move |streaming| told.capture(streaming)),
         };
         let mut waits = waits();
@@ -254,6 +260,25 @@ async fn upkeep_loop(engine: Arc<Engine>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(RESCUE_EVERY) => {}
+        }
+    }
+}
+
+/// Compares the tables with what the mappings were made for: at the start, when the stream describes a table, and
+/// every hour. What fails for it meanwhile is found by the turn that fails.
+async fn drift_loop(engine: Arc<Engine>, described: Arc<Notify>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let mut rest = DRIFT_EVERY;
+        for bound in &engine.bounds {
+            if let Err(failure) = bound.hold_if_drifted(&engine.store).await {
+                warn!(error = %failure, binding = %bound.name, "the table could not be looked at");
+                rest = LONGEST_WAIT;
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = described.notified() => {}
+            () = tokio::time::sleep(rest) => {}
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Mapping: a row in the record's form and back, with the checks before sending.
 
 pub mod codec;
+pub mod draft;
+pub mod lines;
 pub mod reference;
 
 use std::collections::BTreeSet;
@@ -10,9 +12,11 @@ use serde_json::{Map, Value};
 use crate::config::file::{BindingFile, Field};
 use crate::connector::expr::Expr;
 use crate::mapping::codec::{ColumnKind, Conversion};
+use crate::mapping::lines::MappedLines;
 use crate::mapping::reference::{Missing, Reference, References, Wanted, stands_in_for};
-use crate::model::binding::Prefer;
+use crate::model::binding::{Approval, Prefer};
 use crate::model::diff::diff;
+use crate::model::document::lines_of;
 use crate::model::merge::{Group, Merged, Stamps, first_meeting, merge};
 use crate::model::record::{Record, same_value};
 
@@ -51,6 +55,8 @@ pub struct MappedField {
     /// Whether the row's value goes to the remote, and the remote's to the row.
     pub pushes: bool,
     pub pulls: bool,
+    /// Whether a person approves what is sent.
+    pub approval: Approval,
 }
 
 /// How a table's rows and an object's records stand for each other.
@@ -60,6 +66,8 @@ pub struct Mapping {
     pub groups: Vec<Group>,
     pub match_fields: Vec<String>,
     pub blank_is_null: bool,
+    /// The collections of a document; empty for a record without lines.
+    pub lines: Vec<MappedLines>,
 }
 
 impl Mapping {
@@ -114,6 +122,7 @@ impl Mapping {
                 push,
                 pull,
                 check,
+                approval: spec.approve,
                 reference: reference(spec),
             });
             if !binding.groups.values().any(|members| members.contains(&spec.field)) {
@@ -128,7 +137,13 @@ impl Mapping {
             groups.push(Group { name: name.clone(), fields: members.clone(), policy: binding.policy });
         }
         if findings.is_empty() {
-            Ok(Self { fields, groups, match_fields: binding.match_fields.clone(), blank_is_null })
+            Ok(Self {
+                fields,
+                groups,
+                match_fields: binding.match_fields.clone(),
+                blank_is_null,
+                lines: Vec::new(),
+            })
         } else {
             Err(findings)
         }
@@ -139,7 +154,7 @@ impl Mapping {
         self.fields.iter().map(|field| field.column.as_str())
     }
 
-    /// All mapped fields.
+    /// All mapped fields of the record itself; its collections of lines are in `lines`.
     pub fn field_names(&self) -> impl Iterator<Item = &str> {
         self.fields.iter().map(|field| field.field.as_str())
     }
@@ -180,6 +195,7 @@ impl Mapping {
             };
             record.insert(field.field.clone(), value);
         }
+        self.encode_lines(row, references, &mut record)?;
         Ok(record)
     }
 
@@ -214,12 +230,15 @@ impl Mapping {
             .iter()
             .filter(|field| field.pushes && !except.contains(&field.field))
             .map(|field| field.field.as_str());
-        diff(row, shadow, fields, self.blank_is_null)
+        let mut changes = diff(row, shadow, fields, self.blank_is_null);
+        self.diff_lines(row, shadow, except, &mut changes);
+        changes
     }
 
     /// The whole row for a create: fields without a value are left out.
     pub fn new_record(&self, row: &Record) -> Record {
-        self.fields
+        let mut record: Record = self
+            .fields
             .iter()
             .filter(|field| field.pushes)
             .filter_map(|field| {
@@ -227,12 +246,14 @@ impl Mapping {
                 (!same_value(Some(value), None, self.blank_is_null))
                     .then(|| (field.field.clone(), value.clone()))
             })
-            .collect()
+            .collect();
+        self.new_lines(row, &mut record);
+        record
     }
 
     /// Checks values that are about to be sent.
     pub fn check(&self, values: &Record) -> Option<FieldError> {
-        self.fields.iter().find_map(|field| {
+        let of_field = self.fields.iter().find_map(|field| {
             let value = values.get(&field.field)?;
             let check = field.check.as_ref()?;
             if value.is_null() || check.is_valid(value) {
@@ -246,7 +267,8 @@ impl Mapping {
                 })
                 .collect();
             Some(field.error(rules.join("; ")))
-        })
+        });
+        of_field.or_else(|| self.check_lines(values))
     }
 
     /// Three-way merge, with fields that flow one way only taken that way.
@@ -275,9 +297,26 @@ impl Mapping {
         self.one_way(merged, row, record, Some(shadow))
     }
 
+    /// The columns that these fields are mapped to.
+    pub fn columns_of(&self, fields: &[String]) -> Vec<String> {
+        let mapped = self.fields.iter().filter(|field| fields.contains(&field.field));
+        mapped.map(|field| field.column.clone()).collect()
+    }
+
+    /// The group that a field is merged in, alone or with others.
+    pub fn group_of(&self, field: &str) -> Option<&Group> {
+        self.groups.iter().find(|group| group.fields.iter().any(|member| member == field))
+    }
+
+    /// These fields and all that are decided together with them.
+    pub fn with_their_groups(&self, fields: &BTreeSet<String>) -> BTreeSet<String> {
+        let groups = fields.iter().filter_map(|field| self.group_of(field));
+        groups.flat_map(|group| group.fields.iter()).chain(fields).cloned().collect()
+    }
+
     /// Whether a shadow was made before the latest field was mapped.
     pub fn outgrown(&self, shadow: &Record) -> bool {
-        self.fields.iter().any(|field| !shadow.contains_key(&field.field))
+        self.fields.iter().any(|field| !shadow.contains_key(&field.field)) || self.outgrown_lines(shadow)
     }
 
     /// The first meeting of a row and a record: see [`first_meeting`].
@@ -326,14 +365,14 @@ impl Mapping {
     /// Whether two records agree on all mapped fields but these.
     pub fn same_except(&self, left: &Record, right: &Record, except: &BTreeSet<String>) -> bool {
         let fields = self.field_names().filter(|name| !except.contains(*name));
-        diff(left, right, fields, self.blank_is_null).is_empty()
+        diff(left, right, fields, self.blank_is_null).is_empty() && self.same_lines(left, right, except)
     }
 }
 
 impl Mapping {
     /// The first reference among `fields` that stands for a row without a record.
     pub fn missing(&self, fields: &Record) -> Option<Missing> {
-        self.fields.iter().find_map(|field| {
+        let of_field = self.fields.iter().find_map(|field| {
             let reference = field.reference.as_ref()?;
             let key = stands_in_for(fields.get(&field.field)?)?;
             Some(Missing {
@@ -343,12 +382,14 @@ impl Mapping {
                 by: reference.by,
                 name: key.to_owned(),
             })
-        })
+        });
+        of_field.or_else(|| self.missing_in_lines(fields))
     }
 
     /// `fields` without the references that stand for rows without a record.
     pub fn without_missing(&self, mut fields: Record) -> Record {
         fields.retain(|_, value| stands_in_for(value).is_none());
+        self.lines_without_missing(&mut fields);
         fields
     }
 
@@ -357,6 +398,11 @@ impl Mapping {
         for field in &self.fields {
             if let (Some(reference), Some(key)) = (&field.reference, row.get(&field.column)) {
                 reference.wants_key(key, wanted);
+            }
+        }
+        for lines in &self.lines {
+            for (_, line) in crate::store::lines::lines_of_row(row, &lines.collection) {
+                lines.mapping.wants_of_row(&line, wanted);
             }
         }
     }
@@ -370,16 +416,24 @@ impl Mapping {
                 reference.wants_name(&name, wanted);
             }
         }
+        for lines in &self.lines {
+            for line in lines_of(record, &lines.collection).unwrap_or_default() {
+                lines.mapping.wants_of_record(&line.fields, wanted);
+            }
+        }
     }
 
-    /// All references, to be told where they lead.
+    /// All references, those of lines too, to be told where they lead.
     pub fn references_mut(&mut self) -> impl Iterator<Item = &mut Reference> {
-        self.fields.iter_mut().filter_map(|field| field.reference.as_mut())
+        let of_lines = self.lines.iter_mut().flat_map(|lines| &mut lines.mapping.fields);
+        self.fields.iter_mut().chain(of_lines).filter_map(|field| field.reference.as_mut())
     }
 
-    /// All references with the fields that hold them.
+    /// All references with the fields that hold them; those of lines are known by the field's name in the line.
     pub fn references(&self) -> impl Iterator<Item = (&str, &Reference)> {
-        self.fields.iter().filter_map(|field| Some((field.field.as_str(), field.reference.as_ref()?)))
+        let of_lines = self.lines.iter().flat_map(|lines| &lines.mapping.fields);
+        let fields = self.fields.iter().chain(of_lines);
+        fields.filter_map(|field| Some((field.field.as_str(), field.reference.as_ref()?)))
     }
 }
 

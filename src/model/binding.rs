@@ -72,6 +72,73 @@ pub enum Prefer {
     Newest,
 }
 
+/// Whether a field waits for a person before it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Approval {
+    #[default]
+    Never,
+    /// A changed value waits.
+    Updates,
+    /// So does a new record that has a value for it.
+    Creates,
+}
+
+impl Approval {
+    /// Whether nobody is asked.
+    pub fn is_never(&self) -> bool {
+        *self == Self::Never
+    }
+}
+
+/// How many deletes or changes a binding allows within an hour.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Allowance {
+    Unlimited,
+    /// This share of the linked rows, 0 to 1.
+    Share(f64),
+    Rows(u64),
+}
+
+/// What a binding allows within an hour; more is held until somebody approves it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Guard {
+    pub deletes: Allowance,
+    pub changes: Allowance,
+    /// So many are always allowed where the allowance is a share: small tables have nothing to lose.
+    pub at_least: u64,
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        Self { deletes: Allowance::Share(0.2), changes: Allowance::Unlimited, at_least: 100 }
+    }
+}
+
+/// When a field that goes back and forth is frozen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Brake {
+    /// How often the direction may turn.
+    pub turns: u32,
+    pub within: std::time::Duration,
+}
+
+impl Default for Brake {
+    fn default() -> Self {
+        Self { turns: 6, within: std::time::Duration::from_secs(600) }
+    }
+}
+
+/// What becomes of the record when its row leaves the binding's filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Leaving {
+    /// It stays, and nothing flows until the row comes back.
+    #[default]
+    Keep,
+    /// It is deleted (or deactivated) like that of a deleted row.
+    Delete,
+}
+
 /// What protects a remote edit that was not pulled yet from being overwritten by a push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -64,6 +64,17 @@ pub struct FieldConflict {
     /// The side that won, or `Held`.
     pub winner: Side,
     pub policy: Policy,
+    /// The group that is decided as one; the field itself where it is in none.
+    pub unit: String,
+    /// Frozen by the brake: the field went back and forth too often.
+    pub frozen: bool,
+}
+
+impl FieldConflict {
+    /// The word for who decides, as used in SQL.
+    pub fn policy_word(&self) -> &'static str {
+        if self.frozen { "oscillation" } else { self.policy.word() }
+    }
 }
 
 /// What a merge decided.
@@ -122,6 +133,8 @@ pub fn merge(
                         record: value(record, field),
                         winner,
                         policy: group.policy,
+                        unit: group.name.clone(),
+                        frozen: false,
                     });
                 }
                 match winner {

@@ -6,7 +6,9 @@
 
 pub mod binding;
 pub mod diff;
+pub mod document;
 pub mod key;
+pub mod lifecycle;
 pub mod lsn;
 pub mod merge;
 pub mod outcome;

@@ -9,9 +9,15 @@ use crate::model::record::Record;
 /// What happened to one record in a call.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// Done. `record` holds what the remote says the record is now, and `reference` the name by which other records
-    /// refer to it, where its answer tells.
-    Ok { id: Option<String>, version: Option<String>, record: Option<Record>, reference: Option<String> },
+    /// Done. `record` holds what the remote says the record is now, `reference` the name by which other records refer to
+    /// it, and `lines` the ids of the lines that were added, in the order sent, by collection: where its answer tells.
+    Ok {
+        id: Option<String>,
+        version: Option<String>,
+        record: Option<Box<Record>>,
+        reference: Option<String>,
+        lines: Box<Record>,
+    },
     /// A create met a record that is there already; `id` where the answer names it.
     Exists { id: Option<String>, reason: String },
     /// Not done, may be tried again by itself after a while.
@@ -69,7 +75,7 @@ impl OutcomeKind {
 impl Outcome {
     /// Done, and nothing more was said.
     pub fn ok() -> Self {
-        Self::Ok { id: None, version: None, record: None, reference: None }
+        Self::Ok { id: None, version: None, record: None, reference: None, lines: Box::default() }
     }
 
     pub fn kind(&self) -> OutcomeKind {

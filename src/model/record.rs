@@ -18,6 +18,8 @@ pub struct RemoteRecord {
     pub reference: Option<String>,
     /// True when the remote reports this record as deleted (a tombstone or an invalidated record).
     pub deleted: bool,
+    /// Where the record stands, where its object has a lifecycle and the answer told.
+    pub stage: Option<String>,
     /// All fields that were read, mapped or not.
     pub fields: Record,
 }

@@ -1,7 +1,7 @@
 //! Apply: records → rows, in one transaction, one bad record never stopping the others.
 
 use std::collections::{BTreeSet, HashMap};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use deadpool_postgres::{GenericClient, Transaction};
 use serde_json::Value;
@@ -9,30 +9,28 @@ use serde_json::Value;
 use crate::bound::Bound;
 use crate::mapping::reference::References;
 use crate::mapping::{DecodeError, Row};
-use crate::model::diff::project;
-use crate::model::merge::FieldConflict;
-use crate::model::record::{Record, RemoteRecord, same_value};
+use crate::model::diff::diff;
+use crate::model::merge::{FieldConflict, Policy, Side};
+use crate::model::record::RemoteRecord;
+use crate::pull::documents::{LineWork, check_lines, new_document, new_lines, told, write_lines};
 use crate::pull::plan::{NewRow, RowPlan, plan_new_row, plan_row};
-use crate::pull::{gone, newest_of_each};
+use crate::pull::{DEFERRED, MISSING, UNMARKED, gone, guard, newest_of_each};
 use crate::store::StoreError;
 use crate::store::error::Class;
+use crate::store::filter::{inside, note_outside, would_be_inside};
+use crate::store::guard::{Kind, guard_count, hold_records};
 use crate::store::inbox::{
     JournalLine, clear_rejected, note_records, park_records, reject_record, save_conflicts, write_journal,
 };
 use crate::store::link::{
-    Doubt, Link, LinkState, LinkUpdate, changed_at, doubts, keys_in_flight, links_by_key, lock_links,
-    remove_links, save_links,
+    Link, LinkState, LinkUpdate, changed_at, keys_in_flight, lock_links, remove_links, save_links,
 };
-use crate::store::mirror::{emit_tag, existing_keys, insert_rows, read_rows, unlinked_matches, update_rows};
+use crate::store::matching::ambiguous_before;
+use crate::store::mirror::{emit_tag, existing_keys, insert_rows, read_rows, update_rows};
 use crate::store::outbox::mark_later;
 use crate::store::reference::{WaitingRecord, await_records};
-
-/// Why a record waits whose row is not there, and for how long: longer than capture is ever behind when all is well,
-/// since each look costs a call.
-const MISSING: &str = "its row is missing, and capture has not come to why";
-const UNMARKED: Duration = Duration::from_secs(2);
-/// How long a record waits that could not be applied now.
-const DEFERRED: Duration = Duration::from_millis(300);
+use crate::store::standing::{Standing, close_conflicts, count_turns, standing};
+use crate::store::steps::owed_steps;
 
 /// Records that were read together.
 pub struct Batch<'a> {
@@ -43,6 +41,8 @@ pub struct Batch<'a> {
     /// When these records surely existed: the list's end, or when the oldest of these ids was first heard of. Creates
     /// begun later cannot have made them.
     pub first_seen: SystemTime,
+    /// Ids that a person approved: the guard lets them pass.
+    pub waved: BTreeSet<String>,
     /// Ids of records that wait for each other in a circle: their rows are made without the reference that is missing.
     pub loose: BTreeSet<String>,
 }
@@ -56,12 +56,23 @@ struct Work {
     park: Vec<String>,
     updates: Vec<(String, Row)>,
     inserts: Vec<(RemoteRecord, NewRow)>,
+    lines: Vec<LineWork>,
     links: Vec<LinkUpdate>,
     conflicts: Vec<(String, String, Vec<FieldConflict>)>,
     journal: Vec<JournalLine>,
     rejects: Vec<(String, String)>,
     gone: Vec<String>,
     unlink: Vec<String>,
+    /// Keys of rows that are outside of the filter, and of those that are inside again.
+    left: Vec<String>,
+    back: Vec<String>,
+    /// Records that the guard has no room for.
+    held: Vec<String>,
+    /// Fields of rows (key, field) whose direction turned, and whose conflict ends.
+    turned: Vec<(String, String)>,
+    closed: Vec<(String, String)>,
+    /// Rows that change, for the guard's books.
+    counted: usize,
     /// Records that refer to ones that have no row yet.
     waiting: BTreeSet<WaitingRecord>,
 }
@@ -114,6 +125,7 @@ impl Batch<'_> {
             bound: self.bound,
             read_at: self.read_at,
             first_seen: self.first_seen,
+            waved: self.waved,
             loose: self.loose,
         };
         let mut point = transaction.savepoint("page").await?;
@@ -140,10 +152,12 @@ impl Batch<'_> {
     }
 }
 
-struct Context<'a> {
-    bound: &'a Bound,
+/// What all records of a batch share.
+pub(super) struct Context<'a> {
+    pub(super) bound: &'a Bound,
     read_at: SystemTime,
-    first_seen: SystemTime,
+    pub(super) first_seen: SystemTime,
+    waved: BTreeSet<String>,
     loose: BTreeSet<String>,
 }
 
@@ -156,10 +170,12 @@ impl Context<'_> {
         let bound = self.bound;
         let ids: Vec<String> = records.iter().map(|record| record.id.clone()).collect();
         // what could not be applied before may have been mended in the remote; if not, it comes back with its reason
+        let before = ambiguous_before(transaction, bound.id, &ids).await?;
         clear_rejected(transaction, bound.id, &ids).await?;
         // links first, then the outbox: a delivery that begins after this sees our change (see begin_send)
         let mut links = lock_links(transaction, bound.id, &ids).await?;
         let matched = self.match_rows(transaction, records, &mut links).await?;
+        matched.reopen(&*transaction, bound.id, before).await?;
         let keys: Vec<String> = links.values().map(|link| link.key.clone()).collect();
         let flying = keys_in_flight(transaction, bound.id, &keys).await?;
         let rows = read_rows(transaction, &bound.table, &bound.row_columns(), &keys, true).await?;
@@ -167,8 +183,14 @@ impl Context<'_> {
         let locked: BTreeSet<String> =
             existing_keys(transaction, &bound.table, &unread).await?.into_iter().collect();
         let changed = changed_at(transaction, bound.id, &keys).await?;
+        let stands = standing(transaction, bound.id, &keys, bound.brake.within).await?;
+        let nothing = Standing::default();
         let now: SystemTime = transaction.query_one("select rowtwin_private.clock()", &[]).await?.get(0);
 
+        let read: Vec<String> = rows.keys().cloned().collect();
+        let inside = inside(&*transaction, &bound.table, bound.filter.as_deref(), &read).await?;
+        let wanted = rows.len();
+        let mut room = guard::room(&*transaction, bound, Kind::Changes, wanted).await?;
         let references = bound
             .references(&*transaction, rows.values(), records.iter().map(|record| &record.fields))
             .await?;
@@ -180,7 +202,9 @@ impl Context<'_> {
                 continue;
             }
             let Some(link) = links.get(&record.id) else {
-                if matched.deferred.contains(&record.id) {
+                if matched.outside.contains(&record.id) || matched.ambiguous.contains_key(&record.id) {
+                    // the row that agrees does not belong to the binding; or a person says which one it is
+                } else if matched.deferred.contains(&record.id) {
                     work.defer.insert(record.id.clone());
                 } else if matched.parked.contains(&record.id) {
                     work.park.push(record.id.clone());
@@ -206,140 +230,66 @@ impl Context<'_> {
                 self.plan_without_row(record, link, &mut work);
                 continue;
             };
+            if !inside.contains(&link.key) {
+                work.left.push(link.key.clone());
+                continue;
+            }
+            if link.outside {
+                work.back.push(link.key.clone());
+            }
             // a difference that no mark stands for yet was made just now
             let row_changed_at = changed.get(&link.key).copied().or(Some(now));
-            match plan_row(bound, record, row, link, row_changed_at, &references) {
-                Ok(plan) => self.take_plan(record, link, plan, &mut work),
+            let plan = plan_row(
+                bound,
+                record,
+                row,
+                link,
+                stands.get(&link.key).unwrap_or(&nothing),
+                row_changed_at,
+                &references,
+            )
+            .and_then(|plan| check_lines(bound, &plan.lines, &references).map(|()| plan));
+            match plan {
+                Ok(plan) if plan.leaves_row() => self.take_plan(record, link, plan, &mut work),
+                Ok(plan) if self.waved.contains(&record.id) || room.take() => {
+                    work.counted += usize::from(!self.waved.contains(&record.id));
+                    self.take_plan(record, link, plan, &mut work);
+                }
+                Ok(_) => work.held.push(record.id.clone()),
                 Err(error) => work.not_decoded(bound, record, error),
             }
         }
-        self.write(transaction, work, &rows).await
+        note_outside(&*transaction, bound.id, &work.left, true).await?;
+        note_outside(&*transaction, bound.id, &work.back, false).await?;
+        self.leave_out_outside(&*transaction, &mut work).await?;
+        self.hold_ambiguous(&*transaction, &matched).await?;
+        guard_count(&*transaction, bound.id, 0, work.counted).await?;
+        hold_records(&*transaction, bound.id, &work.held, "changed in the remote", &room.reason).await?;
+        self.write(transaction, work, &rows, &references).await
     }
 
-    /// Finds rows for records without a link. What cannot be told yet is deferred.
-    async fn match_rows(
+    /// Records whose rows would be outside of the filter get none.
+    async fn leave_out_outside(
         &self,
-        transaction: &Transaction<'_>,
-        records: &[RemoteRecord],
-        links: &mut HashMap<String, Link>,
-    ) -> Result<Matched, StoreError> {
-        let bound = self.bound;
-        let mut matched = Matched::default();
-        let unlinked: Vec<&RemoteRecord> =
-            records.iter().filter(|record| !record.deleted && !links.contains_key(&record.id)).collect();
-        if unlinked.is_empty() {
-            return Ok(matched);
-        }
-        // a record that one of our own creates may have made waits until that create is settled
-        let doubts = doubts(transaction, bound.id).await?;
-        for record in &unlinked {
-            let mut makers = doubts.iter().filter(|doubt| self.may_have_made(doubt, record)).peekable();
-            if makers.peek().is_none() {
-                continue;
-            }
-            // what only a person can tell is not read again and again meanwhile
-            if makers.all(|doubt| doubt.parked) {
-                matched.parked.insert(record.id.clone());
-            } else {
-                matched.deferred.insert(record.id.clone());
-            }
-        }
-        let fields = &bound.mapping.match_fields;
-        if fields.is_empty() {
-            return Ok(matched);
-        }
-        let wanted: BTreeSet<String> = fields.iter().cloned().collect();
-        let known = bound.references(transaction, [], unlinked.iter().map(|record| &record.fields)).await?;
-        let values: Vec<Row> = unlinked
-            .iter()
-            .filter_map(|record| bound.mapping.decode(&record.fields, &wanted, &known).ok())
-            .filter(|row| row.values().all(|value| !same_value(Some(value), None, true)))
-            .collect();
-        let columns: Vec<String> = bound
-            .mapping
-            .fields
-            .iter()
-            .filter(|field| wanted.contains(&field.field))
-            .map(|field| field.column.clone())
-            .collect();
-        let candidates =
-            unlinked_matches(transaction, &bound.table, bound.id, &bound.row_columns(), &columns, &values)
-                .await?;
-        let known = bound.references(transaction, candidates.iter().map(|(_, row)| row), []).await?;
-        let encoded: Vec<(&String, Record)> = candidates
-            .iter()
-            .filter_map(|(key, row)| Some((key, bound.mapping.encode(row, &known).ok()?)))
-            .collect();
-        let mut taken = BTreeSet::new();
-        let mut found = Vec::new();
-        for record in unlinked {
-            if matched.deferred.contains(&record.id) || matched.parked.contains(&record.id) {
-                continue;
-            }
-            let twins: Vec<&String> = encoded
-                .iter()
-                .filter(|(_, row)| {
-                    fields.iter().all(|field| {
-                        same_value(row.get(field), record.fields.get(field), bound.mapping.blank_is_null)
-                    })
-                })
-                .map(|(key, _)| *key)
-                .collect();
-            // several rows that agree are no twins: the record gets a row of its own and people see all of them
-            if let [key] = twins.as_slice()
-                && taken.insert((*key).clone())
-            {
-                found.push(((*key).clone(), record.id.clone()));
-            }
-        }
-        self.link_found(transaction, found, links, &mut matched).await?;
-        Ok(matched)
-    }
-
-    /// Links rows and records that were found to be twins; the primary key of the link decides races.
-    async fn link_found(
-        &self,
-        transaction: &Transaction<'_>,
-        found: Vec<(String, String)>,
-        links: &mut HashMap<String, Link>,
-        matched: &mut Matched,
+        client: &impl GenericClient,
+        work: &mut Work,
     ) -> Result<(), StoreError> {
-        if found.is_empty() {
+        let bound = self.bound;
+        let Some(filter) = &bound.filter else { return Ok(()) };
+        if work.inserts.is_empty() {
             return Ok(());
         }
-        let (keys, ids): (Vec<String>, Vec<String>) = found.into_iter().unzip();
-        let rows = transaction
-            .query(
-                "insert into rowtwin_private.link (binding_id, key, state, remote_id)
-                 select $1, key, 'linked', id from unnest($2::text[], $3::text[]) u (key, id) order by key
-                 on conflict do nothing returning key, remote_id",
-                &[&self.bound.id, &keys, &ids],
-            )
-            .await?;
-        let mut by_key = links_by_key(transaction, self.bound.id, &keys).await?;
-        let made: BTreeSet<String> = rows.iter().map(|row| row.get(1)).collect();
-        for row in &rows {
-            let (key, id): (String, String) = (row.get(0), row.get(1));
-            if let Some(link) = by_key.remove(&key) {
-                links.insert(id, link);
-            }
-        }
-        matched.deferred.extend(ids.into_iter().filter(|id| !made.contains(id)));
+        let rows: Vec<&Row> = work.inserts.iter().map(|(_, new)| &new.row).collect();
+        let inside = would_be_inside(client, &bound.table, &bound.columns, filter, &rows).await?;
+        let mut inside = inside.into_iter();
+        work.inserts.retain(|_| inside.next().unwrap_or(false));
         Ok(())
     }
 
-    fn may_have_made(&self, doubt: &Doubt, record: &RemoteRecord) -> bool {
-        if !doubt.parked {
-            return doubt.attempted_at <= self.first_seen;
-        }
-        // one that a person has to decide must not hold everything up: only what looks like it waits
-        doubt.intent.iter().all(|(field, value)| {
-            same_value(Some(value), record.fields.get(field), self.bound.mapping.blank_is_null)
-        })
-    }
-
     fn plan_insert(&self, record: &RemoteRecord, references: &References, work: &mut Work) {
-        match plan_new_row(self.bound, record, references, self.loose.contains(&record.id)) {
+        let new = plan_new_row(self.bound, record, references, self.loose.contains(&record.id));
+        let lines = new_lines(self.bound, record);
+        match new.and_then(|new| check_lines(self.bound, &lines, references).map(|()| new)) {
             Ok(new) => {
                 // what is left out is taken when the record that it names has a row
                 if let Some(missing) = &new.left_out {
@@ -359,6 +309,24 @@ impl Context<'_> {
             // an edit wins over a delete: the record, read again without its link, gets a row of its own, or the one
             // that another system's edit has made meanwhile
             work.unlink.push(link.key.clone());
+            let shadow = link.shadow.clone().unwrap_or_default();
+            let edits = diff(
+                &record.fields,
+                &shadow,
+                self.bound.mapping.field_names(),
+                self.bound.mapping.blank_is_null,
+            );
+            let edits = edits.into_iter().map(|(field, value)| FieldConflict {
+                shadow: shadow.get(&field).cloned().unwrap_or(Value::Null),
+                row: Value::Null,
+                record: value,
+                winner: Side::Record,
+                policy: Policy::Remote,
+                unit: field.clone(),
+                frozen: false,
+                field,
+            });
+            work.conflicts.push((link.key.clone(), record.id.clone(), edits.collect()));
             work.journal.push(JournalLine {
                 key: Some(link.key.clone()),
                 remote_id: Some(record.id.clone()),
@@ -372,7 +340,11 @@ impl Context<'_> {
         }
     }
 
-    fn take_plan(&self, record: &RemoteRecord, link: &Link, plan: RowPlan, work: &mut Work) {
+    fn take_plan(&self, record: &RemoteRecord, link: &Link, mut plan: RowPlan, work: &mut Work) {
+        plan.after.extend(told(self.bound, &plan.lines));
+        if !plan.lines.is_empty() {
+            work.lines.push(LineWork { key: link.key.clone(), lines: plan.lines });
+        }
         if !plan.after.is_empty() {
             work.journal.push(JournalLine {
                 key: Some(link.key.clone()),
@@ -390,6 +362,8 @@ impl Context<'_> {
         if !plan.conflicts.is_empty() {
             work.conflicts.push((link.key.clone(), record.id.clone(), plan.conflicts));
         }
+        work.turned.extend(plan.turned.into_iter().map(|field| (link.key.clone(), field)));
+        work.closed.extend(plan.closed.into_iter().map(|field| (link.key.clone(), field)));
         if plan.link_moves {
             work.links.push(LinkUpdate {
                 key: link.key.clone(),
@@ -398,6 +372,8 @@ impl Context<'_> {
                 version: record.version.clone(),
                 remote_ms: record.modified_ms,
                 reference: record.reference.clone(),
+                stage: record.stage.clone(),
+                keeps_sent: plan.keeps_sent,
             });
         }
     }
@@ -407,6 +383,7 @@ impl Context<'_> {
         transaction: &mut Transaction<'_>,
         work: Work,
         rows: &HashMap<String, Row>,
+        references: &References,
     ) -> Result<(), StoreError> {
         let bound = self.bound;
         let columns = bound.row_columns();
@@ -414,11 +391,13 @@ impl Context<'_> {
         let mut journal = work.journal;
         remove_links(transaction, bound.id, &work.unlink).await?;
         let mut after = update_rows(transaction, &bound.table, &columns, &work.updates).await?;
-        let written: BTreeSet<String> = after.keys().cloned().collect();
+        let mut written: BTreeSet<String> = after.keys().cloned().collect();
+        let mut of_lines = work.lines;
         let new_rows: Vec<Row> = work.inserts.iter().map(|(_, new)| new.row.clone()).collect();
         let inserted = insert_rows(transaction, &bound.table, &columns, &new_rows).await?;
         for ((record, new), (key, row)) in work.inserts.iter().zip(inserted) {
-            let mut shadow = project(&record.fields, bound.mapping.field_names());
+            let (mut shadow, lines) = new_document(bound, record);
+            of_lines.push(LineWork { key: key.clone(), lines });
             if let Some(missing) = &new.left_out {
                 shadow.insert(missing.field.clone(), Value::Null);
             }
@@ -438,14 +417,32 @@ impl Context<'_> {
                 version: record.version.clone(),
                 remote_ms: record.modified_ms,
                 reference: record.reference.clone(),
+                stage: record.stage.clone(),
+                keeps_sent: false,
             });
             after.insert(key, row);
         }
+        if !bound.table.children.is_empty() {
+            written.extend(write_lines(transaction, bound, &of_lines, rows, &mut links, references).await?);
+            // triggers of lines may change their header: all is looked at once more
+            let keys: Vec<String> =
+                links.iter().map(|link| link.key.clone()).chain(written.clone()).collect();
+            after = read_rows(transaction, &bound.table, &columns, &keys, false).await?;
+        }
         save_links(transaction, bound.id, &links).await?;
+        count_turns(transaction, bound.id, &work.turned, bound.brake.within).await?;
+        close_conflicts(transaction, bound.id, &work.closed).await?;
         for (key, id, conflicts) in &work.conflicts {
             save_conflicts(transaction, bound.id, key, id, conflicts).await?;
         }
         write_journal(transaction, bound.id, &journal).await?;
+        // where a record stands may be what a step of ours has waited for
+        let moved: Vec<String> = links.iter().map(|link| link.key.clone()).collect();
+        let owed = if bound.lifecycle.is_some() {
+            owed_steps(transaction, bound.id, &moved).await?
+        } else {
+            HashMap::new()
+        };
         // what still differs goes out; what we wrote and is equal must not come back to us
         let (mut differs, mut quiet) = (Vec::new(), Vec::new());
         let references = bound.references(&*transaction, after.values().chain(rows.values()), []).await?;
@@ -454,7 +451,7 @@ impl Context<'_> {
             let same = bound.mapping.encode(row, &references).is_ok_and(|encoded| {
                 bound.mapping.push_diff(&encoded, &link.shadow, &BTreeSet::new()).is_empty()
             });
-            if !same {
+            if !same || owed.contains_key(&link.key) {
                 differs.push(link.key.clone());
             } else if written.contains(&link.key) || !rows.contains_key(&link.key) {
                 quiet.push(link.key.clone());
@@ -472,14 +469,6 @@ impl Context<'_> {
         note_records(transaction, bound.id, &work.missing, MISSING, UNMARKED).await?;
         let deferred: Vec<String> = work.defer.into_iter().collect();
         note_records(transaction, bound.id, &deferred, "busy when it was read", DEFERRED).await?;
-        gone::apply_gone(transaction, bound, &work.gone).await
+        gone::apply_gone(transaction, bound, &work.gone, &self.waved).await
     }
-}
-
-#[derive(Default)]
-struct Matched {
-    /// Read again soon.
-    deferred: BTreeSet<String>,
-    /// Waits with a create in doubt for a person.
-    parked: BTreeSet<String>,
 }

@@ -9,9 +9,13 @@ use serde_json::Value;
 use crate::bound::Bound;
 use crate::model::binding::DeletePolicy;
 use crate::model::merge::{FieldConflict, Policy, Side};
+use crate::pull::guard;
 use crate::store::StoreError;
 use crate::store::error::Class;
+use crate::store::filter::inside;
+use crate::store::guard::{Kind, guard_count, hold_records};
 use crate::store::inbox::{JournalLine, note_records, reject_record, save_conflicts, write_journal};
+use crate::store::lines::delete_lines_of;
 use crate::store::link::{Link, LinkState, changed_at, keep_links, keys_in_flight, lock_links, remove_links};
 use crate::store::mirror::{delete_rows, emit_tag, existing_keys, read_rows};
 use crate::store::outbox::mark_later;
@@ -24,6 +28,7 @@ pub async fn apply_gone(
     transaction: &mut Transaction<'_>,
     bound: &Bound,
     ids: &[String],
+    waved: &BTreeSet<String>,
 ) -> Result<(), StoreError> {
     if ids.is_empty() {
         return Ok(());
@@ -31,6 +36,9 @@ pub async fn apply_gone(
     let links = lock_links(&*transaction, bound.id, ids).await?;
     let keys: Vec<String> = links.values().map(|link| link.key.clone()).collect();
     let flying = keys_in_flight(&*transaction, bound.id, &keys).await?;
+    let wanted = ids.iter().filter(|id| !waved.contains(*id)).count();
+    let mut room = guard::room(&*transaction, bound, Kind::Deletes, wanted).await?;
+    let (mut held, mut counted) = (Vec::new(), 0);
     for (id, link) in links {
         if link.state == LinkState::Kept {
             continue;
@@ -41,8 +49,17 @@ pub async fn apply_gone(
             continue;
         }
         let point = transaction.savepoint("gone").await?;
-        match one_gone(&point, bound, &id, &link).await {
-            Ok(()) => point.commit().await?,
+        let mut may_delete = || waved.contains(&id) || room.take();
+        match one_gone(&point, bound, &id, &link, &mut may_delete).await {
+            Ok(Gone::Held) => {
+                point.commit().await?;
+                held.push(id);
+            }
+            Ok(Gone::Deleted) => {
+                point.commit().await?;
+                counted += usize::from(!waved.contains(&id));
+            }
+            Ok(Gone::Settled) => point.commit().await?,
             Err(error) if error.class() == Class::Definite => {
                 point.rollback().await?;
                 reject_record(&*transaction, bound.id, &id, &error.reason()).await?;
@@ -50,7 +67,17 @@ pub async fn apply_gone(
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    guard_count(&*transaction, bound.id, counted, 0).await?;
+    hold_records(&*transaction, bound.id, &held, "deleted in the remote", &room.reason).await
+}
+
+/// What became of a record that is gone.
+enum Gone {
+    /// Its row was deleted.
+    Deleted,
+    /// The guard had no room: nothing was done.
+    Held,
+    Settled,
 }
 
 async fn one_gone(
@@ -58,7 +85,8 @@ async fn one_gone(
     bound: &Bound,
     id: &str,
     link: &Link,
-) -> Result<(), StoreError> {
+    may_delete: &mut impl FnMut() -> bool,
+) -> Result<Gone, StoreError> {
     let keys = std::slice::from_ref(&link.key);
     let rows = read_rows(transaction, &bound.table, &bound.row_columns(), keys, true).await?;
     let line = |side, effect, reason: Option<&str>| JournalLine {
@@ -75,12 +103,20 @@ async fn one_gone(
         if marked && existing_keys(transaction, &bound.table, keys).await?.is_empty() {
             // both halves are gone
             remove_links(transaction, bound.id, keys).await?;
-            return write_journal(transaction, bound.id, &[line("link", "unlink", None)]).await;
+            write_journal(transaction, bound.id, &[line("link", "unlink", None)]).await?;
+            return Ok(Gone::Settled);
         }
         let wait = Duration::from_millis(300);
-        return note_records(transaction, bound.id, &[id.to_owned()], "busy when it was read", wait).await;
+        note_records(transaction, bound.id, &[id.to_owned()], "busy when it was read", wait).await?;
+        return Ok(Gone::Settled);
     };
     let references = bound.references(transaction, [row], []).await?;
+    if inside(transaction, &bound.table, bound.filter.as_deref(), keys).await?.is_empty() {
+        remove_links(transaction, bound.id, keys).await?;
+        let reason = "the record was deleted; the row is outside of the filter and stays";
+        write_journal(transaction, bound.id, &[line("link", "unlink", Some(reason))]).await?;
+        return Ok(Gone::Settled);
+    }
     let edits = match (&link.shadow, bound.mapping.encode(row, &references)) {
         (Some(shadow), Ok(encoded)) if bound.pushes => {
             let changes = bound.mapping.push_diff(&encoded, shadow, &BTreeSet::new());
@@ -90,9 +126,11 @@ async fn one_gone(
                     shadow: shadow.get(&field).cloned().unwrap_or(Value::Null),
                     row: value,
                     record: Value::Null,
+                    unit: field.clone(),
                     field,
                     winner: Side::Row,
                     policy: Policy::Local,
+                    frozen: false,
                 })
                 .collect()
         }
@@ -104,19 +142,24 @@ async fn one_gone(
         remove_links(transaction, bound.id, keys).await?;
         mark_later(transaction, bound.id, keys).await?;
         let reason = "the record was deleted and the row edited: the edit wins";
-        return write_journal(transaction, bound.id, &[line("link", "unlink", Some(reason))]).await;
+        write_journal(transaction, bound.id, &[line("link", "unlink", Some(reason))]).await?;
+        return Ok(Gone::Settled);
     }
     match bound.to_row {
+        DeletePolicy::Delete if !may_delete() => Ok(Gone::Held),
         DeletePolicy::Delete => {
+            delete_lines_of(transaction, &bound.table, keys).await?;
             delete_rows(transaction, &bound.table, keys).await?;
             remove_links(transaction, bound.id, keys).await?;
             emit_tag(transaction, bound.id, keys).await?;
-            write_journal(transaction, bound.id, &[line("row", "delete", None)]).await
+            write_journal(transaction, bound.id, &[line("row", "delete", None)]).await?;
+            Ok(Gone::Deleted)
         }
         DeletePolicy::Deactivate | DeletePolicy::Keep => {
             keep_links(transaction, bound.id, keys).await?;
             let reason = "the record was deleted and the policy keeps the row";
-            write_journal(transaction, bound.id, &[line("link", "unlink", Some(reason))]).await
+            write_journal(transaction, bound.id, &[line("link", "unlink", Some(reason))]).await?;
+            Ok(Gone::Settled)
         }
     }
 }

@@ -4,10 +4,16 @@
 //! and its cursor commit together (R16). One process at a time pulls a binding, under a lease.
 
 pub mod apply;
+mod documents;
+mod fate;
+mod fields;
 mod gone;
+mod guard;
+mod matching;
 pub mod plan;
 mod referred;
 mod walk;
+mod watch;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,10 +29,19 @@ use crate::model::retry;
 use crate::pull::apply::Batch;
 use crate::remote::gate::Priority;
 use crate::remote::lease::{LEASE, Lease};
+use crate::store::error::Class;
 use crate::store::inbox::{clear_records, note_records, put_off, reject_record};
 use crate::store::limits::book_read;
+use crate::store::mirror::mark_table;
 use crate::store::walk::PullState;
 use crate::store::{Store, StoreError};
+
+/// Why a record waits whose row is not there, and for how long: longer than capture is ever behind when all is well,
+/// since each look costs a call.
+const MISSING: &str = "its row is missing, and capture has not come to why";
+const UNMARKED: Duration = Duration::from_secs(2);
+/// How long a record waits that could not be applied now.
+const DEFERRED: Duration = Duration::from_millis(300);
 
 /// A webhook may name a record that is not committed yet: it is looked for this often before it counts as gone.
 const LOOKS_BEFORE_GONE: i32 = 3;
@@ -35,6 +50,9 @@ const LOOKS_BEFORE_GONE: i32 = 3;
 /// After a lost permission these are many, and they must not use up the calls that are kept for edits.
 const UNHURRIED: &[&str] =
     &["found by a sweep", "missing from the list", "read failed", referred::BY_ID, referred::BY_REFERENCE];
+
+/// How often a remote that refuses to be read is asked whether its fields have changed.
+const DESCRIBE_AGAIN: Duration = Duration::from_secs(600);
 
 /// What a turn did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,6 +78,18 @@ impl Puller {
     /// When the mirror database fails; the page or batch was rolled back then.
     #[instrument(skip_all, fields(binding = %self.bound.name))]
     pub async fn turn(&self) -> Result<Turned, StoreError> {
+        match self.leased().await {
+            Err(error)
+                if error.class() == Class::Operator && self.bound.hold_if_drifted(&self.store).await? =>
+            {
+                Ok(Turned { seen: 0, rest: Some(Duration::from_secs(1)) })
+            }
+            other => other,
+        }
+    }
+
+    /// Takes a lease and works under it.
+    async fn leased(&self) -> Result<Turned, StoreError> {
         let bound = &self.bound;
         if let Some(wait) = self.store.system_wait(&bound.system).await? {
             return Ok(Turned { seen: 0, rest: Some(wait) });
@@ -79,6 +109,9 @@ impl Puller {
     /// Does the piece of work that is due.
     async fn work(&self, state: PullState) -> Result<Turned, StoreError> {
         let bound = &self.bound;
+        if state.describe_due && bound.abilities.can_describe && self.describe().await? {
+            return Ok(Turned { seen: 0, rest: Some(Duration::from_secs(1)) });
+        }
         if let Some(turned) = self.read_inbox().await? {
             return Ok(turned);
         }
@@ -89,7 +122,15 @@ impl Puller {
             let client = self.store.client().await?;
             // the links first: a row that was deleted while nobody watched has nothing but its link
             crate::store::mirror::mark_links(&client, bound.id).await?;
-            crate::store::mirror::mark_table(&client, &bound.table, bound.id).await?;
+            match mark_table(&client, &bound.table, bound.filter.as_deref(), bound.id).await {
+                // a row for which the filter fails is looked at, and rejected, alone
+                Err(error) if error.class() == Class::Definite && bound.filter.is_some() => {
+                    mark_table(&client, &bound.table, None, bound.id).await?;
+                }
+                other => {
+                    other?;
+                }
+            }
             self.store.first_push_marked(bound.id).await?;
             return Ok(Turned::default());
         }
@@ -161,9 +202,11 @@ impl Puller {
         let settled: Vec<String> = ids.iter().filter(|id| !early.contains(id)).cloned().collect();
         clear_records(&transaction, bound.id, &settled).await?;
         put_off(&transaction, bound.id, &early, Duration::from_secs(1), "not found yet").await?;
-        let batch = Batch { bound, records, read_at, first_seen, loose };
+        let waved: BTreeSet<String> =
+            due.iter().filter(|one| one.waved).map(|one| one.remote_id.clone()).collect();
+        let batch = Batch { bound, records, read_at, first_seen, loose, waved: waved.clone() };
         batch.apply(&mut transaction).await?;
-        gone::apply_gone(&mut transaction, bound, &gone).await?;
+        gone::apply_gone(&mut transaction, bound, &gone, &waved).await?;
         for id in &not_given {
             reject_record(&transaction, bound.id, id, referred::NOT_GIVEN).await?;
         }
@@ -201,6 +244,10 @@ impl Puller {
         let wait = wait_after(outcome);
         warn!(reason = outcome.reason(), outcome = outcome.kind().word(), "listing records failed");
         self.store.pull_failed(self.bound.id, wait, outcome.reason()).await?;
+        if !outcome.is_systemic() {
+            // a field that is no longer there may be the cause
+            self.store.describe_soon(self.bound.id, DESCRIBE_AGAIN).await?;
+        }
         Ok(Turned { seen: 0, rest: Some(wait.min(Duration::from_secs(1))) })
     }
 }

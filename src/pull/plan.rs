@@ -8,10 +8,13 @@ use serde_json::Value;
 use crate::bound::Bound;
 use crate::mapping::reference::{Missing, References};
 use crate::mapping::{DecodeError, Row};
-use crate::model::diff::project;
+use crate::model::diff::{overlay, project};
+use crate::model::document::MergedLines;
 use crate::model::merge::{FieldConflict, Side, Stamps};
 use crate::model::record::{Record, RemoteRecord};
+use crate::pull::fate::{Fate, field_by_field};
 use crate::store::link::Link;
+use crate::store::standing::Standing;
 
 /// What a record means for the row that is its twin.
 #[derive(Debug, Default, PartialEq)]
@@ -23,9 +26,24 @@ pub struct RowPlan {
     /// Whether shadow, version or stamp of the link move at all.
     pub link_moves: bool,
     pub conflicts: Vec<FieldConflict>,
+    /// What becomes of the lines of each collection, in the mapping's order.
+    pub lines: Vec<MergedLines>,
+    /// Lines that were sent may still turn up in the remote.
+    pub keeps_sent: bool,
     /// Fields taken, as they were and as they become, for the journal.
     pub before: Record,
     pub after: Record,
+    /// Fields that went to the record and come back now.
+    pub turned: Vec<String>,
+    /// Fields whose open conflict ends.
+    pub closed: Vec<String>,
+}
+
+impl RowPlan {
+    /// Whether neither the row nor a row of its lines changes.
+    pub fn leaves_row(&self) -> bool {
+        self.columns.is_empty() && self.lines.iter().all(MergedLines::leaves_rows)
+    }
 }
 
 /// Plans an existing row.
@@ -37,16 +55,22 @@ pub fn plan_row(
     record: &RemoteRecord,
     row: &Row,
     link: &Link,
+    standing: &Standing,
     row_changed_at: Option<SystemTime>,
     references: &References,
 ) -> Result<RowPlan, DecodeError> {
     let mapping = &bound.mapping;
     let encoded = mapping.encode(row, references).map_err(DecodeError::Field)?;
-    let mut shadow = project(&record.fields, mapping.field_names());
+    let mut shadow = mapping.shadow_of(&record.fields);
     let stamps = Stamps { row_ms: row_changed_at.and_then(ms), record_ms: record.modified_ms };
-    let merged = match &link.shadow {
+    let mut fate = Fate::default();
+    let sent = link.lines_sent.as_ref();
+    let lines = mapping.merge_lines(&encoded, &record.fields, link.shadow.as_ref(), sent, stamps);
+    mapping.set_lines(&mut shadow, &lines);
+    let mut merged = match &link.shadow {
         Some(base) => {
-            let merged = mapping.merge(&encoded, &record.fields, base, bound.prefer, stamps);
+            let mut merged = mapping.merge(&encoded, &record.fields, base, bound.prefer, stamps);
+            fate = field_by_field(bound, &encoded, record, link, base, standing, &mut merged);
             // a held field keeps its base, so that both sides still differ from it when a person decides
             for conflict in merged.conflicts.iter().filter(|conflict| conflict.winner == Side::Held) {
                 shadow.insert(
@@ -59,6 +83,7 @@ pub fn plan_row(
         None => mapping.first_meeting(&encoded, &record.fields, bound.prefer, stamps),
     };
     let mut columns = mapping.decode(&record.fields, &merged.take, references)?;
+    columns.extend(mapping.decode(&fate.chosen, &fate.chosen.keys().cloned().collect(), references)?);
     if let Some(column) = &bound.id_column
         && row.get(column).and_then(Value::as_str) != Some(&record.id)
     {
@@ -66,15 +91,26 @@ pub fn plan_row(
     }
     let link_moves =
         link.shadow.as_ref().is_none_or(|base| mapping.outgrown(base) || !mapping.same(base, &shadow))
-            || (record.version.is_some() && link.version != record.version);
+            || link.shadow.as_ref().is_some_and(|base| !mapping.same_names(base, &shadow))
+            || lines.iter().any(|lines| !lines.inserts.is_empty())
+            || (record.version.is_some() && link.version != record.version)
+            || (record.stage.is_some() && link.stage != record.stage);
+    for lines in &lines {
+        merged.conflicts.extend(lines.conflicts.iter().cloned());
+    }
+    let keeps_sent = sent.is_some_and(|sent| !mapping.names_all(&shadow, sent));
     let taken = merged.take.iter().map(String::as_str);
     Ok(RowPlan {
         columns,
         link_moves,
-        before: project(&encoded, taken.clone()),
-        after: project(&record.fields, taken),
+        before: project(&encoded, taken.clone().chain(fate.chosen.keys().map(String::as_str))),
+        after: overlay(&project(&record.fields, taken), &fate.chosen),
         conflicts: merged.conflicts,
         shadow,
+        turned: fate.turned,
+        closed: fate.closed,
+        lines,
+        keeps_sent,
     })
 }
 

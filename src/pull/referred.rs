@@ -65,7 +65,8 @@ impl Puller {
             }
         }
         let count = records.len();
-        let batch = Batch { bound, records, read_at, first_seen, loose: BTreeSet::new() };
+        let batch =
+            Batch { bound, records, read_at, first_seen, loose: BTreeSet::new(), waved: BTreeSet::new() };
         batch.apply(&mut transaction).await?;
         book_read(&transaction, bound.id, count).await?;
         transaction.commit().await?;

@@ -7,13 +7,14 @@ use serde_json::Value;
 
 use crate::pull::apply::Batch;
 use crate::pull::plan::ms;
-use crate::pull::{Puller, Turned};
+use crate::pull::watch::{Swept, lines_of_page};
+use crate::pull::{Puller, Turned, guard};
 use crate::remote::gate::Priority;
 use crate::store::StoreError;
 use crate::store::inbox::{note_records, reject_record};
 use crate::store::limits::book_read;
 use crate::store::walk::{
-    PullState, SHORT_OVERLAP_MS, Walk, WalkKind, finish_walk, mark_seen, note_missing, save_walk,
+    PullState, SHORT_OVERLAP_MS, Walk, WalkKind, finish_walk, mark_seen, missing_links, save_walk,
 };
 
 /// How often a first reading that comes after others looks whether they are done.
@@ -45,6 +46,10 @@ impl Puller {
                 number: ms(read_at).unwrap_or(0),
             },
         };
+        if let Some(collection) = lines_of_page(&walk.page) {
+            let page = walk.page.get("page").cloned().filter(|page| !page.is_null());
+            return self.walk_lines(walk, collection, page).await.map(Some);
+        }
         let ids_only = walk.kind == WalkKind::Sweep;
         let page = (!walk.page.is_null()).then_some(&walk.page);
         let fields = bound.record_fields();
@@ -65,12 +70,24 @@ impl Puller {
         let newest = page.records.iter().filter_map(|record| record.modified_ms).max();
         walk.newest_ms = walk.newest_ms.max(newest);
         // a page that names itself as the next one would never end
-        let ended = page.next.is_none() || page.next.as_ref() == Some(&walk.page);
+        let mut ended = page.next.is_none() || page.next.as_ref() == Some(&walk.page);
         walk.page = page.next.unwrap_or(Value::Null);
+        if ended && walk.kind == WalkKind::Poll {
+            walk.page = self.next_lines(None);
+            ended = walk.page.is_null();
+        }
 
+        // the lines of a document may have gone without a trace too
+        let fewer = if ids_only { self.swept_lines(&page.records).await } else { Ok(Vec::new()) };
+        let fewer = match fewer {
+            Ok(fewer) => fewer,
+            Err(Swept::Remote(outcome)) => return self.not_listed(&outcome).await.map(Some),
+            Err(Swept::Store(error)) => return Err(error),
+        };
         let mut client = self.store.client().await?;
         let mut transaction = client.transaction().await?;
         if ids_only {
+            note_records(&transaction, bound.id, &fewer, "a line of it is missing", Duration::ZERO).await?;
             let ids: Vec<String> = page
                 .records
                 .iter()
@@ -80,8 +97,14 @@ impl Puller {
             let unknown = mark_seen(&transaction, bound.id, &ids, walk.number).await?;
             note_records(&transaction, bound.id, &unknown, "found by a sweep", Duration::ZERO).await?;
         } else {
-            let records = page.records;
-            let batch = Batch { bound, records, read_at, first_seen: listed_at, loose: BTreeSet::new() };
+            let batch = Batch {
+                bound,
+                records: page.records,
+                read_at,
+                first_seen: listed_at,
+                loose: BTreeSet::new(),
+                waved: BTreeSet::new(),
+            };
             batch.apply(&mut transaction).await?;
             for (why, record) in &page.unreadable {
                 let name = unreadable_name(record);
@@ -93,7 +116,8 @@ impl Puller {
         if ended {
             if ids_only && bound.abilities.can_read {
                 let began = UNIX_EPOCH + Duration::from_millis(u64::try_from(walk.started_ms).unwrap_or(0));
-                note_missing(&transaction, bound.id, walk.number, began).await?;
+                let missing = missing_links(&transaction, bound.id, walk.number, began).await?;
+                guard::note_missing(&transaction, bound, &missing).await?;
             }
             finish_walk(
                 &transaction,
@@ -132,7 +156,7 @@ impl Puller {
         if first.is_empty() { Ok(false) } else { self.store.being_backfilled(&first).await }
     }
 
-    fn overlap_every(&self) -> Duration {
+    pub(super) fn overlap_every(&self) -> Duration {
         Duration::from_millis(u64::try_from(self.bound.abilities.overlap_ms / 2).unwrap_or(0))
     }
 

@@ -13,6 +13,8 @@ pub struct Health {
     pub capture: Capture,
     /// The remote systems by name.
     pub systems: BTreeMap<String, SystemHealth>,
+    /// Bindings that wait for an operator, with the reason.
+    pub held: BTreeMap<String, String>,
 }
 
 /// How capture does.
@@ -91,6 +93,7 @@ impl Health {
             };
             systems.insert(name.clone(), Value::from(state));
         }
+        reasons.extend(self.held.iter().map(|(name, reason)| format!("{name} is held: {reason}")));
         let status = if reasons.is_empty() { "ok" } else { "degraded" };
         let database = if self.database { "up" } else { "down" };
         let body = json!({
@@ -105,6 +108,23 @@ impl Health {
     }
 }
 
+impl Health {
+    /// The same in one line, for whoever shows a line: `streaming`, or what is wrong.
+    pub fn sentence(&self) -> String {
+        let report = self.report();
+        let text = |name: &str| report.body.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let reasons: Vec<&str> = report
+            .body
+            .get("reasons")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        if reasons.is_empty() { text("capture") } else { reasons.join("; ") }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,7 +133,7 @@ mod tests {
         Health {
             database: true,
             capture: Capture::Streaming { since: Timestamp::UNIX_EPOCH },
-            systems: BTreeMap::new(),
+            ..Health::default()
         }
     }
 
@@ -134,11 +154,16 @@ mod tests {
             ("crm".to_owned(), SystemHealth::Down { since }),
             ("erp".to_owned(), SystemHealth::Paused),
         ]);
+        let held = BTreeMap::from([("t - crm.A".to_owned(), "a column is gone".to_owned())]);
+        let one = Health { held, ..streaming() };
+        assert!(one.report().works && one.sentence() == "t - crm.A is held: a column is gone");
         let report = Health { systems, ..streaming() }.report();
         assert!(report.works);
         assert_eq!(report.body["status"], "degraded");
         assert_eq!(report.body["reasons"], json!(["system crm is down since 1970-01-01T00:00:00Z"]));
         assert_eq!(report.body["systems"], json!({"crm": "down", "erp": "paused"}));
+        assert_eq!(streaming().sentence(), "streaming");
+        assert!(Health::default().sentence().contains("; capture is not streaming yet"));
     }
 
     #[test]

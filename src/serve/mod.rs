@@ -1,6 +1,8 @@
-//! What the process offers to others, on 127.0.0.1 only: `/metrics` for Prometheus, `/health` for whoever watches.
+//! What the process tells others: on 127.0.0.1 `/metrics` for Prometheus and `/health` for whoever watches, and over
+//! its socket the service manager.
 
 mod health;
+mod notify;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,6 +19,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use health::{Capture, Health, SystemHealth};
+pub use notify::Notifier;
 
 use crate::metrics::{CONTENT_TYPE, Metrics};
 
@@ -142,6 +145,7 @@ mod tests {
             database: true,
             capture: Capture::Streaming { since: jiff::Timestamp::UNIX_EPOCH },
             systems: BTreeMap::from([("crm".to_owned(), SystemHealth::Up)]),
+            ..Health::default()
         }
     }
 

@@ -71,6 +71,8 @@ pub(super) struct State {
     pub(super) pages: HashMap<String, Vec<u8>>,
     /// Results of asynchronous work that wait to be fetched.
     pub(super) tasks: HashMap<String, Vec<u8>>,
+    /// Fields that are described in another way, by object and name: not at all, or as another type.
+    pub(super) described: HashMap<(String, String), Option<String>>,
     windows: HashMap<String, VecDeque<i64>>,
     calls: VecDeque<Call>,
     calls_seen: u64,
@@ -94,6 +96,7 @@ impl State {
             late: Vec::new(),
             pages: HashMap::new(),
             tasks: HashMap::new(),
+            described: HashMap::new(),
             windows: HashMap::new(),
             calls: VecDeque::new(),
             calls_seen: 0,

@@ -33,11 +33,18 @@ pub struct BindingSpec {
     pub mapping: Value,
 }
 
+impl BindingSpec {
+    /// The binding's name: `sales.customer - crm.AccountObj`.
+    pub fn name(&self) -> String {
+        format!("{} - {}.{}", self.table, self.system, self.object)
+    }
+}
+
 impl Store {
     /// Brings the systems and bindings up to the configuration; returns the bindings' ids in the order given.
     ///
     /// Bindings that the configuration no longer names become inactive and keep their links. A binding whose mapping
-    /// changed is compared again, since a newly mapped field has no shadow yet.
+    /// or filter changed is compared again, since a newly mapped field has no shadow yet.
     ///
     /// # Errors
     /// When a statement fails; nothing was changed then.
@@ -73,10 +80,7 @@ impl Store {
                 )
                 .await?;
         }
-        let named: Vec<String> = bindings
-            .iter()
-            .map(|binding| format!("{} - {}.{}", binding.table, binding.system, binding.object))
-            .collect();
+        let named: Vec<String> = bindings.iter().map(BindingSpec::name).collect();
         transaction
             .execute(
                 "update rowtwin_private.binding set active = false where active and name <> all ($1)",
@@ -94,10 +98,10 @@ impl Store {
                        active = true, mapping = excluded.mapping, pushes = excluded.pushes, pulls = excluded.pulls,
                        settle_after = excluded.settle_after,
                        -- what was not watched for a while is compared again, and so is what is mapped otherwise
-                       first_push_at = case when b.active and b.pushes and b.mapping -> 'fields' = excluded.mapping -> 'fields' then b.first_push_at end,
-                       backfilled_at = case when b.mapping -> 'fields' = excluded.mapping -> 'fields' then b.backfilled_at end,
-                       walk = case when b.mapping -> 'fields' = excluded.mapping -> 'fields' then b.walk end,
-                       next_poll_at = case when b.active and b.mapping -> 'fields' = excluded.mapping -> 'fields' then b.next_poll_at else '-infinity' end
+                       first_push_at = case when b.active and b.pushes and rowtwin_private.same_mapping(b.mapping, excluded.mapping) then b.first_push_at end,
+                       backfilled_at = case when rowtwin_private.same_mapping(b.mapping, excluded.mapping) then b.backfilled_at end,
+                       walk = case when rowtwin_private.same_mapping(b.mapping, excluded.mapping) then b.walk end,
+                       next_poll_at = case when b.active and rowtwin_private.same_mapping(b.mapping, excluded.mapping) then b.next_poll_at else '-infinity' end
                      returning id",
                     &[
                         name,
@@ -113,8 +117,24 @@ impl Store {
                 .await?;
             ids.push(row.get(0));
         }
+        // a restart is how a person says that a table or an object has been mended
+        transaction.execute("select rowtwin_private.free_bindings($1)", &[&ids]).await?;
         transaction.commit().await?;
         Ok(ids)
+    }
+
+    /// Whether the database is prepared and the system registered in it.
+    ///
+    /// # Errors
+    /// When a statement fails.
+    pub async fn knows_system(&self, system: &str) -> Result<bool, StoreError> {
+        let client = self.client().await?;
+        let there = client.query_one("select to_regclass('rowtwin_private.system') is not null", &[]).await?;
+        if !there.get::<_, bool>(0) {
+            return Ok(false);
+        }
+        let sql = "select exists (select 1 from rowtwin_private.system where name = $1)";
+        Ok(client.query_one(sql, &[&system]).await?.get(0))
     }
 
     /// Compares the remote's own identity with the one of the first sign-in; holds the system when it is another one.

@@ -14,6 +14,8 @@ pub struct Column {
     pub not_null: bool,
     pub has_default: bool,
     pub generated: bool,
+    /// The default as SQL, where it is no number from a sequence.
+    pub default: Option<String>,
 }
 
 /// Server settings that matter to logical replication.
@@ -109,8 +111,11 @@ impl Store {
         let columns: Vec<Column> = client
             .query(
                 "select a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull,
-                        a.atthasdef or a.attidentity <> '', a.attgenerated <> ''
-                 from pg_attribute a where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped order by a.attnum",
+                        a.atthasdef or a.attidentity <> '', a.attgenerated <> '',
+                        case when a.attgenerated = '' and pg_get_expr(d.adbin, d.adrelid) !~ 'nextval'
+                             then pg_get_expr(d.adbin, d.adrelid) end
+                 from pg_attribute a left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+                 where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped order by a.attnum",
                 &[&oid],
             )
             .await?
@@ -121,6 +126,7 @@ impl Store {
                 not_null: row.get(2),
                 has_default: row.get(3),
                 generated: row.get(4),
+                default: row.get(5),
             })
             .collect();
         let key: Vec<KeyColumn> = client
@@ -147,10 +153,62 @@ impl Store {
                 "table `{name}` has replica identity nothing, so updates and deletes are not in the WAL; run: alter table {name} replica identity default"
             )));
         }
+        let identity_columns: Vec<String> = match identity.as_str() {
+            "f" => columns.iter().map(|column| column.name.clone()).collect(),
+            "i" => client
+                .query(
+                    "select a.attname::text from pg_index i
+                     join pg_attribute a on a.attrelid = i.indrelid and a.attnum = any (i.indkey)
+                     where i.indrelid = $1 and i.indisreplident order by a.attnum",
+                    &[&oid],
+                )
+                .await?
+                .iter()
+                .map(|row| row.get(0))
+                .collect(),
+            _ => key.iter().map(|column| column.name.clone()).collect(),
+        };
         Ok((
-            Table { schema: schema.to_owned(), name: table.to_owned(), key, identity_full: identity == "f" },
+            Table {
+                schema: schema.to_owned(),
+                name: table.to_owned(),
+                key,
+                identity_full: identity == "f",
+                identity: identity_columns,
+                children: Vec::new(),
+            },
             columns,
         ))
+    }
+
+    /// The statement that makes a table's replica identity hold these columns: by a unique index that is there, else whole.
+    ///
+    /// # Errors
+    /// When the statement fails.
+    pub async fn identity_statement(&self, table: &Table, needed: &[String]) -> Result<String, StoreError> {
+        let row = self
+            .client()
+            .await?
+            .query_opt(
+                "select c.relname::text from pg_index i join pg_class c on c.oid = i.indexrelid
+                 where i.indrelid = to_regclass($1) and i.indisunique and i.indimmediate and i.indisvalid
+                   and i.indpred is null and i.indexprs is null
+                   and not exists (select 1 from pg_attribute a
+                                   where a.attrelid = i.indrelid and a.attnum = any (i.indkey) and not a.attnotnull)
+                   and $2::text[] <@ array(select a.attname::text from pg_attribute a
+                                           where a.attrelid = i.indrelid and a.attnum = any (i.indkey))
+                 order by i.indisprimary desc, i.indnatts, 1 limit 1",
+                &[&table.sql_name(), &needed],
+            )
+            .await?;
+        let name = table.sql_name();
+        Ok(match row {
+            Some(row) => {
+                let index: String = row.get(0);
+                format!("alter table {name} replica identity using index {}", quote(&index))
+            }
+            None => format!("alter table {name} replica identity full"),
+        })
     }
 
     /// The tables in a publication, as `schema.table`; `None` when there is no such publication.
@@ -177,8 +235,8 @@ impl Store {
 
     /// Makes the publication hold exactly these tables; returns what it did, or `None` when nothing was to do.
     ///
-    /// From Postgres 15 on only the columns of the primary key are published: nothing else is needed from the WAL,
-    /// and the server then decodes and sends far less.
+    /// From Postgres 15 on only the columns of the primary key and of the replica identity are published: nothing else
+    /// is needed from the WAL, and the server then decodes and sends far less.
     ///
     /// # Errors
     /// When a statement fails, for example for lack of ownership of a table.
@@ -188,7 +246,8 @@ impl Store {
         let list: Vec<String> = tables
             .iter()
             .map(|table| {
-                let columns: Vec<String> = table.key.iter().map(|column| quote(&column.name)).collect();
+                let columns: Vec<String> =
+                    published(table).into_iter().map(|column| quote(&column)).collect();
                 if facts.version_num >= 150_000 && !table.identity_full {
                     format!("{} ({})", table.sql_name(), columns.join(", "))
                 } else {
@@ -236,7 +295,11 @@ impl Store {
             .client()
             .await?
             .query(
-                "select schemaname::text, tablename::text, attnames::text[] from pg_publication_tables where pubname = $1",
+                "select t.schemaname::text, t.tablename::text, t.attnames::text[],
+                        exists (select 1 from pg_publication p join pg_publication_rel r on r.prpubid = p.oid
+                                where p.pubname = t.pubname and r.prattrs is not null
+                                  and r.prrelid = to_regclass(format('%I.%I', t.schemaname, t.tablename)))
+                 from pg_publication_tables t where t.pubname = $1",
                 &[&publication],
             )
             .await?;
@@ -246,10 +309,12 @@ impl Store {
             let Some(table) = tables.iter().find(|table| table.schema == schema && table.name == name) else {
                 return true;
             };
-            let mut key: Vec<String> = table.key.iter().map(|column| column.name.clone()).collect();
+            let mut key = published(table);
             columns.sort();
             key.sort();
-            table.identity_full || columns == key
+            let listed: bool = row.get(3);
+            // a full identity must be published as a whole, or the table's updates and deletes fail
+            if table.identity_full { !listed } else { columns == key }
         }))
     }
 
@@ -328,4 +393,11 @@ impl Store {
             .await?;
         Ok(())
     }
+}
+
+/// The columns that are published of a table.
+fn published(table: &Table) -> Vec<String> {
+    let mut columns: Vec<String> = table.key.iter().map(|column| column.name.clone()).collect();
+    columns.extend(table.identity.iter().filter(|name| !columns.contains(name)).cloned().collect::<Vec<_>>());
+    columns
 }

@@ -1,6 +1,6 @@
 //! The inbox, the conflicts and the journal of what was applied.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use deadpool_postgres::GenericClient;
@@ -13,7 +13,8 @@ use crate::model::record::Record;
 use crate::store::{Store, StoreError};
 
 /// Which records are due; the tests of plans look at it, too.
-pub const DUE_RECORDS: &str = "select remote_id, why, attempts, since, loose from rowtwin_private.inbox
+pub const DUE_RECORDS: &str =
+    "select remote_id, why, attempts, since, waved, loose from rowtwin_private.inbox
      where binding_id = $1 and state = 'ready' and not_before <= rowtwin_private.clock()
      order by not_before limit $2";
 
@@ -25,6 +26,8 @@ pub struct Waiting {
     pub attempts: i32,
     /// When it was first put in.
     pub since: SystemTime,
+    /// A person approved it: the guard lets it pass.
+    pub waved: bool,
     /// One of a circle of records that wait for each other: it is taken without the reference that is missing.
     pub loose: bool,
 }
@@ -44,12 +47,13 @@ impl Store {
                 why: row.get(1),
                 attempts: row.get(2),
                 since: row.get(3),
-                loose: row.get(4),
+                waved: row.get(4),
+                loose: row.get(5),
             })
             .collect())
     }
 
-    /// Which of these records wait to be read again.
+    /// Which of these records wait to be read again (false), or for a person (true).
     ///
     /// # Errors
     /// When the statement fails.
@@ -57,20 +61,20 @@ impl Store {
         &self,
         binding: i32,
         ids: &[String],
-    ) -> Result<BTreeSet<String>, StoreError> {
+    ) -> Result<HashMap<String, bool>, StoreError> {
         if ids.is_empty() {
-            return Ok(BTreeSet::new());
+            return Ok(HashMap::new());
         }
         let rows = self
             .client()
             .await?
             .query(
-                "select remote_id from rowtwin_private.inbox
-                 where binding_id = $1 and remote_id = any ($2) and state = 'ready'",
+                "select remote_id, state = 'held' from rowtwin_private.inbox
+                 where binding_id = $1 and remote_id = any ($2) and (state = 'ready' or (state = 'held' and hold = 'guard'))",
                 &[&binding, &ids],
             )
             .await?;
-        Ok(rows.iter().map(|row| row.get(0)).collect())
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 }
 
@@ -144,7 +148,8 @@ pub async fn clear_records(
     Ok(())
 }
 
-/// Takes those of these ids out of the inbox that could not be applied before: they are tried again in this transaction.
+/// Takes those of these ids out of the inbox that were held, or could not be applied before: they are looked at again
+/// in this transaction.
 ///
 /// # Errors
 /// When the statement fails.
@@ -156,7 +161,7 @@ pub async fn clear_rejected(
     client
         .execute(
             "delete from rowtwin_private.inbox
-             where binding_id = $1 and remote_id = any ($2) and state in ('rejected', 'waiting')",
+             where binding_id = $1 and remote_id = any ($2) and state <> 'ready'",
             &[&binding, &ids],
         )
         .await?;
@@ -205,8 +210,8 @@ pub async fn save_conflicts(
         client
             .execute(
                 "insert into rowtwin_private.conflict
-                   (binding_id, key, remote_id, field, shadow, row_value, record_value, winner, policy, decided_at)
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, rowtwin_private.clock())
+                   (binding_id, key, remote_id, field, shadow, row_value, record_value, winner, policy, unit, decided_at)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, rowtwin_private.clock())
                  on conflict (binding_id, key, field) where winner = 'held' and resolved_at is null
                  do update set row_value = excluded.row_value, record_value = excluded.record_value",
                 &[
@@ -218,7 +223,8 @@ pub async fn save_conflicts(
                     &Json(&conflict.row),
                     &Json(&conflict.record),
                     &winner,
-                    &conflict.policy.word(),
+                    &conflict.policy_word(),
+                    &conflict.unit,
                 ],
             )
             .await?;

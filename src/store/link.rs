@@ -38,9 +38,18 @@ pub struct Link {
     pub intent: Option<Record>,
     pub revision: i64,
     pub settled_at: SystemTime,
+    /// Where the record stands in its lifecycle, as last known.
+    pub stage: Option<String>,
+    /// Fields that went to the record and did not come back since.
+    pub gave: Vec<String>,
+    /// The row was outside of the filter when it was looked at last.
+    pub outside: bool,
+    /// Lines that an update was about to add, and whose ids nothing has told yet; by collection.
+    pub lines_sent: Option<Record>,
+    pub lines_sent_at: Option<SystemTime>,
 }
 
-const COLUMNS: &str = "key, state, remote_id, shadow, version, remote_ms, attempt, attempted_at, intent, revision, settled_at, reference";
+const COLUMNS: &str = "key, state, remote_id, shadow, version, remote_ms, attempt, attempted_at, intent, revision, settled_at, reference, stage, gave, outside, lines_sent, lines_sent_at";
 
 impl Link {
     fn from_row(row: &Row) -> Result<Self, StoreError> {
@@ -64,6 +73,11 @@ impl Link {
             revision: row.get(9),
             settled_at: row.get(10),
             reference: row.get(11),
+            stage: row.get(12),
+            gave: row.get::<_, Option<Vec<String>>>(13).unwrap_or_default(),
+            outside: row.get(14),
+            lines_sent: json(15),
+            lines_sent_at: row.get(16),
         })
     }
 }
@@ -114,6 +128,33 @@ pub async fn lock_links(
     Ok(links)
 }
 
+/// The links of these remote ids, by id, seen without locks.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn links_by_remote(
+    client: &impl GenericClient,
+    binding: i32,
+    ids: &[String],
+) -> Result<HashMap<String, Link>, StoreError> {
+    let rows = client
+        .query(
+            &format!(
+                "select {COLUMNS} from rowtwin_private.link where binding_id = $1 and remote_id = any ($2)"
+            ),
+            &[&binding, &ids],
+        )
+        .await?;
+    let mut links = HashMap::new();
+    for row in &rows {
+        let link = Link::from_row(row)?;
+        if let Some(id) = link.remote_id.clone() {
+            links.insert(id, link);
+        }
+    }
+    Ok(links)
+}
+
 /// What a page says about one link.
 #[derive(Debug, Clone)]
 pub struct LinkUpdate {
@@ -123,6 +164,10 @@ pub struct LinkUpdate {
     pub version: Option<String>,
     pub remote_ms: Option<i64>,
     pub reference: Option<String>,
+    /// Where the record stands; none leaves what is known.
+    pub stage: Option<String>,
+    /// Lines that were sent may still turn up in the remote: they stay remembered.
+    pub keeps_sent: bool,
 }
 
 /// Writes links with a known shadow; new ones are made.
@@ -143,22 +188,45 @@ pub async fn save_links(
     let versions: Vec<Option<&str>> = updates.iter().map(|update| update.version.as_deref()).collect();
     let stamps: Vec<Option<i64>> = updates.iter().map(|update| update.remote_ms).collect();
     let references: Vec<Option<&str>> = updates.iter().map(|update| update.reference.as_deref()).collect();
+    let stages: Vec<Option<&str>> = updates.iter().map(|update| update.stage.as_deref()).collect();
+    let seen: Vec<&str> =
+        updates.iter().filter(|update| !update.keeps_sent).map(|update| update.key.as_str()).collect();
     client
         .execute(
             "insert into rowtwin_private.link as l
-               (binding_id, key, state, remote_id, shadow, version, remote_ms, reference, settled_at)
-             select $1, u.key, 'linked', u.id, u.shadow, u.version, u.stamp, u.reference, rowtwin_private.clock()
-             from unnest($2::text[], $3::text[], $4::jsonb[], $5::text[], $6::bigint[], $7::text[])
-                    u (key, id, shadow, version, stamp, reference)
+               (binding_id, key, state, remote_id, shadow, version, remote_ms, reference, stage, settled_at)
+             select $1, u.key, 'linked', u.id, u.shadow, u.version, u.stamp, u.reference, u.stage, rowtwin_private.clock()
+             from unnest($2::text[], $3::text[], $4::jsonb[], $5::text[], $6::bigint[], $7::text[], $8::text[])
+                    u (key, id, shadow, version, stamp, reference, stage)
              order by u.key
              on conflict (binding_id, key) do update set
                state = 'linked', remote_id = excluded.remote_id, shadow = excluded.shadow, version = excluded.version,
                remote_ms = excluded.remote_ms, reference = coalesce(excluded.reference, l.reference),
-               attempt = null, attempted_at = null, intent = null,
+               stage = coalesce(excluded.stage, l.stage), attempt = null, attempted_at = null, intent = null,
+               lines_sent = case when l.key = any ($9) then null else l.lines_sent end,
+               lines_sent_at = case when l.key = any ($9) then null else l.lines_sent_at end,
                revision = l.revision + 1, settled_at = excluded.settled_at",
-            &[&binding, &keys, &ids, &shadows, &versions, &stamps, &references],
+            &[&binding, &keys, &ids, &shadows, &versions, &stamps, &references, &stages, &seen],
         )
         .await?;
+    Ok(())
+}
+
+/// Remembers lines that updates are about to add: if the answer is lost they are looked for before they are sent again.
+///
+/// # Errors
+/// When the statement fails; nothing may be sent then.
+pub async fn note_lines_sent(
+    client: &impl GenericClient,
+    binding: i32,
+    lines: &[(String, Record)],
+) -> Result<(), StoreError> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<&str> = lines.iter().map(|(key, _)| key.as_str()).collect();
+    let sent: Vec<Json<&Record>> = lines.iter().map(|(_, sent)| Json(sent)).collect();
+    client.execute("select rowtwin_private.note_lines_sent($1, $2, $3)", &[&binding, &keys, &sent]).await?;
     Ok(())
 }
 
@@ -292,4 +360,18 @@ pub async fn doubts(client: &impl GenericClient, binding: i32) -> Result<Vec<Dou
             parked: row.get(3),
         })
         .collect())
+}
+
+/// How many rows are linked.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn count_linked(client: &impl GenericClient, binding: i32) -> Result<usize, StoreError> {
+    let row = client
+        .query_one(
+            "select count(*) from rowtwin_private.link where binding_id = $1 and state = 'linked'",
+            &[&binding],
+        )
+        .await?;
+    Ok(usize::try_from(row.get::<_, i64>(0)).unwrap_or(0))
 }

@@ -10,6 +10,10 @@ use crate::store::{Store, StoreError};
 const MIGRATIONS: &[(&str, &str)] = &[
     ("V1__state", include_str!("../../sql/migrations/V1__state.sql")),
     ("V2__references", include_str!("../../sql/migrations/V2__references.sql")),
+    ("V4__schema_drift", include_str!("../../sql/migrations/V4__schema_drift.sql")),
+    ("V5__documents", include_str!("../../sql/migrations/V5__documents.sql")),
+    ("V6__lifecycle", include_str!("../../sql/migrations/V6__lifecycle.sql")),
+    ("V7__decisions", include_str!("../../sql/migrations/V7__decisions.sql")),
     ("V8__usage", include_str!("../../sql/migrations/V8__usage.sql")),
 ];
 
@@ -22,12 +26,23 @@ fn known() -> i32 {
 /// Functions and views in the order in which they depend on each other.
 const REPEATABLE: &[&str] = &[
     include_str!("../../sql/api/time.sql"),
+    include_str!("../../sql/api/guard.sql"),
+    include_str!("../../sql/api/turns.sql"),
     include_str!("../../sql/api/outbox.sql"),
+    include_str!("../../sql/api/steps.sql"),
+    include_str!("../../sql/api/documents.sql"),
     include_str!("../../sql/api/inbox.sql"),
     include_str!("../../sql/api/limits.sql"),
     include_str!("../../sql/api/upkeep.sql"),
+    include_str!("../../sql/api/drift.sql"),
     include_str!("../../sql/views/people.sql"),
+    include_str!("../../sql/views/fields.sql"),
+    include_str!("../../sql/views/decisions.sql"),
     include_str!("../../sql/api/people.sql"),
+    include_str!("../../sql/api/approvals.sql"),
+    include_str!("../../sql/api/conflicts.sql"),
+    include_str!("../../sql/api/twins.sql"),
+    include_str!("../../sql/api/history.sql"),
     include_str!("../../sql/api/rights.sql"),
 ];
 

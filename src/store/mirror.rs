@@ -11,6 +11,7 @@ use tokio_postgres::types::{Json, ToSql};
 
 use crate::model::key::{decode_key, encode_key};
 use crate::store::StoreError;
+use crate::store::lines::{Child, lock_documents};
 
 /// A row as JSON: column → value.
 pub type Row = Map<String, Value>;
@@ -35,6 +36,10 @@ pub struct Table {
     pub key: Vec<KeyColumn>,
     /// Replica identity full: a publication may then not leave columns out.
     pub identity_full: bool,
+    /// The columns of the replica identity: what the WAL tells of a row that was deleted. All of them where it is full.
+    pub identity: Vec<String>,
+    /// Tables whose rows are lines of this table's rows; read together with them, in one snapshot.
+    pub children: Vec<Child>,
 }
 
 impl Table {
@@ -44,7 +49,7 @@ impl Table {
     }
 
     /// The keys as one array of texts per key column; keys that do not fit the table are left out.
-    fn key_arrays(&self, keys: &[String]) -> Vec<Vec<String>> {
+    pub(super) fn key_arrays(&self, keys: &[String]) -> Vec<Vec<String>> {
         let mut arrays = vec![Vec::with_capacity(keys.len()); self.key.len()];
         for parts in keys.iter().filter_map(|key| decode_key(key, self.key.len())) {
             for (array, part) in arrays.iter_mut().zip(parts) {
@@ -55,14 +60,19 @@ impl Table {
     }
 
     /// `from unnest($1::text[], …) k (k0, …) join table t on t.a = k.k0::type and …`
-    fn join_keys(&self, join: &str) -> String {
+    pub(super) fn join_keys(&self, join: &str) -> String {
+        self.join_keys_of(join, &self.sql_name())
+    }
+
+    /// The same with another source than the table as a whole.
+    pub(super) fn join_keys_of(&self, join: &str, source: &str) -> String {
         let arrays: Vec<String> = (1..=self.key.len()).map(|place| format!("${place}::text[]")).collect();
         let names: Vec<String> = (0..self.key.len()).map(|place| format!("k{place}")).collect();
         format!(
             "unnest({}) k ({}) {join} {} t on {}",
             arrays.join(", "),
             names.join(", "),
-            self.sql_name(),
+            source,
             self.on_key()
         )
     }
@@ -78,22 +88,37 @@ impl Table {
         pairs.join(" and ")
     }
 
-    /// The key of a row of `t` in the form of [`encode_key`].
-    fn key_text(&self) -> String {
+    /// `t.a = key::type and …`, for a key in the form of [`encode_key`].
+    pub(super) fn on_key_text(&self, key: &str) -> String {
+        let single = self.key.len() == 1;
+        let pairs: Vec<String> = self
+            .key
+            .iter()
+            .enumerate()
+            .map(|(place, column)| {
+                let part = if single { key.to_owned() } else { format!("({key}::jsonb ->> {place})") };
+                format!("t.{} = {part}::{}", quote(&column.name), column.type_name)
+            })
+            .collect();
+        pairs.join(" and ")
+    }
+
+    /// The key of a row of `alias` in the form of [`encode_key`].
+    pub(super) fn key_text(&self, alias: &str) -> String {
         if self.key.len() == 1 {
-            format!("({})[1]", self.key_texts("t"))
+            format!("({})[1]", self.key_texts(alias))
         } else {
-            format!("to_json({})::text", self.key_texts("t"))
+            format!("to_json({})::text", self.key_texts(alias))
         }
     }
 
-    fn key_texts(&self, alias: &str) -> String {
+    pub(super) fn key_texts(&self, alias: &str) -> String {
         let texts: Vec<String> =
             self.key.iter().map(|column| format!("{alias}.{}::text", quote(&column.name))).collect();
         format!("array[{}]", texts.join(", "))
     }
 
-    fn row_json(alias: &str, columns: &[String]) -> String {
+    pub(super) fn row_json(alias: &str, columns: &[String]) -> String {
         // jsonb_build_object takes at most 100 arguments, so wide tables are joined from slices
         let slices: Vec<String> = columns
             .chunks(45)
@@ -111,7 +136,8 @@ impl Table {
 
 /// The rows of these keys; keys without a row are absent from the answer.
 ///
-/// With `lock` the rows are locked until the transaction ends, and rows that somebody else holds are absent too.
+/// Documents come with their lines, in one snapshot. With `lock` the rows (and lines) are locked until the transaction
+/// ends, and rows that somebody else holds are absent too, and so is a document with a line that somebody holds.
 ///
 /// # Errors
 /// When the statement fails.
@@ -122,10 +148,14 @@ pub async fn read_rows(
     keys: &[String],
     lock: bool,
 ) -> Result<HashMap<String, Row>, StoreError> {
+    if lock && !table.children.is_empty() {
+        let keys = lock_documents(client, table, keys).await?;
+        return Box::pin(read_rows(client, table, columns, &keys, false)).await;
+    }
     let sql = format!(
         "select {}, {} from {}{}",
         table.key_texts("t"),
-        Table::row_json("t", columns),
+        table.document_json("t", columns),
         table.join_keys("join"),
         if lock { " for no key update of t skip locked" } else { "" }
     );
@@ -139,7 +169,7 @@ fn rows_of(rows: Vec<tokio_postgres::Row>) -> Result<HashMap<String, Row>, Store
     Ok(pairs_of(&rows)?.into_iter().collect())
 }
 
-fn pairs_of(rows: &[tokio_postgres::Row]) -> Result<Vec<(String, Row)>, StoreError> {
+pub(super) fn pairs_of(rows: &[tokio_postgres::Row]) -> Result<Vec<(String, Row)>, StoreError> {
     rows.iter()
         .map(|row| {
             let key: Vec<String> = row.get(0);
@@ -164,37 +194,6 @@ pub async fn existing_keys(
         arrays.iter().map(|array| array as &(dyn ToSql + Sync)).collect();
     let rows = client.query(&sql, &parameters).await?;
     Ok(rows.iter().map(|row| encode_key(&row.get::<_, Vec<String>>(0))).collect())
-}
-
-/// Rows whose match columns equal one of `values` and that have no link in this binding yet.
-///
-/// # Errors
-/// When the statement fails.
-pub async fn unlinked_matches(
-    client: &impl GenericClient,
-    table: &Table,
-    binding: i32,
-    columns: &[String],
-    match_columns: &[String],
-    values: &[Row],
-) -> Result<Vec<(String, Row)>, StoreError> {
-    if values.is_empty() || match_columns.is_empty() {
-        return Ok(Vec::new());
-    }
-    let on: Vec<String> =
-        match_columns.iter().map(|column| format!("t.{0} = m.{0}", quote(column))).collect();
-    let key_text = table.key_text();
-    let sql = format!(
-        "select distinct on (1) {}, {} from jsonb_populate_recordset(null::{}, $1) m join {} t on {}
-         where not exists (select 1 from rowtwin_private.link l where l.binding_id = $2 and l.key = {key_text})",
-        table.key_texts("t"),
-        Table::row_json("t", columns),
-        table.sql_name(),
-        table.sql_name(),
-        on.join(" and ")
-    );
-    let rows = client.query(&sql, &[&Json(values), &binding]).await?;
-    pairs_of(&rows)
 }
 
 /// Inserts rows and returns their keys and columns in the order given.
@@ -329,17 +328,22 @@ pub async fn delete_rows(
     Ok(rows.iter().map(|row| encode_key(&row.get::<_, Vec<String>>(0))).collect())
 }
 
-/// Marks every row of a table for a binding, whether it is linked or not.
+/// Marks every row of a table (inside of the filter) for a binding, whether it is linked or not.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn mark_table(client: &impl GenericClient, table: &Table, binding: i32) -> Result<u64, StoreError> {
-    let key_text = table.key_text();
+pub async fn mark_table(
+    client: &impl GenericClient,
+    table: &Table,
+    filter: Option<&str>,
+    binding: i32,
+) -> Result<u64, StoreError> {
+    let key_text = table.key_text("t");
     let sql = format!(
         "insert into rowtwin_private.outbox as o (binding_id, key, changed_at)
          select $1, {key_text}, rowtwin_private.clock() from {} t order by 2
          on conflict (binding_id, key) do update set generation = o.generation + 1",
-        table.sql_name()
+        table.source(filter)
     );
     Ok(client.execute(&sql, &[&binding]).await?)
 }

@@ -5,14 +5,21 @@
 
 pub mod binding;
 pub mod catalog;
+pub mod drift;
 pub mod error;
+pub mod filter;
+pub mod guard;
 pub mod inbox;
 pub mod limits;
+pub mod lines;
 pub mod link;
+pub mod matching;
 pub mod migrate;
 pub mod mirror;
 pub mod outbox;
 pub mod reference;
+pub mod standing;
+pub mod steps;
 pub mod walk;
 
 use deadpool_postgres::{Client, Pool};

@@ -1,5 +1,6 @@
 //! The outbox: mark, claim, begin to send, settle.
 
+use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use deadpool_postgres::GenericClient;
@@ -21,8 +22,8 @@ pub struct Mark {
     /// When that transaction committed.
     pub changed_at: SystemTime,
     pub actor: Option<String>,
-    /// The row was deleted by that transaction.
-    pub gone: bool,
+    /// Whether that transaction deleted the row; `None`: it says nothing about the row itself, only about its lines.
+    pub gone: Option<bool>,
 }
 
 /// A key that this turn holds under its lease.
@@ -52,9 +53,9 @@ pub struct Intent {
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Settlement {
     pub key: String,
-    /// done, again, rejected, held, doubtful or waiting.
+    /// done, step, again, rejected, held, doubtful or waiting.
     pub verdict: &'static str,
-    /// linked, unlinked or kept; none leaves the link as it is.
+    /// linked, unlinked, kept or outside; none leaves the link as it is.
     pub link: Option<&'static str>,
     pub remote_id: Option<String>,
     pub version: Option<String>,
@@ -70,9 +71,21 @@ pub struct Settlement {
     pub before: Option<Record>,
     pub after: Option<Record>,
     pub actor: Option<String>,
+    /// Of what is held: approval, guard; of what is rejected: ambiguous.
+    pub hold: Option<&'static str>,
+    /// What would be sent, for the person who approves it.
+    pub would: Option<Value>,
+    /// Remote ids that come into question as the twin.
+    pub candidates: Option<Vec<String>>,
     /// For `waiting`: the binding and key of the row whose record must exist first.
     pub waits_binding: Option<i32>,
     pub waits_key: Option<String>,
+    /// Where the record stands now, where that was learned.
+    pub stage: Option<String>,
+    /// The step that comes next; of every verdict but `step`, none leaves it as it is.
+    pub step: Option<String>,
+    /// No step is owed any more: what was to be saved was refused.
+    pub owes_nothing: bool,
 }
 
 impl Store {
@@ -108,7 +121,7 @@ impl Store {
             let positions: Vec<PgLsn> = marks.iter().map(|mark| PgLsn::from(mark.position)).collect();
             let times: Vec<SystemTime> = marks.iter().map(|mark| mark.changed_at).collect();
             let actors: Vec<Option<&str>> = marks.iter().map(|mark| mark.actor.as_deref()).collect();
-            let gone: Vec<bool> = marks.iter().map(|mark| mark.gone).collect();
+            let gone: Vec<Option<bool>> = marks.iter().map(|mark| mark.gone).collect();
             transaction
                 .execute(
                     "select rowtwin_private.mark_rows($1, $2, $3, $4, $5, $6)",
@@ -151,13 +164,36 @@ impl Store {
             .client()
             .await?
             .execute(
-                "insert into rowtwin_private.outbox as o (binding_id, key, state, row_gone, reason)
-                 select l.binding_id, l.key, 'held', true, 'the table was truncated: this record would be deleted; select rowtwin.approve(…) with the name of the table sends the deletes'
+                "insert into rowtwin_private.outbox as o (binding_id, key, state, hold, row_gone, reason)
+                 select l.binding_id, l.key, 'held', 'truncate', true, 'the table was truncated: this record would be deleted; select rowtwin.approve(…) with the name of the table sends the deletes'
                  from rowtwin_private.link l where l.binding_id = $1 and l.state = 'linked'
                  order by l.key
                  on conflict (binding_id, key) do update
-                 set state = 'held', row_gone = true, reason = excluded.reason, lease = null, lease_until = null, claimed = null,
+                 set state = 'held', hold = 'truncate', effect = null, candidates = null, waved = false, row_gone = true,
+                     reason = excluded.reason, lease = null, lease_until = null, claimed = null,
                      waits_binding = null, waits_key = null,
+                     generation = o.generation + 1",
+                &[&binding],
+            )
+            .await?;
+        Ok(held)
+    }
+
+    /// Parks every linked document of a binding after a TRUNCATE of its lines, for a person to approve.
+    ///
+    /// # Errors
+    /// When the statement fails.
+    pub async fn hold_emptied(&self, binding: i32) -> Result<u64, StoreError> {
+        let held = self
+            .client()
+            .await?
+            .execute(
+                "insert into rowtwin_private.outbox as o (binding_id, key, state, reason)
+                 select l.binding_id, l.key, 'held', 'the table of its lines was truncated: this document would lose its lines; select rowtwin.approve(…) with the name of the table sends that'
+                 from rowtwin_private.link l where l.binding_id = $1 and l.state = 'linked'
+                 order by l.key
+                 on conflict (binding_id, key) do update
+                 set state = 'held', reason = excluded.reason, lease = null, lease_until = null, claimed = null,
                      generation = o.generation + 1",
                 &[&binding],
             )
@@ -297,4 +333,26 @@ impl Store {
     pub async fn all_visible(&self, xids: &[i64]) -> Result<bool, StoreError> {
         Ok(self.client().await?.query_one("select rowtwin_private.all_visible($1)", &[&xids]).await?.get(0))
     }
+}
+
+/// What was approved of these keys: the effect, and whether somebody approved the entry at all.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn approvals(
+    client: &impl GenericClient,
+    binding: i32,
+    keys: &[String],
+) -> Result<HashMap<String, (Option<Value>, bool)>, StoreError> {
+    let rows = client
+        .query(
+            "select key, approved, waved from rowtwin_private.outbox
+             where binding_id = $1 and key = any ($2) and (approved is not null or waved)",
+            &[&binding, &keys],
+        )
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| (row.get(0), (row.get::<_, Option<Json<Value>>>(1).map(|json| json.0), row.get(2))))
+        .collect())
 }

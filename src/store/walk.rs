@@ -47,6 +47,9 @@ pub struct Walk {
 /// How far every poll reaches back: the coarsest resolution of stamps, and a little skew between a remote's clocks.
 pub const SHORT_OVERLAP_MS: i64 = 2_000;
 
+/// Why the inbox holds an id that a sweep did not see.
+pub const MISSING: &str = "missing from the list";
+
 /// Where a binding's pull stands.
 #[derive(Debug, Clone)]
 pub struct PullState {
@@ -60,6 +63,8 @@ pub struct PullState {
     pub sweep_in: Option<Duration>,
     /// Whether the next poll is to reach back over the whole overlap.
     pub overlap_due: bool,
+    /// Whether the remote is to be asked for the object's fields.
+    pub describe_due: bool,
 }
 
 impl Store {
@@ -87,7 +92,7 @@ impl Store {
                    extract(epoch from greatest(b.next_poll_at, rowtwin_private.clock()) - rowtwin_private.clock())::float8,
                    case when b.next_sweep_at is not null then
                      extract(epoch from greatest(b.next_sweep_at, rowtwin_private.clock()) - rowtwin_private.clock()) end::float8,
-                   b.next_overlap_at <= rowtwin_private.clock()",
+                   b.next_overlap_at <= rowtwin_private.clock(), b.next_describe_at <= rowtwin_private.clock()",
                 &[&binding, &lease, &lease_for.as_secs_f64()],
             )
             .await?;
@@ -102,6 +107,7 @@ impl Store {
             poll_in: seconds(row.get(5)),
             sweep_in: row.get::<_, Option<f64>>(6).map(seconds),
             overlap_due: row.get(7),
+            describe_due: row.get(8),
         }))
     }
 
@@ -279,6 +285,14 @@ pub async fn mark_seen(
             &[&binding, &ids, &number],
         )
         .await?;
+    // what was missing and is in the list again needs nobody's decision
+    client
+        .execute(
+            "delete from rowtwin_private.inbox
+             where binding_id = $1 and remote_id = any ($2) and hold = 'guard' and why = $3",
+            &[&binding, &ids, &MISSING],
+        )
+        .await?;
     let rows = client
         .query(
             "select id from unnest($2::text[]) id
@@ -290,26 +304,27 @@ pub async fn mark_seen(
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// Puts the ids of links that a sweep did not see into the inbox: reading them one by one tells whether they are gone.
+/// The remote ids of links that a sweep did not see. Reading them one by one tells whether they are gone.
 ///
 /// Links that were made or settled while the sweep ran are left to the next one.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn note_missing(
+pub async fn missing_links(
     client: &impl GenericClient,
     binding: i32,
     number: i64,
     began: SystemTime,
-) -> Result<u64, StoreError> {
+) -> Result<Vec<String>, StoreError> {
     let rows = client
         .query(
-            "select remote_id from rowtwin_private.link
-             where binding_id = $1 and state = 'linked' and seen_walk is distinct from $2 and settled_at < $3",
+            "select remote_id from rowtwin_private.link l
+             where binding_id = $1 and state = 'linked' and seen_walk is distinct from $2 and settled_at < $3
+               -- a person said that these are not to be deleted
+               and not exists (select 1 from rowtwin_private.inbox i where i.binding_id = l.binding_id
+                               and i.remote_id = l.remote_id and i.state = 'rejected' and i.hold = 'guard')",
             &[&binding, &number, &began],
         )
         .await?;
-    let ids: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-    super::inbox::note_records(client, binding, &ids, "missing from the list", Duration::ZERO).await?;
-    Ok(ids.len() as u64)
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }

@@ -134,6 +134,7 @@ fn shown(record: &RemoteRecord) -> Map<String, Value> {
         ("modified", record.modified_ms.map_or(Value::Null, Value::from)),
         ("reference", text(&record.reference)),
         ("deleted", Value::from(record.deleted)),
+        ("stage", text(&record.stage)),
         ("fields", Value::Object(record.fields.clone())),
     ])
 }

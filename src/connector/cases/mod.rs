@@ -81,6 +81,9 @@ struct Case {
     by: Vec<Map<String, Value>>,
     #[serde(default)]
     items: Vec<Item>,
+    /// Of `operation: step`, which one.
+    #[serde(default)]
+    step: String,
     /// One after the other.
     #[serde(default)]
     exchanges: Vec<Exchange>,
@@ -171,7 +174,7 @@ struct Expected {
     /// Seconds until the first failed item may be tried again.
     #[serde(default)]
     after: Option<u64>,
-    /// `{id, version, modified, reference, deleted, fields}` of each record; what is left out is not looked at.
+    /// `{id, version, modified, reference, deleted, stage, fields}` of each record; what is left out is not looked at.
     #[serde(default)]
     records: Option<Vec<Map<String, Value>>>,
     #[serde(default)]
@@ -324,6 +327,7 @@ async fn perform(client: &Client, case: &Case) -> Seen {
         }
         OperationName::Delete => wrote(client.delete(object, &removals(), false, priority).await),
         OperationName::Deactivate => wrote(client.delete(object, &removals(), true, priority).await),
+        OperationName::Step => wrote(client.step(object, &case.step, &removals(), priority).await),
         OperationName::Describe => match client.describe(object).await {
             Ok(fields) => {
                 let field = |field: crate::connector::FieldInfo| {

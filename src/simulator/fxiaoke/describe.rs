@@ -42,13 +42,28 @@ pub(super) fn list(state: &State) -> Answer {
 }
 
 /// The fields of an object, keyed by their names.
-pub(super) fn describe(asked: &Asked) -> Answer {
+pub(super) fn describe(state: &State, asked: &Asked) -> Answer {
     let (own, _) = schema::own(&asked.object);
-    let fields: Map<String, Value> = schema::SHARED
+    let mut fields: Map<String, Value> = schema::SHARED
         .iter()
         .chain(own)
         .map(|field| (field.0.to_owned(), described(&asked.object, field)))
         .collect();
+    for ((_, name), kind) in state.described.iter().filter(|((object, _), _)| *object == asked.object) {
+        match kind {
+            None => {
+                fields.remove(name);
+            }
+            Some(kind) => {
+                let field = fields.entry(name.as_str()).or_insert_with(
+                    || json!({"api_name": name, "label": name, "define_type": "custom", "is_active": true}),
+                );
+                if let Value::Object(field) = field {
+                    field.insert("type".to_owned(), json!(kind));
+                }
+            }
+        }
+    }
     let label =
         PRESET.iter().find(|(name, _)| *name == asked.object).map_or(asked.object.as_str(), |(_, l)| l);
     let describe = json!({

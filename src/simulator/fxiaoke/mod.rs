@@ -187,7 +187,7 @@ fn answer(state: &mut State, request: &Request, asked: &Asked) -> Result<Answer,
     check_family(request, asked)?;
     let data = asked.payload.get("data").unwrap_or(&Value::Null);
     match asked.operation.as_str() {
-        "describe" => Ok(describe::describe(asked)),
+        "describe" => Ok(describe::describe(state, asked)),
         "query" | "findSimple" => query::query(state, asked, data),
         "findOne" => query::find_one(state, asked, data),
         "get" => query::get(state, asked, data),

@@ -142,3 +142,86 @@ async fn r09_a_policy_of_one_field_overrules_the_bindings() {
     assert_eq!(row, json!({"phone": "1", "address": "theirs"}));
     assert_eq!(scene.crm().record(CRM, &id).unwrap()["tel"], json!("1"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r09_a_person_gives_both_sides_a_value_of_their_own() {
+    let (scene, id) = collided("manual", false).await;
+    let value = "13600000004";
+    scene
+        .run(&format!(
+            "select rowtwin.resolve_conflict(id, 'value', to_jsonb('{value}'::text)) from rowtwin.conflicts"
+        ))
+        .await;
+    scene.settle().await;
+    assert_eq!(both(&scene, &id).await, (json!(value), json!(value)));
+    let ended = scene.row("select resolved_by like '%: value' as by, chosen from rowtwin.conflicts").await;
+    assert_eq!(ended, json!({"by": true, "chosen": value}));
+    // and the field goes on as before
+    scene.run("update sales.customer set phone = '13600000005'").await;
+    scene.settle().await;
+    assert_eq!(scene.crm().record(CRM, &id).unwrap()["tel"], json!("13600000005"));
+    for wrong in ["'value'", "'row', to_jsonb(1)", "'neither'"] {
+        let sql = format!("select rowtwin.resolve_conflict(id, {wrong}) from rowtwin.conflicts");
+        scene.sql.execute(sql.as_str(), &[]).await.unwrap_err();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r09_a_conflict_that_ends_by_itself_is_closed() {
+    let (scene, id) = collided("manual", false).await;
+    scene.crm().edit(CRM, &id, json!({"tel": ROW}));
+    scene.poll().await;
+    let ended = scene.row("select resolved_by from rowtwin.conflicts").await;
+    assert_eq!(ended, json!({"resolved_by": "both sides agree"}));
+    scene.run("update sales.customer set phone = '13600000005'").await;
+    scene.settle().await;
+    assert_eq!(scene.crm().record(CRM, &id).unwrap()["tel"], json!("13600000005"));
+}
+
+/// Phone and address are one group; the phone collided, and the address did not change at all.
+async fn group_collided() -> (Scene, String) {
+    collided("manual, groups: {reach: [tel, address]}", false).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r09_a_group_is_held_as_one_and_other_fields_go_on() {
+    let (scene, id) = group_collided().await;
+    scene.run("update sales.customer set address = 'Road 2', name = 'Acme Ltd'").await;
+    scene.settle().await;
+    let record = scene.crm().record(CRM, &id).unwrap();
+    assert_eq!((&record["name"], &record["address"]), (&json!("Acme Ltd"), &json!("Road 1")));
+    scene.crm().edit(CRM, &id, json!({"address": "Road 3"}));
+    scene.poll().await;
+    let row = scene.row("select phone, address from sales.customer").await;
+    assert_eq!(row, json!({"phone": ROW, "address": "Road 2"}));
+    assert_eq!(scene.number("select count(*) from rowtwin.conflicts where resolved_at is null").await, 2);
+
+    // one word decides the group
+    scene.run("select rowtwin.resolve_conflict(min(id), 'record') from rowtwin.conflicts").await;
+    scene.settle().await;
+    let row = scene.row("select phone, address from sales.customer").await;
+    assert_eq!(row, json!({"phone": RECORD, "address": "Road 3"}));
+    assert_eq!(scene.number("select count(*) from rowtwin.conflicts where resolved_at is null").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r09_a_group_takes_values_when_all_of_it_is_decided() {
+    let (scene, id) = group_collided().await;
+    scene.run("update sales.customer set address = 'Road 2'").await;
+    scene.crm().edit(CRM, &id, json!({"address": "Road 3"}));
+    scene.poll().await;
+    let choose = |field: &str, value: &str| {
+        format!(
+            "select rowtwin.resolve_conflict(id, 'value', to_jsonb('{value}'::text)) from rowtwin.conflicts where field = '{field}' and resolved_at is null"
+        )
+    };
+    scene.run(&choose("tel", "13600000004")).await;
+    scene.poll().await;
+    assert_eq!(both(&scene, &id).await, (json!(ROW), json!(RECORD)), "half of a group is not sent");
+    scene.run(&choose("address", "Road 4")).await;
+    scene.settle().await;
+    let row = scene.row("select phone, address from sales.customer").await;
+    assert_eq!(row, json!({"phone": "13600000004", "address": "Road 4"}));
+    let record = scene.crm().record(CRM, &id).unwrap();
+    assert_eq!((&record["tel"], &record["address"]), (&json!("13600000004"), &json!("Road 4")));
+}

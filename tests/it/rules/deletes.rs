@@ -121,6 +121,11 @@ async fn r17_row_deleted_and_record_edited_the_edit_wins() {
     assert_eq!(rows(&scene).await, [json!({"name": "Acme Ltd", "number": "C1"})]);
     let why = "select count(*) from rowtwin.journal where reason like '%the edit wins%'";
     assert_eq!(scene.number(why).await, 1);
+    let kept = scene.row("select field, was, row_value, record_value, winner from rowtwin.conflicts").await;
+    assert_eq!(
+        kept,
+        json!({"field": "name", "was": "Acme", "row_value": null, "record_value": "Acme Ltd", "winner": "record"})
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

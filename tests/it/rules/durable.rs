@@ -20,6 +20,7 @@ fn capture(scene: &Scene, stop: &CancellationToken) -> JoinHandle<Result<(), Cap
         publication: engine.publication.clone(),
         watched: engine.watched(),
         wake: std::collections::HashMap::new(),
+        described: Arc::default(),
         on_state: Box::new(|_| {}),
     };
     let stop = stop.clone();

@@ -50,7 +50,7 @@ async fn r12_rows_that_came_back_after_a_truncate_are_compared_and_not_deleted()
         .await;
     scene.settle().await;
     assert!(Scene::writes(&scene.crm()).is_empty(), "sent before it was approved");
-    scene.run("select rowtwin.approve('sales.customer', 'crm')").await;
+    scene.run("select rowtwin.approve('sales.customer', null, 'crm')").await;
     scene.settle().await;
     let writes = Scene::writes(&scene.crm());
     assert_eq!(writes.len(), 1, "{writes:?}");

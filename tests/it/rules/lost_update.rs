@@ -114,7 +114,14 @@ async fn r09_a_page_read_before_the_last_delivery_is_not_applied() {
 
     let mut client = store.client().await.unwrap();
     let mut transaction = client.transaction().await.unwrap();
-    let batch = Batch { bound: &bound, records, read_at, first_seen: read_at, loose: Default::default() };
+    let batch = Batch {
+        bound: &bound,
+        records,
+        read_at,
+        first_seen: read_at,
+        loose: Default::default(),
+        waved: Default::default(),
+    };
     batch.apply(&mut transaction).await.unwrap();
     transaction.commit().await.unwrap();
     assert_eq!(scene.row("select phone from sales.customer").await, json!({"phone": "13700000003"}));

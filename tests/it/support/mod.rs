@@ -389,6 +389,16 @@ pub async fn assemble(url: &str, text: &str) -> Engine {
     engine
 }
 
+/// The scene's configuration once more, on its own slot: what a restart would make of the tables as they are now.
+pub async fn reassemble(scene: &Scene) -> Engine {
+    let mut file = config::parse("rowtwin.yaml", &scene.text).unwrap().0;
+    file.database.slot = Some(scene.engine.slot.clone());
+    let given = Given { database_url: Some(scene.url.clone()), ..Given::default() };
+    let mut engine = Engine::assemble(file, &given).await.unwrap_or_else(|error| panic!("{error}"));
+    engine.register().await.unwrap_or_else(|error| panic!("{error}"));
+    engine
+}
+
 /// Puts a secret where the configuration may point to.
 pub fn secret(value: &str) -> String {
     use sha2::{Digest, Sha256};
