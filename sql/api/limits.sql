@@ -11,6 +11,7 @@ declare
   s rowtwin_private.system;
   v_now timestamptz := rowtwin_private.clock();
   v_used bigint;
+  v_under_way bigint;
   v_until timestamptz;
   v_day timestamptz;
 begin
@@ -32,13 +33,15 @@ begin
   end if;
   if s.per_day is not null then
     v_day := date_trunc('day', v_now at time zone s.day_zone) at time zone s.day_zone;
-    select coalesce(sum(u.calls), 0) into v_used from rowtwin_private.usage u
-    where u.system = p_system and u.hour >= v_day;
+    -- what is under way is not booked yet. Both are read at one moment: a call that ends between two looks would be in
+    -- neither
+    select coalesce((select sum(u.calls) from rowtwin_private.usage u where u.system = p_system and u.hour >= v_day), 0),
+           (select count(*) from rowtwin_private.call c where c.system = p_system and c.deadline > v_now)
+    into v_used, v_under_way;
     if s.used_reported_at >= v_day then
       v_used := greatest(v_used, s.used_reported);
     end if;
-    -- what is under way is not booked yet
-    v_used := v_used + (select count(*) from rowtwin_private.call c where c.system = p_system and c.deadline > v_now);
+    v_used := v_used + v_under_way;
     -- a reserve that nobody can use, since no table is pushed to this system, is not kept
     if v_used >= s.per_day * (case when p_backfill and exists (
          select 1 from rowtwin_private.binding b where b.system = p_system and b.active and b.pushes)

@@ -15,8 +15,3 @@ comment on table rowtwin_private.usage is 'Per system, hour, object and directio
 comment on column rowtwin_private.usage.object is 'The remote object that the call was about; empty for sign-ins, and for what was booked by a version that did not note it.';
 comment on column rowtwin_private.usage.direction is 'push: for rows on their way out, the reads before a write included; pull: for records on their way in; other: sign-ins and descriptions.';
 comment on column rowtwin_private.usage.cost is 'Calls times the price of a call at the time.';
-
--- No update of an entry stays within its page: all of them change a column that an index is made of or made for. So the room
--- that was kept free for such updates only made the tables twice as large.
-alter table rowtwin_private.outbox set (fillfactor = 95);
-alter table rowtwin_private.inbox set (fillfactor = 95);
