@@ -160,13 +160,13 @@ async fn a_reader_sees_all_views_and_changes_nothing() {
     let functions = sql
         .query(
             "select p.oid::regprocedure::text from pg_proc p
-             where p.pronamespace = 'rowtwin'::regnamespace and has_function_privilege(p.oid, 'execute')",
+             where p.pronamespace = 'rowtwin'::regnamespace and has_function_privilege(p.oid, 'execute') order by 1",
             &[],
         )
         .await
         .unwrap();
     let functions: Vec<String> = functions.iter().map(|row| row.get(0)).collect();
-    assert_eq!(functions, ["rowtwin.set_actor(text)"]);
+    assert_eq!(functions, ["rowtwin.history(text,text)", "rowtwin.set_actor(text)"]);
     drop(sql);
     login.drop(&scene).await;
 }
