@@ -1,4 +1,4 @@
-//! Upkeep: what a DBA sees of us. Short transactions, lock timeouts, plans that use their indexes, tables that stay small.
+//! Upkeep: what a DBA sees of us. Short transactions, lock timeouts, plans that use their indexes, days of the journal.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -285,67 +285,6 @@ async fn no_statement_of_the_hot_paths_reads_a_whole_table() {
     whole.after("a whole read", &transaction).await;
     assert_eq!(whole.findings.len(), 1, "a whole read is seen: {:?}", whole.findings);
     transaction.rollback().await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn outbox_and_inbox_stay_small_after_many_entries() {
-    let cluster = own_cluster(&[("autovacuum", "off")]);
-    let admin = cluster.url("postgres");
-    execute(&admin, "create database churn").await;
-    let scene = Scene::at(cluster.url("churn"), CUSTOMER, Script::default()).await;
-    let binding = scene.bound("erp").id;
-    let statement = format!(
-        "select rowtwin_private.mark_later({binding}, array_agg(i::text)) from generate_series($1::int, $1 + 1999) i"
-    );
-    // vacuum comes when the test says so: after each fifty thousand entries
-    let (mut first, mut last) = (0, 0);
-    for round in 0..100 {
-        scene.sql.execute(&statement, &[&(round * 2000)]).await.unwrap();
-        let lease = Uuid::new_v4();
-        scene
-            .sql
-            .execute("select rowtwin_private.claim($1, 2000, $2, '1 minute')", &[&binding, &lease])
-            .await
-            .unwrap();
-        scene
-            .sql
-            .execute(
-                "select rowtwin_private.settle($1, $2, (select jsonb_agg(jsonb_build_object('key', key, 'verdict', 'done')) from rowtwin_private.outbox where lease = $2))",
-                &[&binding, &lease],
-            )
-            .await
-            .unwrap();
-        scene
-            .sql
-            .execute("select rowtwin_private.note_records($1, (select array_agg('r' || i) from generate_series($2::int, $2 + 1999) i), 'webhook')", &[&binding, &(round * 2000)])
-            .await
-            .unwrap();
-        scene
-            .sql
-            .execute("delete from rowtwin_private.inbox where binding_id = $1", &[&binding])
-            .await
-            .unwrap();
-        if round % 25 == 24 {
-            let size = "select pg_total_relation_size('rowtwin_private.outbox') + pg_total_relation_size('rowtwin_private.inbox')";
-            last = scene.number(size).await;
-            first = if first == 0 { last } else { first };
-            scene.run("vacuum rowtwin_private.outbox; ").await;
-            scene.run("vacuum rowtwin_private.inbox").await;
-        }
-    }
-    assert_eq!(scene.number("select count(*) from rowtwin_private.outbox").await, 0);
-    assert!(
-        last < first + first / 2,
-        "{first} bytes after the first 50000 entries, {last} after 200000: room is not used again"
-    );
-    // and it is asked to come early, however large the tables were once
-    let asked = scene
-        .number(
-            "select count(*) from pg_class where oid in ('rowtwin_private.outbox'::regclass, 'rowtwin_private.inbox'::regclass)
-               and reloptions @> array['autovacuum_vacuum_scale_factor=0.02', 'autovacuum_vacuum_threshold=1000']",
-        )
-        .await;
-    assert_eq!(asked, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
