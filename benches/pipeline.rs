@@ -26,14 +26,16 @@ struct Load {
     captured: u32,
     delivered: u32,
     edits: usize,
+    /// Entries that go through the outbox, two thousand at a time.
+    churned: u32,
 }
 
 fn main() {
     // `cargo test --benches` runs this too, only to see that it runs.
     let load = if std::env::args().any(|argument| argument == "--bench") {
-        Load { captured: 100_000, delivered: 2_000, edits: 300 }
+        Load { captured: 100_000, delivered: 2_000, edits: 300, churned: 1_000_000 }
     } else {
-        Load { captured: 500, delivered: 50, edits: 5 }
+        Load { captured: 500, delivered: 50, edits: 5, churned: 4_000 }
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(measure(&load));
@@ -41,6 +43,9 @@ fn main() {
 
 async fn measure(load: &Load) {
     let cluster = Cluster::start(ClusterOptions::default(), &mut |line| eprintln!("{line}")).unwrap();
+    if std::env::args().any(|argument| argument == "churn") {
+        return churn(&Scene::open(&cluster, "churn", Kind::KingdeeK3cloud).await, load.churned).await;
+    }
     let rate = |rows: u32, took: Duration| format!("{:>10.0} rows/s", f64::from(rows) / took.as_secs_f64());
     let took = capture(&Scene::open(&cluster, "capture", Kind::KingdeeK3cloud).await, load.captured).await;
     println!("WAL to outbox                    {}", rate(load.captured, took));
@@ -58,6 +63,7 @@ async fn measure(load: &Load) {
     let at = |share: usize| waits[(waits.len() - 1) * share / 100];
     println!("commit to request, p50           {:>10} ms", at(50));
     println!("commit to request, p99           {:>10} ms", at(99));
+    churn(&Scene::open(&cluster, "churn", Kind::KingdeeK3cloud).await, load.churned).await;
 }
 
 struct Scene {
@@ -149,6 +155,31 @@ async fn connect(url: &str) -> tokio_postgres::Client {
 }
 
 /// From the start of the stream until every key is in the outbox and committed.
+/// Marks, claims and settles entries, and says how large the outbox is at most and in the end. Vacuum is left to the
+/// server's usual settings and those of the table.
+async fn churn(scene: &Scene, entries: u32) {
+    let binding = scene.number("select min(id)::bigint from rowtwin_private.binding").await;
+    let size = "select pg_total_relation_size('rowtwin_private.outbox')";
+    let (began, mut largest) = (Instant::now(), 0);
+    for first in (0..entries).step_by(2_000) {
+        let round = format!(
+            "select rowtwin_private.mark_later({binding}::int, array_agg(i::text)) from generate_series({first}, {first} + 1999) i;
+             select count(*) from rowtwin_private.claim({binding}::int, 2000, '00000000-0000-4000-8000-000000000000', '1 minute');
+             select count(*) from rowtwin_private.settle({binding}::int, '00000000-0000-4000-8000-000000000000',
+               (select jsonb_agg(jsonb_build_object('key', key, 'verdict', 'done')) from rowtwin_private.outbox where state = 'sending'));"
+        );
+        for statement in round.split(';').filter(|statement| !statement.trim().is_empty()) {
+            scene.sql.batch_execute(statement).await.unwrap();
+        }
+        largest = largest.max(scene.number(size).await);
+    }
+    assert_eq!(scene.number("select count(*) from rowtwin_private.outbox").await, 0);
+    let megabytes = |bytes: i64| bytes / 1_000_000;
+    println!("entries through the outbox       {entries:>10} in {:.0} s", began.elapsed().as_secs_f64());
+    println!("size of the outbox, at most      {:>10} MB", megabytes(largest));
+    println!("size of the outbox, at the end   {:>10} MB", megabytes(scene.number(size).await));
+}
+
 async fn capture(scene: &Scene, rows: u32) -> Duration {
     scene.insert(rows).await;
     let engine = &scene.engine;

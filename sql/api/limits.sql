@@ -11,6 +11,7 @@ declare
   s rowtwin_private.system;
   v_now timestamptz := rowtwin_private.clock();
   v_used bigint;
+  v_under_way bigint;
   v_until timestamptz;
   v_day timestamptz;
 begin
@@ -37,15 +38,21 @@ begin
   end if;
   if s.per_day is not null then
     v_day := date_trunc('day', v_now at time zone s.day_zone) at time zone s.day_zone;
-    select coalesce(sum(u.calls), 0) into v_used from rowtwin_private.usage u
-    where u.system = p_system and u.hour >= v_day;
+    -- what is under way is not booked yet. Both are read at one moment: a call that ends between two looks would be in
+    -- neither
+    select coalesce((select sum(u.calls) from rowtwin_private.usage u where u.system = p_system and u.hour >= v_day), 0),
+           (select count(*) from rowtwin_private.call c where c.system = p_system and c.deadline > v_now)
+    into v_used, v_under_way;
     if s.used_reported_at >= v_day then
       v_used := greatest(v_used, s.used_reported);
     end if;
-    -- what is under way is not booked yet
-    v_used := v_used + (select count(*) from rowtwin_private.call c where c.system = p_system and c.deadline > v_now);
-    if v_used >= s.per_day * (case when p_backfill then 1 - s.reserve else 1 end) then
-      reason := 'budget';
+    v_used := v_used + v_under_way;
+    -- a reserve that nobody can use, since no table is pushed to this system, is not kept
+    if v_used >= s.per_day * (case when p_backfill and exists (
+         select 1 from rowtwin_private.binding b where b.system = p_system and b.active and b.pushes)
+       then 1 - s.reserve else 1 end)
+    then
+      reason := case when v_used >= s.per_day then 'budget' else 'reserve' end;
       wait_ms := ceil(extract(epoch from v_day + interval '1 day' - v_now) * 1000);
       return;
     end if;
@@ -73,7 +80,7 @@ begin
 end
 $$;
 comment on function rowtwin_private.take_call(text, text, boolean, interval) is
-  'Asks for leave to make one call. Gives call_id, or why not (held, paused, down, throttled, budget, in flight, pace) and after how many ms to ask again. Backfills stop short of the daily budget by the reserve.';
+  'Asks for leave to make one call. Gives call_id, or why not (held, paused, down, throttled, budget, reserve, in flight, pace) and after how many ms to ask again. What runs by itself (p_backfill: backfills, polls, sweeps) stops short of the daily budget by the reserve, unless no table is pushed to the system.';
 
 create or replace function rowtwin_private.renew_calls(p_system text, p_calls bigint[], p_timeout interval) returns bigint
 language sql volatile
@@ -93,9 +100,10 @@ $$;
 comment on function rowtwin_private.renew_calls(text, bigint[], interval) is
   'Says that these calls are still under way. A call that nobody renews, because its process is gone, no longer counts after its deadline.';
 
+drop function if exists rowtwin_private.finish_call(bigint, text, text, boolean, integer, bigint, bigint, bigint, text);
 create or replace function rowtwin_private.finish_call(
   p_call bigint, p_system text, p_outcome text, p_write boolean, p_records integer, p_millis bigint,
-  p_wait_ms bigint, p_used bigint, p_reason text
+  p_wait_ms bigint, p_used bigint, p_reason text, p_object text default '', p_direction text default 'other'
 ) returns void
 language plpgsql volatile
 set search_path = pg_catalog
@@ -105,12 +113,13 @@ declare
   v_failed boolean := p_outcome in ('retry', 'unknown');
 begin
   delete from rowtwin_private.call where id = p_call;
-  insert into rowtwin_private.usage as u (system, hour, calls, writes, records, errors, millis)
-  values (p_system, date_trunc('hour', v_now), 1, p_write::integer, p_records,
-          (p_outcome not in ('ok', 'exists', 'gone', 'conflict', 'reject'))::integer, p_millis)
-  on conflict (system, hour) do update set
+  insert into rowtwin_private.usage as u (system, hour, object, direction, calls, writes, records, errors, millis, cost)
+  select p_system, date_trunc('hour', v_now), p_object, p_direction, 1, p_write::integer, p_records,
+         (p_outcome not in ('ok', 'exists', 'gone', 'conflict', 'reject'))::integer, p_millis, s.price
+  from rowtwin_private.system s where s.name = p_system
+  on conflict (system, hour, object, direction) do update set
     calls = u.calls + 1, writes = u.writes + excluded.writes, records = u.records + excluded.records,
-    errors = u.errors + excluded.errors, millis = u.millis + excluded.millis;
+    errors = u.errors + excluded.errors, millis = u.millis + excluded.millis, cost = u.cost + excluded.cost;
   if p_used is not null then
     update rowtwin_private.system set used_reported = p_used, used_reported_at = v_now where name = p_system;
   end if;
@@ -138,5 +147,17 @@ begin
   end if;
 end
 $$;
-comment on function rowtwin_private.finish_call(bigint, text, text, boolean, integer, bigint, bigint, bigint, text) is
-  'Ends a call: books it, and moves the circuit breaker. Three failures in a row take the system down until a probe succeeds; a throttled answer makes everybody wait; a misconfigured one holds the system until a person resumes it, unless it was only a look (looked).';
+comment on function rowtwin_private.finish_call(bigint, text, text, boolean, integer, bigint, bigint, bigint, text, text, text) is
+  'Ends a call: books it with its object, direction and price, and moves the circuit breaker. Three failures in a row take the system down until a probe succeeds; a throttled answer makes everybody wait; a misconfigured one holds the system until a person resumes it, unless it was only a look (looked).';
+
+create or replace function rowtwin_private.book_read(p_binding integer, p_records bigint) returns void
+language sql volatile
+set search_path = pg_catalog
+as $$
+  insert into rowtwin_private.usage as u (system, hour, object, direction, records)
+  select b.system, date_trunc('hour', rowtwin_private.clock()), b.object, 'pull', p_records
+  from rowtwin_private.binding b where b.id = p_binding and p_records > 0
+  on conflict (system, hour, object, direction) do update set records = u.records + excluded.records
+$$;
+comment on function rowtwin_private.book_read(integer, bigint) is
+  'Books records that were read, in the transaction that applies them; how many a page holds is known only after its call.';

@@ -77,7 +77,8 @@ create or replace function rowtwin_private.claim(
   p_binding integer, p_limit integer, p_lease uuid, p_lease_for interval
 ) returns table (key text, generation bigint, changed_at timestamptz, attempts integer, actor text, row_gone boolean, loose boolean)
 language sql volatile
-set search_path = pg_catalog
+-- how many are wanted is not known when this is planned, and a tenth of a long outbox looks like a reason to read it all
+set search_path = pg_catalog set enable_seqscan = off
 as $$
   with picked as (
     select o.key from rowtwin_private.outbox o
@@ -88,8 +89,7 @@ as $$
     for update skip locked)
   update rowtwin_private.outbox o
   set state = 'sending', lease = p_lease, lease_until = rowtwin_private.clock() + p_lease_for, claimed = o.generation
-  from picked
-  where o.binding_id = p_binding and o.key = picked.key
+  where o.binding_id = p_binding and o.key = any (array(select picked.key from picked))
   returning o.key, o.generation, o.changed_at, o.attempts, o.actor, coalesce(o.row_gone, false), o.loose
 $$;
 comment on function rowtwin_private.claim(integer, integer, uuid, interval) is
@@ -317,12 +317,15 @@ comment on function rowtwin_private.settle(integer, uuid, jsonb) is
 
 create or replace function rowtwin_private.release_waiting(p_binding integer default null, p_keys text[] default null) returns bigint
 language sql volatile
-set search_path = pg_catalog
+set search_path = pg_catalog set enable_seqscan = off
 as $$
   -- what somebody else holds at this moment is released by the next call, which comes within seconds
   with rows_free as (
     select o.binding_id, o.key from rowtwin_private.outbox o
-    join rowtwin_private.link l on l.binding_id = o.waits_binding and l.key = o.waits_key and l.state = 'linked'
+    -- one look into an index for each that waits, however many links there are
+    cross join lateral (
+      select 1 from rowtwin_private.link l
+      where l.binding_id = o.waits_binding and l.key = o.waits_key and l.state = 'linked' limit 1) found
     where o.state = 'waiting' and (p_binding is null or o.waits_binding = p_binding)
       and (p_keys is null or o.waits_key = any (p_keys))
     order by o.binding_id, o.key
@@ -334,11 +337,16 @@ as $$
     returning 1),
   records_free as (
     select i.binding_id, i.remote_id from rowtwin_private.inbox i
+    cross join lateral (
+      (select 1 from rowtwin_private.link l
+       where l.binding_id = i.waits_binding and l.remote_id = i.waits_value and l.state = 'linked'
+         and (p_keys is null or l.key = any (p_keys)) limit 1)
+      union all
+      (select 1 from rowtwin_private.link l
+       where l.binding_id = i.waits_binding and l.reference = i.waits_value and l.state = 'linked'
+         and (p_keys is null or l.key = any (p_keys)) limit 1)
+      limit 1) found
     where i.state = 'waiting' and (p_binding is null or i.waits_binding = p_binding)
-      and exists (select 1 from rowtwin_private.link l
-                  where l.binding_id = i.waits_binding and l.state = 'linked'
-                    and (l.remote_id = i.waits_value or l.reference = i.waits_value)
-                    and (p_keys is null or l.key = any (p_keys)))
     order by i.binding_id, i.remote_id
     for update of i skip locked),
   records_released as (

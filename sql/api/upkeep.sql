@@ -1,7 +1,8 @@
 -- Upkeep: journal partitions.
 
 create or replace function rowtwin_private.keep_journal(p_days integer) returns integer
-language plpgsql volatile set search_path = pg_catalog
+-- partitions are made and dropped by the owner of the journal, whoever runs the process
+language plpgsql volatile security definer set search_path = pg_catalog
 as $$
 declare
   v_day date;

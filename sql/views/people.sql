@@ -41,10 +41,14 @@ select s.name, s.connector, s.state, s.held_reason, s.identity, s.down_since,
        greatest(coalesce(u.changes, 0) - coalesce(u.writes, 0) - w.waiting, 0) as calls_saved_today,
        coalesce(u.errors, 0) as errors_today,
        -- what the system itself reports of its day is believed when it is more
-       greatest(coalesce(u.calls, 0), case when s.used_reported_at >= u.day then s.used_reported end) as budget_used
+       greatest(coalesce(u.calls, 0), case when s.used_reported_at >= u.day then s.used_reported end) as budget_used,
+       coalesce(u.cost, 0) as cost_today,
+       case when s.used_reported_at >= u.day then s.used_reported end as calls_reported_today,
+       s.reserve, s.price
 from rowtwin_private.system s
 left join lateral (
   select sum(x.calls) as calls, sum(x.writes) as writes, sum(x.changes) as changes, sum(x.errors) as errors,
+         sum(x.cost) as cost,
          date_trunc('day', now() at time zone s.day_zone) at time zone s.day_zone as day
   from rowtwin_private.usage x
   where x.system = s.name and x.hour >= date_trunc('day', now() at time zone s.day_zone) at time zone s.day_zone) u on true
@@ -124,9 +128,31 @@ join rowtwin_private.binding b on b.id = j.binding_id;
 comment on view rowtwin.journal is 'What was written where, with the fields before and after, and on whose behalf.';
 
 create or replace view rowtwin.usage as
-select system, hour, changes, calls, writes, records, errors, millis, greatest(changes - writes, 0) as calls_saved
+select system, hour, changes, calls, writes, records, errors, millis, greatest(changes - writes, 0) as calls_saved,
+       nullif(object, '') as object, direction, cost
 from rowtwin_private.usage;
-comment on view rowtwin.usage is 'Per system and hour: row changes captured, calls made, and how many calls coalescing and batching saved.';
+comment on view rowtwin.usage is 'Per system, hour, object and direction: row changes captured, calls made, and how many calls coalescing and batching saved.';
+
+create or replace view rowtwin.costs as
+select d.day, t.tables as table_name, d.system, nullif(d.object, '') as object, d.direction,
+       d.changes, d.calls, d.records, d.errors, d.cost,
+       case when d.direction = 'push' then greatest(d.changes - d.records - w.waiting, 0) else 0 end as saved_by_coalescing,
+       case when d.direction = 'push' then greatest(d.records - d.writes, 0) else 0 end as saved_by_batching
+from (
+  select u.system, u.object, u.direction, (u.hour at time zone s.day_zone)::date as day,
+         (u.hour at time zone s.day_zone)::date = (now() at time zone s.day_zone)::date as is_today,
+         sum(u.changes)::bigint as changes, sum(u.calls)::bigint as calls, sum(u.writes)::bigint as writes,
+         sum(u.records)::bigint as records, sum(u.errors)::bigint as errors, sum(u.cost) as cost
+  from rowtwin_private.usage u join rowtwin_private.system s on s.name = u.system
+  group by u.system, u.object, u.direction, day, is_today) d
+left join lateral (
+  select string_agg(b.table_name, ', ' order by b.table_name) as tables
+  from rowtwin_private.binding b where b.system = d.system and b.object = d.object) t on true
+cross join lateral (
+  -- what still waits has not saved a call yet
+  select count(*) as waiting from rowtwin_private.outbox o join rowtwin_private.binding b on b.id = o.binding_id
+  where d.is_today and b.system = d.system and b.object = d.object) w;
+comment on view rowtwin.costs is 'Per day (of the system''s own zone), table and direction: calls, their cost, records, errors, and the calls that were saved: by coalescing, since many edits of a row need one record to be written or none, and by batching, since a call writes many records.';
 
 create or replace view rowtwin.slot as
 select c.slot, c.publication,

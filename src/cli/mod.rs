@@ -7,8 +7,10 @@ mod check;
 mod completions;
 pub mod config;
 mod connector;
+mod core_dump;
 mod demo;
 mod dev;
+mod forecast;
 mod init;
 mod log;
 mod nagios;
@@ -105,6 +107,7 @@ pub fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     log::start(arguments.common.log, matches!(arguments.command, Command::Run(_)));
+    core_dump::forbid();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

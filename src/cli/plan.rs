@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::bound::Bound;
-use crate::cli::Common;
+use crate::cli::{Common, forecast};
 use crate::deliver::decide::{AtOnce, Decision, decide};
 use crate::deliver::foresee::{Foreseen, Single, foresee};
 use crate::deliver::look::{Looked, look};
@@ -18,10 +18,22 @@ use crate::model::binding::OverwriteCheck;
 use crate::model::record::{Record, member};
 use crate::store::mirror::all_keys;
 use crate::store::outbox::Claimed;
-use crate::terminal::Listing;
+use crate::terminal::{Listing, say};
 
 /// Keys that are looked at together.
 const CHUNK: usize = 1_000;
+
+/// What a day costs.
+const DAY: &[(&str, &str)] = &[
+    ("table", "table"),
+    ("system", "system"),
+    ("object", "object"),
+    ("polls", "polls a day"),
+    ("sweeps", "sweeps a day"),
+    ("edits", "edits a day"),
+    ("calls", "calls a day about"),
+    ("cost", "cost a day"),
+];
 
 #[derive(clap::Args)]
 pub struct PlanArgs {
@@ -39,8 +51,16 @@ pub struct PlanArgs {
 pub async fn plan(common: &Common, args: PlanArgs) -> anyhow::Result<ExitCode> {
     let engine = common.open_to_look().await?;
     let mut plans = Vec::new();
-    for bound in engine.bounds.iter().filter(|bound| bound.pushes) {
-        plans.push(plan_binding(&engine, bound, &args).await?);
+    for bound in &engine.bounds {
+        let mut plan = plan_binding(&engine, bound, &args).await?;
+        let price = engine.systems.iter().find(|one| one.name == bound.system).map_or(0.0, |one| one.price);
+        let now = member(&plan, "calls").as_f64().unwrap_or(0.0);
+        let day = forecast::of_day(&engine.store, bound, price).await?;
+        if let Some(plan) = plan.as_object_mut() {
+            plan.insert("cost".to_owned(), forecast::money(now * price));
+            plan.insert("day".to_owned(), day);
+        }
+        plans.push(plan);
     }
     if args.json {
         println!("{}", Value::Array(plans));
@@ -61,8 +81,15 @@ pub async fn plan(common: &Common, args: PlanArgs) -> anyhow::Result<ExitCode> {
         ("unchanged", "unchanged"),
         ("outside", "outside"),
         ("calls", "calls about"),
+        ("cost", "cost"),
     ];
     Listing::of_json(&columns, &plans).print();
+    say("");
+    let days: Vec<Value> = plans.iter().map(|one| member(one, "day").clone()).collect();
+    Listing::of_json(DAY, &days).print();
+    for finding in forecast::beyond_budget(&engine, &plans) {
+        say(&finding);
+    }
     for one in &plans {
         let steps = member(one, "steps").as_object().into_iter().flatten();
         let steps: Vec<String> = steps.map(|(step, rows)| format!("{step} {rows}")).collect();
@@ -141,7 +168,9 @@ async fn plan_binding(engine: &Engine, bound: &Bound, args: &PlanArgs) -> anyhow
         )
         .await?;
     let (everything, pulls_first): (bool, bool) = (row.get(0), row.get(1));
-    let keys: Vec<String> = if everything {
+    let keys: Vec<String> = if !bound.pushes {
+        Vec::new()
+    } else if everything {
         all_keys(&client, &bound.table).await?
     } else {
         client

@@ -174,9 +174,12 @@ pub struct LimitsFile {
     /// Calls per day.
     #[serde(default)]
     pub per_day: Option<u64>,
-    /// Share of the day's calls that backfills leave for people's edits (default `20%`).
+    /// Share of the day's calls that backfills, polls and sweeps leave for people's edits (default `20%`).
     #[serde(default)]
     pub reserve: Option<String>,
+    /// What one call costs, in a currency of your choice; `rowtwin.costs` and `rowtwin plan` add it up.
+    #[serde(default)]
+    pub price: Option<f64>,
 }
 
 /// A table of the mirror.

@@ -194,6 +194,9 @@ fn meaning(file: &RowtwinFile, located: &Located) -> Vec<Finding> {
         if system.limits.per_second.is_some_and(|rate| rate <= 0.0) {
             say(format!("{at}/limits/per_second"), "`per_second` must be above 0".to_owned());
         }
+        if system.limits.price.is_some_and(|price| price < 0.0 || !price.is_finite()) {
+            say(format!("{at}/limits/price"), "`price` must be 0 or more".to_owned());
+        }
         if system.limits.in_flight == Some(0) {
             say(format!("{at}/limits/in_flight"), "`in_flight` must be at least 1".to_owned());
         }

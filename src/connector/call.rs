@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -23,6 +24,10 @@ use crate::remote::gate::{CallNote, Gate, Priority};
 use crate::remote::retry_after::parse_http_date;
 use crate::remote::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 
+/// After so many calls in a row whose signature was refused, the secrets are taken to be wrong and the system is held:
+/// going on would lock the account.
+const REFUSED_IN_A_ROW: u32 = 3;
+
 /// Time and chance held still, for cases that compare whole requests.
 #[derive(Debug, Clone)]
 pub(super) struct Still {
@@ -41,6 +46,8 @@ pub(super) struct Caller {
     transport: Arc<dyn Transport>,
     gate: Arc<dyn Gate>,
     session: Mutex<Session>,
+    /// Calls in a row that were refused with a new signature.
+    refused: AtomicU32,
     pub(super) still: Option<Still>,
 }
 
@@ -108,6 +115,7 @@ impl Caller {
             transport,
             gate,
             session: Mutex::default(),
+            refused: AtomicU32::new(0),
             still: None,
         })
     }
@@ -247,8 +255,19 @@ impl Caller {
                 request::sign(&mut request, sign_in, &self.secret_inputs(), seconds)
                     .map_err(misconfigured)?;
             }
-            let answer =
-                self.pass_and_send(call, step, (request, input), Some(&token), |outcome| outcome).await;
+            // where nothing but the calls themselves shows whether the secrets are right, calls that are refused one
+            // after the other say that they are wrong; a session that somebody else ended says nothing
+            let unproven = self.sign_in.as_ref().is_some_and(|sign_in| sign_in.step.is_none());
+            let wrong = unproven && replayed && self.refused.load(Relaxed) >= REFUSED_IN_A_ROW - 1;
+            let meant: fn(Outcome) -> Outcome = if wrong { refused_again } else { |outcome| outcome };
+            let answer = self.pass_and_send(call, step, (request, input), Some(&token), meant).await;
+            match &answer {
+                Err(Outcome::SignInAgain { .. }) if replayed => {
+                    self.refused.fetch_add(1, Relaxed);
+                }
+                Ok(_) | Err(Outcome::Misconfigured { .. }) => self.refused.store(0, Relaxed),
+                Err(_) => {}
+            }
             match (answer, signed) {
                 (Err(Outcome::SignInAgain { .. }), Some(signed)) if !replayed => {
                     replayed = true;
@@ -285,6 +304,7 @@ impl Caller {
         let note = CallNote {
             operation: operation.word(),
             object: call.object.clone(),
+            priority: call.priority,
             records: call.records,
             status,
             outcome: result.as_ref().err().map_or(OutcomeKind::Ok, Outcome::kind),

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::demo::stage::{Stage, NOTICE_ORDER};
+use crate::demo::stage::{NOTICE_ORDER, Stage};
 use crate::demo::story::print;
 use crate::demo::tell::Teller;
 use crate::model::record::{Record, member};
@@ -40,9 +40,10 @@ async fn products(stage: &Stage, teller: &mut Teller) -> anyhow::Result<()> {
     teller.sql(sql);
     stage.run(sql).await?;
     let there = stage
-        .until(PATIENCE, async |stage| {
-            Ok(stage.crm().count(PRODUCT) == 3 && stage.erp().count(MATERIAL) == 3)
-        })
+        .until(
+            PATIENCE,
+            async |stage| Ok(stage.crm().count(PRODUCT) == 3 && stage.erp().count(MATERIAL) == 3),
+        )
         .await?;
     stage.at_rest().await?;
     teller.verify("three products are in the CRM and in the ERP", there);
@@ -78,7 +79,10 @@ async fn from_the_crm(stage: &Stage, teller: &mut Teller) -> anyhow::Result<()> 
         &stage.rows(sql).await?,
     );
     show_bill(stage, teller, "SO-1");
-    teller.verify("the ERP's order is audited, with its two lines and the same customer", audited && fits(stage));
+    teller.verify(
+        "the ERP's order is audited, with its two lines and the same customer",
+        audited && fits(stage),
+    );
     teller.verify("the CRM has one order with two lines, as the salesman made it", {
         let crm = stage.crm();
         crm.count(ORDER) == 1 && crm.count(ORDER_LINE) == 2
@@ -95,7 +99,8 @@ fn fits(stage: &Stage) -> bool {
             format!("{} {}", member(member(line, "FMaterialId"), "FNumber"), number(member(line, "FQty")))
         })
         .collect();
-    said == ["\"P-1\" 10", "\"P-2\" 200"] && bill.get("FCustId").is_some_and(|to| member(to, "FNumber") == "C00012")
+    said == ["\"P-1\" 10", "\"P-2\" 200"]
+        && bill.get("FCustId").is_some_and(|to| member(to, "FNumber") == "C00012")
 }
 
 async fn one_line(stage: &Stage, teller: &mut Teller) -> anyhow::Result<()> {
@@ -110,9 +115,11 @@ async fn one_line(stage: &Stage, teller: &mut Teller) -> anyhow::Result<()> {
             let erp = bill(stage, "SO-1", "C").is_some_and(|bill| {
                 lines(&bill, "FSaleOrderEntry").iter().any(|line| number(member(line, "FQty")) == "12")
             });
-            let crm = stage.crm().records(ORDER_LINE).iter().any(|line| {
-                line.get("quantity").is_some_and(|quantity| number(quantity) == "12")
-            });
+            let crm = stage
+                .crm()
+                .records(ORDER_LINE)
+                .iter()
+                .any(|line| line.get("quantity").is_some_and(|quantity| number(quantity) == "12"));
             Ok(erp && crm)
         })
         .await?;
@@ -127,8 +134,13 @@ async fn one_line(stage: &Stage, teller: &mut Teller) -> anyhow::Result<()> {
     teller.line(&format!("   calls to the ERP that did something: {}", calls.join(", ")));
     show_bill(stage, teller, "SO-1");
     teller.verify("both systems have the new quantity, and the ERP's order is audited again", arrived);
-    let sent: Vec<usize> =
-        stage.erp().calls().iter().filter(|call| call.operation == "BatchSave").map(|call| call.lines_sent).collect();
+    let sent: Vec<usize> = stage
+        .erp()
+        .calls()
+        .iter()
+        .filter(|call| call.operation == "BatchSave")
+        .map(|call| call.lines_sent)
+        .collect();
     teller.verify("one line was sent to the ERP", sent == [1]);
     let to_crm = stage.crm().calls().iter().filter(|call| call.operation == "update").count();
     teller.verify("one line was sent to the CRM", to_crm == 1);
@@ -136,7 +148,9 @@ async fn one_line(stage: &Stage, teller: &mut Teller) -> anyhow::Result<()> {
 }
 
 async fn delivery(stage: &Stage, teller: &mut Teller) -> anyhow::Result<()> {
-    teller.step("The warehouse makes a delivery notice in the ERP; it stands in SQL and the CRM sees it").await;
+    teller
+        .step("The warehouse makes a delivery notice in the ERP; it stands in SQL and the CRM sees it")
+        .await;
     teller.person("the warehouse enters delivery notice FH-1 for order SO-1: 5 bolts");
     stage.erp().insert(
         NOTICE,
@@ -172,13 +186,16 @@ async fn all_new(stage: &Stage, teller: &mut Teller) -> anyhow::Result<()> {
     stage.run(sql).await?;
     let arrived = stage
         .until(PATIENCE, async |stage| {
-            Ok(bill(stage, "SO-2", "C").is_some() && stage.crm().count(ORDER) == 2 && stage.crm().count(ORDER_LINE) == 5)
+            Ok(bill(stage, "SO-2", "C").is_some()
+                && stage.crm().count(ORDER) == 2
+                && stage.crm().count(ORDER_LINE) == 5)
         })
         .await?;
     stage.at_rest().await?;
     show_bill(stage, teller, "SO-2");
     teller.verify("both systems have customer and order", arrived);
-    let in_order = after(&stage.crm().effects(), ORDER, "AccountObj") && after(&stage.erp().effects(), BILL, "BD_Customer");
+    let in_order = after(&stage.crm().effects(), ORDER, "AccountObj")
+        && after(&stage.erp().effects(), BILL, "BD_Customer");
     teller.verify("no order was made before its customer", in_order);
     Ok(())
 }
@@ -186,7 +203,11 @@ async fn all_new(stage: &Stage, teller: &mut Teller) -> anyhow::Result<()> {
 /// Whether every `later` was made after the last `earlier`.
 fn after(effects: &[Effect], later: &str, earlier: &str) -> bool {
     let made = |object: &str| {
-        effects.iter().filter(|one| one.deed == Deed::Created && one.object == object).map(|one| one.seq).collect::<Vec<_>>()
+        effects
+            .iter()
+            .filter(|one| one.deed == Deed::Created && one.object == object)
+            .map(|one| one.seq)
+            .collect::<Vec<_>>()
     };
     let (later, earlier) = (made(later), made(earlier));
     !later.is_empty() && !earlier.is_empty() && later.iter().min() > earlier.iter().max()
@@ -195,7 +216,8 @@ fn after(effects: &[Effect], later: &str, earlier: &str) -> bool {
 /// The ERP's order of this number, if its status is this one.
 fn bill(stage: &Stage, number: &str, status: &str) -> Option<Record> {
     stage.erp().records(BILL).into_iter().find(|bill| {
-        bill.get("FBillNo").is_some_and(|is| is == number) && bill.get("FDocumentStatus").is_some_and(|is| is == status)
+        bill.get("FBillNo").is_some_and(|is| is == number)
+            && bill.get("FDocumentStatus").is_some_and(|is| is == status)
     })
 }
 
@@ -204,7 +226,8 @@ fn lines(bill: &Record, field: &str) -> Vec<Value> {
 }
 
 fn show_bill(stage: &Stage, teller: &Teller, of: &str) {
-    let found = stage.erp().records(BILL).into_iter().find(|bill| bill.get("FBillNo").is_some_and(|is| is == of));
+    let found =
+        stage.erp().records(BILL).into_iter().find(|bill| bill.get("FBillNo").is_some_and(|is| is == of));
     let Some(bill) = found else { return };
     let rows: Vec<Vec<Value>> = lines(&bill, "FSaleOrderEntry")
         .iter()
@@ -224,7 +247,12 @@ fn show_bill(stage: &Stage, teller: &Teller, of: &str) {
 
 async fn text(stage: &Stage, sql: &str) -> anyhow::Result<Value> {
     let rows = stage.rows(sql).await?;
-    Ok(rows.first().and_then(Value::as_object).and_then(|row| row.values().next()).cloned().unwrap_or(Value::Null))
+    Ok(rows
+        .first()
+        .and_then(Value::as_object)
+        .and_then(|row| row.values().next())
+        .cloned()
+        .unwrap_or(Value::Null))
 }
 
 /// A number as text without the zeros that say nothing.

@@ -490,6 +490,7 @@ fn system_behind(
         per_day: system.limits.per_day.or(limits.per_day),
         day_zone: limits.daily_reset.clone(),
         reserve: system.limits.reserve.as_deref().and_then(|text| parse_share(text).ok()).unwrap_or(0.2),
+        price: system.limits.price.unwrap_or(0.0),
     };
     let client = Client::new(name, connector, settings, transport, gate)?;
     Ok((Arc::new(client), spec))

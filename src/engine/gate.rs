@@ -114,6 +114,13 @@ impl SharedGate {
                             after,
                             reason: format!("the calls of today for {} are used up", self.system),
                         },
+                        "reserve" => Outcome::Throttled {
+                            after,
+                            reason: format!(
+                                "what is left of today's calls for {} is kept for people's edits (limits.reserve)",
+                                self.system
+                            ),
+                        },
                         "held" => Outcome::Throttled {
                             after,
                             reason: format!(
@@ -156,6 +163,12 @@ impl Gate for SharedGate {
                 let records = u64::try_from(note.records).unwrap_or(0);
                 self.metrics.written(&self.system, &note.object, note.outcome, records);
             }
+            let direction = match (note.operation, note.priority) {
+                ("sign_in" | "describe", _) => "other",
+                (_, Priority::Edit) => "push",
+                _ if write => "push",
+                _ => "pull",
+            };
             let ended = EndedCall {
                 id: pass.0,
                 system: self.system.clone(),
@@ -170,6 +183,8 @@ impl Gate for SharedGate {
                 wait: note.retry_after,
                 used: note.usage.map(|(used, _)| used),
                 reason: note.misconfigured,
+                object: note.object,
+                direction,
             };
             if let Err(error) = self.store.finish_call(&ended).await {
                 // the call's deadline frees its place; only the books lack it

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_postgres::error::SqlState;
 use tracing::error;
 
 use crate::bound::Bound;
@@ -35,12 +36,12 @@ impl Engine {
         done.push("schemas rowtwin and rowtwin_private are up to date".to_owned());
         let roles = self
             .store
-            .view("select rolname from pg_roles where rolname in ('rowtwin_reader', 'rowtwin_operator')")
+            .view("select rolname from pg_roles where rolname in ('rowtwin_reader', 'rowtwin_operator', 'rowtwin_service')")
             .await?;
-        done.push(if roles.len() == 2 {
-            "roles rowtwin_reader (views) and rowtwin_operator (functions) are there to be granted".to_owned()
+        done.push(if roles.len() == 3 {
+            "roles rowtwin_reader (views), rowtwin_operator (functions) and rowtwin_service (runs the process) are there to be granted".to_owned()
         } else {
-            format!("roles rowtwin_reader and rowtwin_operator were not made, since {} may not create roles; grant single views and functions instead", facts.user)
+            format!("not all of the roles rowtwin_reader, rowtwin_operator and rowtwin_service are there, since {} may not create roles; docs/roles.md says how a DBA makes them", facts.user)
         });
         match self.store.publish(&self.publication, &self.tables).await? {
             Some(what) => done.push(what),
@@ -62,7 +63,7 @@ impl Engine {
         let (slot, spec) = (&self.slot, self.slot_spec);
         if self.store.register_capture(slot, &self.publication, spec).await? {
             if !self.store.was_in_use().await? {
-                let made = self.store.create_slot(slot, spec.failover).await?.is_some();
+                let made = self.store.create_slot(slot, spec.failover).await.map_err(slot_error)?.is_some();
                 self.store.slot_begun(slot).await?;
                 return Ok(format!("replication slot {slot} {}", if made { "made" } else { "is there" }));
             }
@@ -152,7 +153,7 @@ impl Engine {
         }
         if !facts.may_replicate {
             findings.push(format!(
-                "role {0} may not replicate; run as an administrator: alter role \"{0}\" replication",
+                "role {0} may not replicate; run as an administrator: alter role \"{0}\" replication (on Amazon RDS and Aurora: grant rds_replication to \"{0}\")",
                 facts.user
             ));
         }
@@ -194,12 +195,27 @@ impl Engine {
             .map_err(StoreError::from)?
             .get(0);
         if !ready {
-            findings.push("the database is not prepared for this version; run `rowtwin init`".to_owned());
+            findings.push("the database is not prepared; run `rowtwin init`".to_owned());
+        } else if let Some(finding) = self.store.schema_differs().await? {
+            findings.push(finding);
         } else if self.store.capture_facts(&self.slot).await?.is_none() {
             findings.push(format!("the slot {} is not registered; run `rowtwin init`", self.slot));
         } else if self.store.publication_tables(&self.publication).await?.is_none() {
             findings.push(format!("there is no publication {}; run `rowtwin init`", self.publication));
         }
         if findings.is_empty() { Ok(()) } else { Err(EngineError::Database(findings.join("\n"))) }
+    }
+}
+
+/// A slot begins where all transactions that are under way have ended; making it waits for them.
+fn slot_error(error: StoreError) -> EngineError {
+    match &error {
+        StoreError::Statement(cause) if cause.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+            EngineError::Database(
+                "the replication slot cannot be made while transactions run that began before it; wait until they end, or end them (select pid, usename, xact_start, query from pg_stat_activity where xact_start is not null order by xact_start), then run this again"
+                    .to_owned(),
+            )
+        }
+        _ => EngineError::Store(error),
     }
 }

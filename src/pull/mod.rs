@@ -31,6 +31,7 @@ use crate::remote::gate::Priority;
 use crate::remote::lease::{LEASE, Lease};
 use crate::store::error::Class;
 use crate::store::inbox::{clear_records, note_records, put_off, reject_record};
+use crate::store::limits::book_read;
 use crate::store::mirror::mark_table;
 use crate::store::walk::PullState;
 use crate::store::{Store, StoreError};
@@ -44,6 +45,11 @@ const DEFERRED: Duration = Duration::from_millis(300);
 
 /// A webhook may name a record that is not committed yet: it is looked for this often before it counts as gone.
 const LOOKS_BEFORE_GONE: i32 = 3;
+
+/// Why a record is in the inbox although nobody's edit or decision waits for it: what sweeps and walks have put there.
+/// After a lost permission these are many, and they must not use up the calls that are kept for edits.
+const UNHURRIED: &[&str] =
+    &["found by a sweep", "missing from the list", "read failed", referred::BY_ID, referred::BY_REFERENCE];
 
 /// How often a remote that refuses to be read is asked whether its fields have changed.
 const DESCRIBE_AGAIN: Duration = Duration::from_secs(600);
@@ -169,11 +175,14 @@ impl Puller {
         }
         let ids: Vec<String> = due.iter().map(|one| one.remote_id.clone()).collect();
         let read_at = self.store.clock().await?;
-        let records =
-            match bound.client.read(&bound.object, &bound.record_fields(), &ids, Priority::Edit).await {
-                Ok(records) => records,
-                Err(outcome) => return self.not_read(&ids, outcome).await.map(Some),
-            };
+        // one call, whoever asked for it: an edit takes along what nobody waits for
+        let waited_for = due.iter().any(|one| !UNHURRIED.contains(&one.why.as_str()));
+        let priority = if waited_for { Priority::Apply } else { Priority::Backfill };
+        let records = match bound.client.read(&bound.object, &bound.record_fields(), &ids, priority).await {
+            Ok(records) => records,
+            Err(outcome) => return self.not_read(&ids, outcome).await.map(Some),
+        };
+        let count = records.len();
         let present: BTreeSet<&str> = records.iter().map(|record| record.id.as_str()).collect();
         let missing: Vec<&crate::store::inbox::Waiting> =
             due.iter().filter(|one| !present.contains(one.remote_id.as_str())).collect();
@@ -201,6 +210,7 @@ impl Puller {
         for id in &not_given {
             reject_record(&transaction, bound.id, id, referred::NOT_GIVEN).await?;
         }
+        book_read(&transaction, bound.id, count).await?;
         transaction.commit().await?;
         self.free_children().await?;
         Ok(Some(Turned { seen: ids.len(), rest: None }))

@@ -10,6 +10,7 @@ use crate::pull::{Puller, Turned};
 use crate::remote::gate::Priority;
 use crate::store::StoreError;
 use crate::store::inbox::{Waiting, clear_records, reject_record};
+use crate::store::limits::book_read;
 
 /// What the inbox says of such a record.
 pub(super) const BY_REFERENCE: &str = "referred to by reference";
@@ -42,7 +43,7 @@ impl Puller {
             })
             .collect();
         let read_at = self.store.clock().await?;
-        let found = bound.client.find(&bound.object, &bound.record_fields(), &by, Priority::Edit).await;
+        let found = bound.client.find(&bound.object, &bound.record_fields(), &by, Priority::Backfill).await;
         let records = match found {
             Ok(records) => records,
             Err(outcome) => return self.not_read(&names, outcome).await,
@@ -63,9 +64,11 @@ impl Puller {
                 reject_record(&transaction, bound.id, name, NOT_GIVEN).await?;
             }
         }
+        let count = records.len();
         let batch =
             Batch { bound, records, read_at, first_seen, loose: BTreeSet::new(), waved: BTreeSet::new() };
         batch.apply(&mut transaction).await?;
+        book_read(&transaction, bound.id, count).await?;
         transaction.commit().await?;
         self.free_children().await?;
         Ok(Turned { seen: names.len(), rest: None })

@@ -12,6 +12,7 @@ use crate::pull::{Puller, Turned, guard};
 use crate::remote::gate::Priority;
 use crate::store::StoreError;
 use crate::store::inbox::{note_records, reject_record};
+use crate::store::limits::book_read;
 use crate::store::walk::{
     PullState, SHORT_OVERLAP_MS, Walk, WalkKind, finish_walk, mark_seen, missing_links, save_walk,
 };
@@ -50,13 +51,12 @@ impl Puller {
             return self.walk_lines(walk, collection, page).await.map(Some);
         }
         let ids_only = walk.kind == WalkKind::Sweep;
-        let priority = match walk.kind {
-            WalkKind::Poll => Priority::Edit,
-            WalkKind::Backfill | WalkKind::Sweep => Priority::Backfill,
-        };
         let page = (!walk.page.is_null()).then_some(&walk.page);
         let fields = bound.record_fields();
-        let answer = bound.client.list(&bound.object, &fields, walk.since_ms, page, ids_only, priority).await;
+        let answer = bound
+            .client
+            .list(&bound.object, &fields, walk.since_ms, page, ids_only, Priority::Backfill)
+            .await;
         let page = match answer {
             Ok(page) => page,
             Err(outcome) => return self.not_listed(&outcome).await.map(Some),
@@ -111,6 +111,7 @@ impl Puller {
                 reject_record(&transaction, bound.id, &name, why).await?;
             }
         }
+        book_read(&transaction, bound.id, count).await?;
         save_walk(&transaction, bound.id, self.lease, &walk, i64::try_from(count).unwrap_or(0)).await?;
         if ended {
             if ids_only && bound.abilities.can_read {

@@ -53,8 +53,10 @@ impl Puller {
         };
         let fields: Vec<String> = lines.mapping.field_names().map(str::to_owned).collect();
         let (object, since) = (&bound.object, walk.since_ms);
-        let listed =
-            bound.client.list_lines(object, &collection, &fields, since, page.as_ref(), Priority::Edit).await;
+        let listed = bound
+            .client
+            .list_lines(object, &collection, &fields, since, page.as_ref(), Priority::Backfill)
+            .await;
         let listed = match listed {
             Ok(listed) => listed,
             Err(outcome) => return self.not_listed(&outcome).await,

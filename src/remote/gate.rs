@@ -8,12 +8,16 @@ use futures_util::future::BoxFuture;
 
 use crate::model::outcome::{Outcome, OutcomeKind};
 
-/// Who waits for the call. Backfills leave a reserve of the daily budget to people's edits.
+/// Who waits for the call. What runs by itself leaves a reserve of the daily budget to people's edits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Priority {
-    /// Somebody edited something.
+    /// Somebody edited a row: the write, and the reads that it needs.
     Edit,
-    /// Backfill, verify, sweeps.
+    /// Records that somebody's edit or decision asks for: named by a webhook, deferred while their row was sent.
+    Apply,
+    /// Nobody waits for this very call: backfills, polls, sweeps, verify. An idle poll costs as much as a busy one, so
+    /// polls alone would use up any reserve while nobody edits anything. Remote edits come in late then; they are not
+    /// overwritten, since a delivery reads before it writes.
     Backfill,
 }
 
@@ -24,6 +28,7 @@ pub struct CallNote {
     pub operation: &'static str,
     /// The object; empty for `sign_in`.
     pub object: String,
+    pub priority: Priority,
     /// How many records the call was about.
     pub records: usize,
     /// The HTTP status, 0 when there was no answer.

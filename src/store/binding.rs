@@ -14,6 +14,8 @@ pub struct SystemSpec {
     pub in_flight: Option<u32>,
     pub per_day: Option<u64>,
     pub reserve: f64,
+    /// What one call costs.
+    pub price: f64,
     /// The time zone in which the day's calls are counted anew.
     pub day_zone: String,
 }
@@ -56,11 +58,12 @@ impl Store {
         for system in systems {
             transaction
                 .execute(
-                    "insert into rowtwin_private.system as s (name, connector, per_second, in_flight, per_day, reserve, day_zone)
-                     values ($1, $2, $3, $4, $5, $6, $7)
+                    "insert into rowtwin_private.system as s (name, connector, per_second, in_flight, per_day, reserve, day_zone, price)
+                     values ($1, $2, $3, $4, $5, $6, $7, $8::float8::numeric)
                      on conflict (name) do update set
                        connector = excluded.connector, per_second = excluded.per_second, in_flight = excluded.in_flight,
                        per_day = excluded.per_day, reserve = excluded.reserve, day_zone = excluded.day_zone,
+                       price = excluded.price,
                        -- a restart is how a person says that settings or rights have been mended; a restored database
                        -- asks for a decision
                        state = case when s.state = 'held' and not exists (
@@ -75,6 +78,7 @@ impl Store {
                         &system.per_day.map(|value| i64::try_from(value).unwrap_or(i64::MAX)),
                         &system.reserve,
                         &system.day_zone,
+                        &system.price,
                     ],
                 )
                 .await?;

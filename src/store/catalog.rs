@@ -45,7 +45,10 @@ impl Store {
                 "select current_setting('server_version_num')::int, current_setting('wal_level'),
                         current_setting('max_replication_slots')::bigint, (select count(*) from pg_replication_slots),
                         (select setting::bigint from pg_settings where name = 'max_slot_wal_keep_size'),
-                        (select rolsuper or rolreplication from pg_roles where rolname = current_user),
+                        (select rolsuper or rolreplication
+                                -- on Amazon RDS and Aurora this right is a role
+                                or exists (select 1 from pg_roles x where x.rolname = 'rds_replication' and pg_has_role(current_user, x.oid, 'usage'))
+                         from pg_roles where rolname = current_user),
                         has_database_privilege(current_database(), 'create'), current_user::text, current_database()::text",
                 &[],
             )

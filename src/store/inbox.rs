@@ -12,6 +12,12 @@ use crate::model::merge::{FieldConflict, Side};
 use crate::model::record::Record;
 use crate::store::{Store, StoreError};
 
+/// Which records are due; the tests of plans look at it, too.
+pub const DUE_RECORDS: &str =
+    "select remote_id, why, attempts, since, waved, loose from rowtwin_private.inbox
+     where binding_id = $1 and state = 'ready' and not_before <= rowtwin_private.clock()
+     order by not_before limit $2";
+
 /// A remote id to read again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
@@ -33,16 +39,7 @@ impl Store {
     /// When the statement fails.
     pub async fn due_records(&self, binding: i32, limit: usize) -> Result<Vec<Waiting>, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = self
-            .client()
-            .await?
-            .query(
-                "select remote_id, why, attempts, since, waved, loose from rowtwin_private.inbox
-                 where binding_id = $1 and state = 'ready' and not_before <= rowtwin_private.clock()
-                 order by not_before limit $2",
-                &[&binding, &limit],
-            )
-            .await?;
+        let rows = self.client().await?.query(DUE_RECORDS, &[&binding, &limit]).await?;
         Ok(rows
             .iter()
             .map(|row| Waiting {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use deadpool_postgres::GenericClient;
+
 use crate::store::{Store, StoreError};
 
 /// Longest time between two looks at a system that must be left alone: a probe may bring it back any moment.
@@ -30,6 +32,10 @@ pub struct EndedCall {
     /// Calls of today as the system itself reports them.
     pub used: Option<u64>,
     pub reason: Option<String>,
+    /// Empty for sign-ins.
+    pub object: String,
+    /// push, pull or other.
+    pub direction: &'static str,
 }
 
 impl Store {
@@ -92,7 +98,7 @@ impl Store {
         self.client()
             .await?
             .execute(
-                "select rowtwin_private.finish_call($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                "select rowtwin_private.finish_call($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
                 &[
                     &call.id,
                     &call.system,
@@ -103,6 +109,8 @@ impl Store {
                     &call.wait.map(|wait| as_i64(wait.as_millis().try_into().unwrap_or(u64::MAX))),
                     &call.used.map(as_i64),
                     &call.reason,
+                    &call.object,
+                    &call.direction,
                 ],
             )
             .await?;
@@ -130,4 +138,14 @@ impl Store {
             .filter(|wait| *wait > 0.0)
             .map(|wait| Duration::from_secs_f64(wait.min(LOOK_AGAIN.as_secs_f64()))))
     }
+}
+
+/// Books records that were read, in the transaction that applies them.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn book_read(client: &impl GenericClient, binding: i32, records: usize) -> Result<(), StoreError> {
+    let records = i64::try_from(records).unwrap_or(i64::MAX);
+    client.execute("select rowtwin_private.book_read($1, $2)", &[&binding, &records]).await?;
+    Ok(())
 }

@@ -15,7 +15,14 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V5__documents", include_str!("../../sql/migrations/V5__documents.sql")),
     ("V6__lifecycle", include_str!("../../sql/migrations/V6__lifecycle.sql")),
     ("V7__decisions", include_str!("../../sql/migrations/V7__decisions.sql")),
+    ("V8__usage", include_str!("../../sql/migrations/V8__usage.sql")),
 ];
+
+/// The number of the last migration.
+fn known() -> i32 {
+    let number = |name: &str| name.strip_prefix('V')?.split_once("__")?.0.parse().ok();
+    MIGRATIONS.iter().filter_map(|(name, _)| number(name)).max().unwrap_or(0)
+}
 
 /// Functions and views in the order in which they depend on each other.
 const REPEATABLE: &[&str] = &[
@@ -50,12 +57,51 @@ impl Store {
     /// # Errors
     /// When a statement fails, or the schema was made by a newer version.
     pub async fn migrate(&self) -> Result<(), StoreError> {
+        if let Some(newest) = self.newest_migration().await?.filter(|newest| *newest > known()) {
+            return Err(StoreError::Migration(too_new(newest)));
+        }
         let mut client = self.client().await?;
         client.execute("select pg_advisory_lock($1)", &[&LOCK]).await?;
         let result = migrate(&mut client).await;
         client.execute("select pg_advisory_unlock($1)", &[&LOCK]).await?;
         result
     }
+
+    /// Whether the tables are those of this version; if not, the cure.
+    ///
+    /// # Errors
+    /// When the statement fails.
+    pub async fn schema_differs(&self) -> Result<Option<String>, StoreError> {
+        Ok(match self.newest_migration().await? {
+            Some(newest) if newest > known() => Some(too_new(newest)),
+            Some(newest) if newest == known() => None,
+            older => Some(format!(
+                "the database was prepared by an older version of rowtwin (schema {}, this one needs {}); stop the older processes, then run `rowtwin init`",
+                older.unwrap_or(0),
+                known()
+            )),
+        })
+    }
+
+    /// The number of the newest migration that was applied; `None` in a database that was never prepared.
+    async fn newest_migration(&self) -> Result<Option<i32>, StoreError> {
+        let client = self.client().await?;
+        let present: bool = client
+            .query_one("select to_regclass('rowtwin_private.migration') is not null", &[])
+            .await?
+            .get(0);
+        if !present {
+            return Ok(None);
+        }
+        Ok(client.query_one("select max(version) from rowtwin_private.migration", &[]).await?.get(0))
+    }
+}
+
+fn too_new(newest: i32) -> String {
+    format!(
+        "the database was prepared by a newer version of rowtwin (schema {newest}, this one knows {}); run that version, or a later one",
+        known()
+    )
 }
 
 async fn migrate(client: &mut deadpool_postgres::Client) -> Result<(), StoreError> {
@@ -74,12 +120,21 @@ async fn migrate(client: &mut deadpool_postgres::Client) -> Result<(), StoreErro
     let mut runner = Runner::new(&migrations).set_abort_divergent(true).set_abort_missing(true);
     runner.set_migration_table_name("rowtwin_private.migration");
     let connection: &mut tokio_postgres::Client = client;
-    runner.run_async(connection).await.map_err(|error| {
-        StoreError::Migration(format!("{error}; was the schema made by a newer version of rowtwin?"))
-    })?;
+    runner.run_async(connection).await.map_err(|error| StoreError::Migration(error.to_string()))?;
     let all = REPEATABLE.join("\n");
     let transaction = client.transaction().await?;
     transaction.batch_execute(&all).await?;
     transaction.commit().await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_known_schema_is_that_of_the_last_migration() {
+        let (last, _) = MIGRATIONS.last().unwrap();
+        assert!(last.starts_with(&format!("V{}__", known())), "{last}");
+    }
 }

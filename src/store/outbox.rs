@@ -127,11 +127,11 @@ impl Store {
             let (bindings, counts): (Vec<i32>, Vec<i64>) = changes.iter().copied().unzip();
             transaction
                 .execute(
-                    "insert into rowtwin_private.usage as u (system, hour, changes)
-                     select b.system, date_trunc('hour', rowtwin_private.clock()), sum(c.n)
+                    "insert into rowtwin_private.usage as u (system, hour, object, direction, changes)
+                     select b.system, date_trunc('hour', rowtwin_private.clock()), b.object, 'push', sum(c.n)
                      from unnest($1::int[], $2::bigint[]) c (id, n) join rowtwin_private.binding b on b.id = c.id
-                     group by b.system order by b.system
-                     on conflict (system, hour) do update set changes = u.changes + excluded.changes",
+                     group by b.system, b.object order by b.system, b.object
+                     on conflict (system, hour, object, direction) do update set changes = u.changes + excluded.changes",
                     &[&bindings, &counts],
                 )
                 .await?;

@@ -85,6 +85,7 @@ async fn r08_a_process_that_is_killed_in_a_create_is_followed_by_another_without
         .await;
     within(LONG, "creates are under way", async || {
         scene.number("select count(*) from rowtwin_private.link where state = 'creating'").await > 0
+            && scene.number("select count(*) from rowtwin_private.call").await > 0
     })
     .await;
     // what a killed process holds is free after this long at most

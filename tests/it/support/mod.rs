@@ -197,7 +197,10 @@ impl Scene {
 
     /// The configuration as a file for the program itself: with the scene's own slot.
     pub fn file(&self) -> String {
-        assert!(self.text.starts_with("database: {}\n"), "the test has said something about the database itself");
+        assert!(
+            self.text.starts_with("database: {}\n"),
+            "the test has said something about the database itself"
+        );
         self.text.replacen("database: {}", &format!("database: {{slot: {}}}", self.engine.slot), 1)
     }
 

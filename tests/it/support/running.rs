@@ -41,8 +41,13 @@ pub struct Running {
 impl Running {
     /// Runs a second engine on the scene's database, slot and configuration.
     pub async fn start(scene: &Scene) -> Self {
+        Self::of(scene, scene.another_engine().await)
+    }
+
+    /// Runs an engine that was made otherwise, on the scene's database.
+    pub fn of(scene: &Scene, engine: Engine) -> Self {
         let stop = CancellationToken::new();
-        let engine = Arc::new(scene.another_engine().await);
+        let engine = Arc::new(engine);
         let (url, slot) = (scene.url.clone(), engine.slot.clone());
         let task = tokio::spawn(engine.run(stop.clone(), Arc::new(Unwatched)));
         Self { stop, url, slot, task }
