@@ -18,7 +18,7 @@ fn the_demo_keeps_all_its_promises_and_leaves_nothing_running() {
         serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {told}"));
     assert!(output.status.success(), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(summary["ok"], true);
-    assert_eq!(summary["steps"], 10);
+    assert_eq!(summary["steps"], 15);
     for nothing in ["echoes", "duplicates", "lost"] {
         assert_eq!(summary["counts"][nothing], 0, "{nothing}: {summary}");
     }

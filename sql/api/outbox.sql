@@ -328,6 +328,10 @@ as $$
       where l.binding_id = o.waits_binding and l.key = o.waits_key and l.state = 'linked' limit 1) found
     where o.state = 'waiting' and (p_binding is null or o.waits_binding = p_binding)
       and (p_keys is null or o.waits_key = any (p_keys))
+      -- a new record names another one only when that one's lifecycle is finished
+      and (not exists (select 1 from rowtwin_private.outbox p
+                       where p.binding_id = o.waits_binding and p.key = o.waits_key and p.step is not null)
+           or exists (select 1 from rowtwin_private.link own where own.binding_id = o.binding_id and own.key = o.key))
     order by o.binding_id, o.key
     for update of o skip locked),
   rows_released as (

@@ -10,7 +10,9 @@ use crate::connector::Abilities;
 use crate::connector::client::Client;
 use crate::connector::lines::lines_field;
 use crate::mapping::Mapping;
-use crate::model::binding::{Brake, DeletePolicy, Guard, Leaving, OverwriteCheck, Prefer, ReferredBy};
+use crate::model::binding::{
+    AgainstEdit, Brake, DeletePolicy, Guard, Leaving, OverwriteCheck, Prefer, ReferredBy,
+};
 use crate::model::lifecycle::Plan;
 use crate::store::catalog::Column;
 use crate::store::mirror::Table;
@@ -33,6 +35,7 @@ pub struct Bound {
     pub prefer: Prefer,
     pub to_remote: DeletePolicy,
     pub to_row: DeletePolicy,
+    pub against_edit: AgainstEdit,
     /// Whether a delete waits for a person before it goes to the remote.
     pub approve_deletes: bool,
     pub guard: Guard,
@@ -85,6 +88,8 @@ pub struct Child {
     pub id: i32,
     /// As the configuration names it.
     pub table_name: String,
+    /// The collection whose lines hold the field; none where the record itself does.
+    pub collection: Option<String>,
     pub field: String,
     pub by: ReferredBy,
 }

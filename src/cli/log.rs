@@ -14,7 +14,8 @@ pub enum Form {
 /// Starts logging; `ROWTWIN_LOG` filters as in `rowtwin=debug`. Else warnings are told, and where the engine `runs`
 /// also when capture starts, stands by and stops.
 pub fn start(form: Form, runs: bool) {
-    let usual = if runs { "warn,rowtwin=info" } else { "warn" };
+    let usual =
+        if runs { "warn,deadpool.postgres=error,rowtwin=info" } else { "warn,deadpool.postgres=error" };
     let filter = EnvFilter::try_from_env("ROWTWIN_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::config::lines::LinesFile;
-use crate::model::binding::{Approval, DeletePolicy, Direction, Leaving, OverwriteCheck, Prefer, ReferredBy};
+use crate::model::binding::{
+    AgainstEdit, Approval, DeletePolicy, Direction, Leaving, OverwriteCheck, Prefer, ReferredBy,
+};
 use crate::model::merge::Policy;
 
 /// The whole file.
@@ -317,6 +319,9 @@ pub struct DeletesFile {
     /// Whether a delete waits for a person's approval before it goes to the remote (default false).
     #[serde(default)]
     pub approve: bool,
+    /// Who wins where one side was deleted and the other edited (default `edit`).
+    #[serde(default)]
+    pub against_edit: AgainstEdit,
 }
 
 /// A column's field: its name alone, or with how it is converted and checked.

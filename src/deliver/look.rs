@@ -12,6 +12,7 @@ use crate::store::filter::inside_each;
 use crate::store::link::{Link, held_fields, links_by_key};
 use crate::store::mirror::{Row, read_rows};
 use crate::store::outbox::{Claimed, approvals};
+use crate::store::reference::unfinished_rows;
 use crate::store::steps::owed_steps;
 use crate::store::{Store, StoreError};
 
@@ -72,6 +73,11 @@ pub async fn look(store: &Store, bound: &Bound, claimed: &[Claimed]) -> Result<V
     let mut links = links_by_key(&client, bound.id, &keys).await?;
     let mut rows = read_rows(&client, &bound.table, &bound.row_columns(), &keys, false).await?;
     let references = bound.references(&client, rows.values(), []).await?;
+    // a new record may name others only when their lifecycle is finished: an order needs an audited customer
+    let known = references.known_rows();
+    let unfinished =
+        if known.is_empty() { BTreeSet::new() } else { unfinished_rows(&client, &known).await? };
+    let finished = (!unfinished.is_empty()).then(|| references.without(&unfinished));
     let (inside, unclear) = inside_each(&client, &bound.table, bound.filter.as_deref(), &keys).await?;
     let mut held = held_fields(&client, bound.id, &keys).await?;
     let now = SystemTime::now();
@@ -100,7 +106,8 @@ pub async fn look(store: &Store, bound: &Bound, claimed: &[Claimed]) -> Result<V
             encoded: row.as_ref().map(|row| match unclear.get(&one.key) {
                 // whether it belongs to the binding cannot be told
                 Some(reason) => Err(FieldError { field: "where".to_owned(), reason: reason.clone() }),
-                None => bound.mapping.encode(row, &references),
+                None if links.contains_key(&one.key) => bound.mapping.encode(row, &references),
+                None => bound.mapping.encode(row, finished.as_ref().unwrap_or(&references)),
             }),
             row,
             link: links.remove(&one.key),

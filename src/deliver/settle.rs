@@ -45,7 +45,9 @@ impl Settler<'_> {
         self.write_line_ids(&transaction, &settlements, &linked).await?;
         transaction.commit().await?;
         if !self.bound.children.is_empty() {
-            let keys: Vec<String> = linked.into_iter().map(|(key, _)| key).collect();
+            // what was linked, and what has come to the end of its lifecycle
+            let ended = settlements.iter().filter(|one| one.verdict == "done").map(|one| one.key.clone());
+            let keys: Vec<String> = linked.into_iter().map(|(key, _)| key).chain(ended).collect();
             self.store.release_waiting(self.bound.id, &keys).await?;
         }
         Ok(())

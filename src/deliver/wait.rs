@@ -91,7 +91,11 @@ impl Deliverer {
                 })
                 .collect();
             let wanted: Vec<String> = names.keys().cloned().collect();
-            for (name, row) in self.store.referring_rows(child.id, &child.field, &wanted).await? {
+            for (name, row) in self
+                .store
+                .referring_rows(child.id, child.collection.as_deref(), &child.field, &wanted)
+                .await?
+            {
                 // a record that refers to itself goes with itself
                 match names.get(&name) {
                     Some(key) if child.id != bound.id || *key != row => {

@@ -242,6 +242,7 @@ impl Engine {
                     prefer: binding.prefer,
                     to_remote: binding.deletes.to_remote,
                     to_row: binding.deletes.to_row,
+                    against_edit: binding.deletes.against_edit,
                     approve_deletes: binding.deletes.approve,
                     guard: guard(binding),
                     brake: brake(binding),

@@ -18,7 +18,7 @@ pub(super) fn relate(bounds: &mut [Bound]) {
     }
     let leads: BTreeMap<i32, BTreeSet<i32>> = bounds
         .iter()
-        .map(|bound| (bound.id, bound.mapping.references().map(|(_, to)| to.parent).collect()))
+        .map(|bound| (bound.id, bound.mapping.references().map(|(_, _, to)| to.parent).collect()))
         .collect();
     let known: Vec<Parent> = bounds
         .iter()
@@ -33,10 +33,11 @@ pub(super) fn relate(bounds: &mut [Bound]) {
         .collect();
     let mut children: BTreeMap<i32, Vec<Child>> = BTreeMap::new();
     for bound in bounds.iter() {
-        for (field, to) in bound.mapping.references() {
+        for (collection, field, to) in bound.mapping.references() {
             children.entry(to.parent).or_default().push(Child {
                 id: bound.id,
                 table_name: table_name(bound),
+                collection: collection.map(str::to_owned),
                 field: field.to_owned(),
                 by: to.by,
             });

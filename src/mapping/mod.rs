@@ -429,11 +429,15 @@ impl Mapping {
         self.fields.iter_mut().chain(of_lines).filter_map(|field| field.reference.as_mut())
     }
 
-    /// All references with the fields that hold them; those of lines are known by the field's name in the line.
-    pub fn references(&self) -> impl Iterator<Item = (&str, &Reference)> {
-        let of_lines = self.lines.iter().flat_map(|lines| &lines.mapping.fields);
-        let fields = self.fields.iter().chain(of_lines);
-        fields.filter_map(|field| Some((field.field.as_str(), field.reference.as_ref()?)))
+    /// All references with the fields that hold them: for those of lines, the collection and the field of a line.
+    pub fn references(&self) -> impl Iterator<Item = (Option<&str>, &str, &Reference)> {
+        let own = self.fields.iter().map(|field| (None, field));
+        let of_lines = self.lines.iter().flat_map(|lines| {
+            lines.mapping.fields.iter().map(|field| (Some(lines.collection.as_str()), field))
+        });
+        own.chain(of_lines).filter_map(|(collection, field)| {
+            Some((collection, field.field.as_str(), field.reference.as_ref()?))
+        })
     }
 }
 

@@ -57,6 +57,20 @@ impl References {
         self.rows.insert((parent, by, name.clone()), key.clone());
         self.names.insert((parent, by, key), name);
     }
+
+    /// The rows whose records are known, with their bindings.
+    pub fn known_rows(&self) -> Vec<(i32, String)> {
+        self.names.keys().map(|(parent, _, key)| (*parent, key.clone())).collect()
+    }
+
+    /// The same knowledge without these rows: what refers to them is as if they had no record.
+    pub fn without(&self, rows: &BTreeSet<(i32, String)>) -> Self {
+        let names = self.names.iter().filter(|((parent, _, key), _)| !rows.contains(&(*parent, key.clone())));
+        Self {
+            names: names.map(|(place, name)| (place.clone(), name.clone())).collect(),
+            rows: self.rows.clone(),
+        }
+    }
 }
 
 impl Reference {

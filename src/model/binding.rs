@@ -59,6 +59,17 @@ pub enum DeletePolicy {
     Keep,
 }
 
+/// Who wins where one side was deleted and the other edited. What loses is kept as a conflict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AgainstEdit {
+    /// The edited side stays, and gets a new twin.
+    #[default]
+    Edit,
+    /// The delete goes through on both sides.
+    Delete,
+}
+
 /// Which side a row and a record take their values from when they meet for the first time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]

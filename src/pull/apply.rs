@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::bound::Bound;
 use crate::mapping::reference::References;
 use crate::mapping::{DecodeError, Row};
+use crate::model::binding::AgainstEdit;
 use crate::model::diff::diff;
 use crate::model::merge::{FieldConflict, Policy, Side};
 use crate::model::record::RemoteRecord;
@@ -308,7 +309,7 @@ impl Context<'_> {
         if edited {
             // an edit wins over a delete: the record, read again without its link, gets a row of its own, or the one
             // that another system's edit has made meanwhile
-            work.unlink.push(link.key.clone());
+            let edit_wins = self.bound.against_edit == AgainstEdit::Edit;
             let shadow = link.shadow.clone().unwrap_or_default();
             let edits = diff(
                 &record.fields,
@@ -320,13 +321,28 @@ impl Context<'_> {
                 shadow: shadow.get(&field).cloned().unwrap_or(Value::Null),
                 row: Value::Null,
                 record: value,
-                winner: Side::Record,
-                policy: Policy::Remote,
+                winner: if edit_wins { Side::Record } else { Side::Row },
+                policy: if edit_wins { Policy::Remote } else { Policy::Local },
                 unit: field.clone(),
                 frozen: false,
                 field,
             });
             work.conflicts.push((link.key.clone(), record.id.clone(), edits.collect()));
+            if !edit_wins {
+                // the edit is seen and kept: the delete goes on from there
+                work.links.push(LinkUpdate {
+                    key: link.key.clone(),
+                    remote_id: record.id.clone(),
+                    shadow: self.bound.mapping.shadow_of(&record.fields),
+                    version: record.version.clone(),
+                    remote_ms: record.modified_ms,
+                    reference: record.reference.clone(),
+                    stage: record.stage.clone(),
+                    keeps_sent: false,
+                });
+                return;
+            }
+            work.unlink.push(link.key.clone());
             work.journal.push(JournalLine {
                 key: Some(link.key.clone()),
                 remote_id: Some(record.id.clone()),

@@ -7,7 +7,7 @@ use deadpool_postgres::Transaction;
 use serde_json::Value;
 
 use crate::bound::Bound;
-use crate::model::binding::DeletePolicy;
+use crate::model::binding::{AgainstEdit, DeletePolicy};
 use crate::model::merge::{FieldConflict, Policy, Side};
 use crate::pull::guard;
 use crate::store::StoreError;
@@ -117,7 +117,8 @@ async fn one_gone(
         write_journal(transaction, bound.id, &[line("link", "unlink", Some(reason))]).await?;
         return Ok(Gone::Settled);
     }
-    let edits = match (&link.shadow, bound.mapping.encode(row, &references)) {
+    let edit_wins = bound.against_edit == AgainstEdit::Edit;
+    let edits: Vec<FieldConflict> = match (&link.shadow, bound.mapping.encode(row, &references)) {
         (Some(shadow), Ok(encoded)) if bound.pushes => {
             let changes = bound.mapping.push_diff(&encoded, shadow, &BTreeSet::new());
             changes
@@ -128,15 +129,15 @@ async fn one_gone(
                     record: Value::Null,
                     unit: field.clone(),
                     field,
-                    winner: Side::Row,
-                    policy: Policy::Local,
+                    winner: if edit_wins { Side::Row } else { Side::Record },
+                    policy: if edit_wins { Policy::Local } else { Policy::Remote },
                     frozen: false,
                 })
                 .collect()
         }
         _ => Vec::new(),
     };
-    if !edits.is_empty() {
+    if !edits.is_empty() && edit_wins {
         // an edit wins over a delete: the row gets a new twin
         save_conflicts(transaction, bound.id, &link.key, id, &edits).await?;
         remove_links(transaction, bound.id, keys).await?;
@@ -148,6 +149,8 @@ async fn one_gone(
     match bound.to_row {
         DeletePolicy::Delete if !may_delete() => Ok(Gone::Held),
         DeletePolicy::Delete => {
+            // what the delete wins over is kept
+            save_conflicts(transaction, bound.id, &link.key, id, &edits).await?;
             delete_lines_of(transaction, &bound.table, keys).await?;
             delete_rows(transaction, &bound.table, keys).await?;
             remove_links(transaction, bound.id, keys).await?;

@@ -51,6 +51,26 @@ pub async fn rows_of_names(
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
+/// Which of these rows have a record whose lifecycle is not finished: it may not be referred to yet.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn unfinished_rows(
+    client: &impl GenericClient,
+    rows: &[(i32, String)],
+) -> Result<BTreeSet<(i32, String)>, StoreError> {
+    let (bindings, keys): (Vec<i32>, Vec<&str>) = rows.iter().map(|(id, key)| (*id, key.as_str())).unzip();
+    let found = client
+        .query(
+            "select o.binding_id, o.key from rowtwin_private.outbox o
+             join unnest($1::int[], $2::text[]) u (id, key) on o.binding_id = u.id and o.key = u.key
+             where o.step is not null",
+            &[&bindings, &keys],
+        )
+        .await?;
+    Ok(found.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
 /// A record that waits for the one that it refers to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WaitingRecord {
@@ -159,21 +179,30 @@ impl Store {
     pub async fn referring_rows(
         &self,
         child: i32,
+        collection: Option<&str>,
         field: &str,
         names: &[String],
     ) -> Result<HashMap<String, String>, StoreError> {
-        let rows = self
-            .client()
-            .await?
-            .query(
+        let sql = match collection {
+            None => {
                 "select l.shadow ->> $2, min(l.key)
                  from rowtwin_private.outbox o
                  join rowtwin_private.link l on l.binding_id = o.binding_id and l.key = o.key and l.state = 'linked'
-                 where o.binding_id = $1 and l.shadow ->> $2 = any ($3)
-                 group by 1",
-                &[&child, &field, &names],
-            )
-            .await?;
+                 where o.binding_id = $1 and l.shadow ->> $2 = any ($3) and $4::text is null
+                 group by 1"
+            }
+            Some(_) => {
+                "select line -> 'fields' ->> $2, min(l.key)
+                 from rowtwin_private.outbox o
+                 join rowtwin_private.link l on l.binding_id = o.binding_id and l.key = o.key and l.state = 'linked'
+                 cross join jsonb_array_elements(
+                   case jsonb_typeof(l.shadow -> $4::text) when 'array' then l.shadow -> $4::text else '[]' end) line
+                 where o.binding_id = $1 and line -> 'fields' ->> $2 = any ($3)
+                 group by 1"
+            }
+        };
+        let client = self.client().await?;
+        let rows = client.query(sql, &[&child, &field, &names, &collection]).await?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 }

@@ -193,3 +193,49 @@ async fn r17_what_is_gone_already_is_told_by_the_answer_too() {
     assert_eq!(names, [json!("Bolt Ltd")], "the deleted stays deleted, the edited has a new twin");
     assert_eq!(scene.number("select count(*) from rowtwin.links").await, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r17_policy_delete_wins_over_an_edit_of_the_record_and_keeps_it() {
+    let scene = acme(crm_only(", deletes: {against_edit: delete}")).await;
+    scene.crm().edit(CRM, &crm_id(&scene), json!({"name": "Acme Ltd"}));
+    scene.run("delete from sales.customer").await;
+    scene.settle().await;
+    scene.poll().await;
+    assert_eq!(scene.crm().count(CRM), 0, "{}", scene.story().await);
+    assert!(rows(&scene).await.is_empty());
+    let kept = scene.row("select field, record_value, winner from rowtwin.conflicts").await;
+    assert_eq!(kept, json!({"field": "name", "record_value": "Acme Ltd", "winner": "row"}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r17_policy_delete_wins_over_an_edit_of_the_row_and_keeps_it() {
+    let scene = acme(crm_only(", deletes: {against_edit: delete}")).await;
+    scene.crm().remove(CRM, &crm_id(&scene));
+    scene.run("update sales.customer set name = 'Acme Ltd'").await;
+    scene.settle().await;
+    scene.sweep().await;
+    assert_eq!((scene.crm().count(CRM), rows(&scene).await.len()), (0, 0), "{}", scene.story().await);
+    let kept = scene.row("select field, row_value, winner from rowtwin.conflicts").await;
+    assert_eq!(kept, json!({"field": "name", "row_value": "Acme Ltd", "winner": "record"}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r17_a_row_made_anew_under_the_same_key_is_another_one() {
+    let scene = acme(crm_only("")).await;
+    let old = crm_id(&scene);
+    scene.run("delete from sales.customer").await;
+    scene.settle().await;
+    assert_eq!(scene.crm().count(CRM), 0);
+    scene.run("insert into sales.customer overriding system value values (1, 'Bolt', 'C9')").await;
+    scene.settle().await;
+    assert_eq!(scene.crm().records(CRM)[0]["name"], json!("Bolt"));
+    assert_ne!(crm_id(&scene), old);
+    // the old record's end, told once more, does not touch the new row
+    scene
+        .run(&format!("select rowtwin_private.note_records(id, array['{old}'], 'told late') from rowtwin_private.binding"))
+        .await;
+    scene.settle().await;
+    scene.sweep().await;
+    assert_eq!(rows(&scene).await, [json!({"name": "Bolt", "number": "C9"})]);
+    assert_eq!(scene.crm().count(CRM), 1);
+}

@@ -1,5 +1,6 @@
 //! Documents: an order and its lines are one record in each system, and travel as one (R5, R6, R8, R9).
 
+use rowtwin::simulator::Deed;
 use serde_json::{Value, json};
 
 use crate::support::{CUSTOMER, Scene, Script, fault};
@@ -305,4 +306,29 @@ async fn r08_a_lost_answer_makes_no_second_order_and_no_second_line() {
         assert!(scene.crm().faults().is_empty() && scene.erp().faults().is_empty(), "nothing was struck");
     }
     assert_eq!((scene.crm().count(CRM_ORDER), scene.erp().count(ERP_ORDER)), (3, 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r10_a_product_is_deleted_after_the_orders_whose_lines_name_it() {
+    let scene = scene().await;
+    scene.crm().forget_effects();
+    scene.erp().forget_effects();
+    scene.run("begin; delete from sales.orders; delete from sales.product where code = 'P1'; commit").await;
+    scene.settle().await;
+    assert_eq!(scene.number("select count(*) from rowtwin.outbox").await, 0, "{}", scene.story().await);
+    for (door, order, product) in
+        [(scene.crm(), CRM_ORDER, "ProductObj"), (scene.erp(), ERP_ORDER, "BD_MATERIAL")]
+    {
+        assert_eq!((door.count(order), door.count(product)), (0, 2));
+        let gone: Vec<String> = door
+            .effects()
+            .into_iter()
+            .filter(|one| one.deed == Deed::Removed)
+            .map(|one| one.object)
+            .collect();
+        let place = |object: &str| gone.iter().position(|one| one == object).unwrap();
+        assert!(place(order) < place(product), "{gone:?}");
+        let refused = door.calls().into_iter().filter(|call| call.error.is_some()).count();
+        assert_eq!(refused, 0, "nothing was tried in vain");
+    }
 }

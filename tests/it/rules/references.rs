@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rowtwin::simulator::Deed;
 use serde_json::{Value, json};
 
 use crate::support::running::{Running, until, within};
@@ -316,4 +317,36 @@ async fn r10_ten_thousand_orders_of_a_thousand_new_customers_go_in_order_and_in_
         (scene.erp().count(ERP), scene.number("select count(*) from rowtwin.rejected").await),
         (1000, 0)
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r10_an_order_waits_until_its_customer_is_audited() {
+    let orders = script().more_tables;
+    let scene = Scene::with(Script {
+        with_crm: false,
+        more_tables: format!("  sales.orders{}", orders.split("  sales.orders").nth(1).unwrap()),
+        extra_erp: ", lifecycle: {until: audited}".to_owned(),
+        ..script()
+    })
+    .await;
+    scene.settle().await;
+    scene
+        .run(
+            "begin;
+             insert into sales.customer (name, number) select 'Customer ' || i, 'C' || i from generate_series(1, 5) i;
+             insert into sales.orders (number, customer_id) select 'S' || i, i from generate_series(1, 5) i;
+             commit",
+        )
+        .await;
+    scene.settle().await;
+    let effects = scene.erp().effects();
+    let audited =
+        effects.iter().filter(|one| one.by == "Audit" && one.object == ERP).map(|one| one.seq).max();
+    let ordered = effects
+        .iter()
+        .filter(|one| one.deed == Deed::Created && one.object == ORDER)
+        .map(|one| one.seq)
+        .min();
+    assert_eq!((scene.erp().count(ERP), scene.erp().count(ORDER)), (5, 5), "{}", scene.story().await);
+    assert!(audited.is_some() && audited < ordered, "{audited:?} {ordered:?}");
 }

@@ -57,12 +57,11 @@ struct Program<'a> {
 impl Program<'_> {
     /// Writes the configuration; with a wrong secret for one of the systems if wanted.
     fn configure(&self, wrong: Option<&str>) {
-        let mut text = self.scene.text.replace("poll: 1d", "poll: 1s");
+        let mut text = self.scene.file().replace("poll: 1d", "poll: 1s");
         if let Some(right) = wrong {
             text = text.replace(&secret(right), &secret(WRONG));
         }
-        let text = format!("database: {{slot: {}}}\nserve: {{port: 0}}\n{text}", self.scene.engine.slot);
-        std::fs::write(self.folder.join("rowtwin.yaml"), text).unwrap();
+        std::fs::write(self.folder.join("rowtwin.yaml"), format!("{text}serve: {{port: 0}}\n")).unwrap();
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
