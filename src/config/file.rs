@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -200,8 +201,8 @@ pub struct BindingFile {
     pub system: String,
     /// The object's name in the system: `AccountObj`, `BD_Customer`, `party.party`.
     pub object: String,
-    /// Column → field.
-    pub fields: BTreeMap<String, Field>,
+    /// Column → field; they are sent in this order, which matters to some systems.
+    pub fields: IndexMap<String, Field>,
     /// Which way the binding flows (default `both`).
     #[serde(default)]
     pub direction: Direction,

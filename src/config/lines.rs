@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +26,7 @@ pub struct LinesFile {
     #[serde(default)]
     pub id_column: Option<String>,
     /// Column → field of the line.
-    pub fields: BTreeMap<String, Field>,
+    pub fields: IndexMap<String, Field>,
     /// Fields of the line that are merged as one unit, by the group's name.
     #[serde(default)]
     pub groups: BTreeMap<String, Vec<String>>,

@@ -16,6 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(45);
 const ORDER: &str = "SalesOrderObj";
 const ORDER_LINE: &str = "SalesOrderProductObj";
 const NOTE: &str = "DeliveryNoteObj";
+const CONTACT: &str = "ContactObj";
 /// The ERP's.
 const BILL: &str = "SAL_SaleOrder";
 const NOTICE: &str = "SAL_DELIVERYNOTICE";
@@ -175,10 +176,13 @@ async fn delivery(stage: &Stage, teller: &mut Teller) -> anyhow::Result<()> {
 }
 
 async fn all_new(stage: &Stage, teller: &mut Teller) -> anyhow::Result<()> {
-    teller.step("A new customer and an order in one transaction: the order goes after its customer").await;
+    teller
+        .step("A new customer, a contact and an order in one transaction: they go after their customer")
+        .await;
     stage.crm().forget_effects();
     stage.erp().forget_effects();
     let sql = "with c as (insert into sales.customer (number, name) values ('C90012', 'Newcomer') returning id),
+          p as (insert into sales.contact (name, mobile, customer_id) select 'Li Wei', '13700000012', id from c),
           o as (insert into sales.orders (number, customer_id, ordered_on) select 'SO-2', id, '2026-03-03' from c returning id)
      insert into sales.order_line (order_id, product_id, quantity, price)
      select o.id, p.id, 3, p.price from o, sales.product p";
@@ -188,15 +192,17 @@ async fn all_new(stage: &Stage, teller: &mut Teller) -> anyhow::Result<()> {
         .until(PATIENCE, async |stage| {
             Ok(bill(stage, "SO-2", "C").is_some()
                 && stage.crm().count(ORDER) == 2
-                && stage.crm().count(ORDER_LINE) == 5)
+                && stage.crm().count(ORDER_LINE) == 5
+                && stage.crm().count(CONTACT) == 1)
         })
         .await?;
     stage.at_rest().await?;
     show_bill(stage, teller, "SO-2");
-    teller.verify("both systems have customer and order", arrived);
-    let in_order = after(&stage.crm().effects(), ORDER, "AccountObj")
+    teller.verify("both systems have customer and order, and the CRM the contact", arrived);
+    let in_order = after(&stage.crm().effects(), CONTACT, "AccountObj")
+        && after(&stage.crm().effects(), ORDER, "AccountObj")
         && after(&stage.erp().effects(), BILL, "BD_Customer");
-    teller.verify("no order was made before its customer", in_order);
+    teller.verify("nothing was made before its customer", in_order);
     Ok(())
 }
 

@@ -38,6 +38,13 @@ create table sales.customer (
   crm_id  text,
   erp_id  text
 );
+create table sales.contact (
+  id          bigint generated always as identity primary key,
+  name        text not null,
+  mobile      text,
+  customer_id bigint references sales.customer,
+  crm_id      text
+);
 create table sales.product (
   id      bigint generated always as identity primary key,
   number  text unique not null,
@@ -123,6 +130,14 @@ tables:
           phone: FTEL
           address: FADDRESS
           credit: F_RT_Credit
+  sales.contact:
+    bindings:
+      - system: crm
+        object: ContactObj
+        match: [name]
+        id_column: crm_id
+        poll: 500ms
+        fields: {name: name, mobile: mobile1, customer_id: {field: account_id, refers_to: sales.customer}}
   sales.product:
     bindings:
       - system: crm

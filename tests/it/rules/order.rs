@@ -92,3 +92,26 @@ async fn r10_an_edit_during_a_call_goes_out_after_it() {
         .await;
     assert_eq!(steps.last(), Some(&json!({"a": "second"})));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fields_are_sent_in_the_order_of_the_configuration() {
+    let orders = [
+        ["phone: FTEL", "number: FNumber", "name: FName"],
+        ["name: FName", "phone: FTEL", "number: FNumber"],
+    ];
+    for order in orders {
+        let script =
+            Script { with_crm: false, erp: format!("{{{}}}", order.join(", ")), ..Script::default() };
+        let scene = Scene::with(script).await;
+        scene.settle().await;
+        scene
+            .run("insert into sales.customer (name, number, phone) values ('Acme', 'C1', '13800000000')")
+            .await;
+        scene.settle().await;
+        let saves = scene.erp().calls().into_iter().filter(|call| call.operation == "BatchSave");
+        let sent: Vec<Vec<String>> = saves.map(|call| call.fields_sent).collect();
+        let wanted: Vec<String> =
+            order.iter().map(|pair| pair.split(": ").nth(1).unwrap().to_owned()).collect();
+        assert_eq!(sent, [wanted]);
+    }
+}
