@@ -45,7 +45,7 @@ const PARTIES: &str = "
 const SALES: &str = "
   crm.product:
     bindings:
-      - {system: erp, object: product.product, match: [code], id_column: tryton_id, direction: pull, prefer: record,
+      - {system: erp, object: product.product, match: [code], id_column: tryton_id, prefer: record,
          poll: 1d, sweep: 1d, fields: {code: code}}
   crm.sale:
     bindings:
