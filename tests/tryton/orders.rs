@@ -183,8 +183,17 @@ async fn lines_are_changed_added_and_removed_on_each_side() {
          insert into crm.sale_line select sale_id, 3, product_id, 1, 1, 8 from crm.sale_line where line_no = 1; commit",
     )
     .await;
-    room.settle().await;
+    room.capture().await;
+    room.deliver().await;
+    // The answer told the version of the sale and of its lines, and the id of the new one: nothing is to be read again.
+    assert_eq!(room.number("select count(*) from rowtwin.inbox").await, 0, "{}", room.story().await);
+    let version =
+        "select l.version from rowtwin_private.link l join rowtwin_private.binding b on b.id = l.binding_id
+                   where b.object = 'sale.sale'";
+    let told = room.rows(version).await;
     both(&room, sale, "draft", &["B1 1.0 8", "B1 2.0 9.5"]).await;
+    assert_eq!(room.rows(version).await, told);
+    assert!(told[0]["version"].as_str().unwrap().contains("\"lines\""), "{told:?}");
     let after = room.person.sale(sale).await;
     assert_eq!(after["lines"][0], before["lines"][0]);
 
