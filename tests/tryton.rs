@@ -25,6 +25,8 @@ mod go_between;
 mod lifecycle;
 #[path = "tryton/meanwhile.rs"]
 mod meanwhile;
+#[path = "tryton/orders.rs"]
+mod orders;
 #[path = "tryton/outage.rs"]
 mod outage;
 #[path = "tryton/room.rs"]

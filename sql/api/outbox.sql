@@ -380,8 +380,11 @@ as $$
   chosen as (
     -- one of each circle; which one does not matter, but all looks must choose the same
     select c.binding_id, c.key from circles c
-    where c.binding_id || ' ' || c.key = (select min(p) from unnest(c.path) p)
-      and not exists (select 1 from rowtwin_private.link l where l.binding_id = c.binding_id and l.key = c.key)),
+    where c.binding_id || ' ' || c.key = (
+      select min(p) from unnest(c.path) p
+      -- one whose record exists already waits for nothing that could be left out
+      where not exists (select 1 from rowtwin_private.link l
+                        where l.binding_id = split_part(p, ' ', 1)::integer and l.key = substr(p, strpos(p, ' ') + 1)))),
   locked as (
     select o.binding_id, o.key from rowtwin_private.outbox o
     join chosen c on c.binding_id = o.binding_id and c.key = o.key

@@ -112,14 +112,15 @@ language sql volatile
 set search_path = pg_catalog
 as $$
   with held as (
-    insert into rowtwin_private.outbox as o (binding_id, key, state, row_gone, reason)
-    select l.binding_id, l.key, 'held', true, p_reason
+    insert into rowtwin_private.outbox as o (binding_id, key, state, row_gone, hold, reason)
+    select l.binding_id, l.key, 'held', true, 'truncate', p_reason
     from rowtwin_private.link l
     where l.binding_id = p_binding and l.key = any (p_keys) and l.state = 'linked'
     order by l.key
     on conflict (binding_id, key) do update
-    set state = 'held', row_gone = true, reason = excluded.reason, lease = null, lease_until = null, claimed = null,
-        generation = o.generation + 1
+    set state = 'held', row_gone = true, hold = 'truncate', effect = null, candidates = null, waved = false,
+        waits_binding = null, waits_key = null,
+        reason = excluded.reason, lease = null, lease_until = null, claimed = null, generation = o.generation + 1
     returning 1)
   select count(*) from held
 $$;

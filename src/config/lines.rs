@@ -79,6 +79,15 @@ pub(super) fn meaning(table: &str, binding: &BindingFile) -> Vec<(String, String
                 format!("`{collection}` is mapped to a column and cannot hold lines too"),
             ));
         }
+        for (column, field) in &lines.fields {
+            if !field.approve.is_never() {
+                said.push((
+                    format!("{at}/fields/{}/approve", crate::config::located::step(column)),
+                    "`approve` is not possible on a field of a line; put it on a field of the document, or use `guard`"
+                        .to_owned(),
+                ));
+            }
+        }
         for column in &lines.parent {
             if lines.fields.contains_key(column) {
                 said.push((

@@ -90,6 +90,7 @@ impl Client {
         let wanted = Wanted::of(fields);
         let inputs = members([
             ("fields", fields_value(&compiled, &wanted.fields)),
+            ("collections", wanted.collections()),
             ("since", since_ms.map_or(Value::Null, Value::from)),
             ("page", page.cloned().unwrap_or(Value::Null)),
             ("ids_only", Value::from(ids_only)),
@@ -117,6 +118,7 @@ impl Client {
         for ids in ids.chunks(operation.batch) {
             let inputs = members([
                 ("fields", fields_value(&compiled, &wanted.fields)),
+                ("collections", wanted.collections()),
                 ("ids", Value::from(ids)),
                 ("ids_only", Value::from(false)),
                 ("limit", Value::from(operation.batch)),
@@ -138,7 +140,7 @@ impl Client {
         priority: Priority,
     ) -> Result<Vec<RemoteRecord>, Outcome> {
         let wanted = Wanted::of(fields);
-        let mut found = self.find_alone(object, &wanted.fields, by, priority).await?;
+        let mut found = self.find_alone(object, &wanted, by, priority).await?;
         let (compiled, _) = self.operation(object, OperationName::Find)?;
         self.add_lines(object, &compiled, &wanted, &mut found, priority).await?;
         Ok(found)
@@ -148,7 +150,7 @@ impl Client {
     pub(super) async fn find_alone(
         &self,
         object: &str,
-        fields: &[String],
+        wanted: &Wanted,
         by: &[Record],
         priority: Priority,
     ) -> Result<Vec<RemoteRecord>, Outcome> {
@@ -158,7 +160,8 @@ impl Client {
         let mut found = Vec::new();
         for by in by.chunks(batch) {
             let inputs = members([
-                ("fields", fields_value(&compiled, fields)),
+                ("fields", fields_value(&compiled, &wanted.fields)),
+                ("collections", wanted.collections()),
                 ("by", Value::Array(by.iter().cloned().map(Value::Object).collect())),
                 ("ids_only", Value::from(false)),
                 ("limit", Value::from(operation.batch)),

@@ -47,6 +47,12 @@ impl Wanted {
         }
         wanted
     }
+
+    /// `.collections` as the expressions of a read see it: the fields of each collection's lines.
+    pub(super) fn collections(&self) -> Value {
+        let fields = |(name, fields): &(String, Vec<String>)| (name.clone(), Value::from(fields.as_slice()));
+        Value::Object(self.collections.iter().map(fields).collect())
+    }
 }
 
 /// What can be done with the lines of a collection.
@@ -195,7 +201,8 @@ impl Client {
         priority: Priority,
     ) -> Result<HashMap<String, Vec<Line>>, Outcome> {
         let by: Vec<Record> = ids.iter().map(|id| members([(parent, Value::from(id.as_str()))])).collect();
-        let found = self.find_alone(object, &with_parent(fields, parent), &by, priority).await?;
+        let wanted = Wanted::of(&with_parent(fields, parent));
+        let found = self.find_alone(object, &wanted, &by, priority).await?;
         let mut lines: HashMap<String, Vec<Line>> = HashMap::new();
         for record in found.into_iter().filter(|record| !record.deleted) {
             let Some(document) = record.fields.get(parent).map(as_text) else { continue };

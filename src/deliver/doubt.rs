@@ -9,7 +9,9 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 
 use crate::deliver::Deliverer;
+use crate::deliver::approval::or_hold;
 use crate::deliver::create::{Newcomer, agrees};
+use crate::deliver::decide::Decision;
 use crate::deliver::look::Looked;
 use crate::deliver::settle::{Settler, not_done};
 use crate::model::diff::project;
@@ -176,6 +178,14 @@ impl Deliverer {
             Some(Ok(encoded)) => Some(mapping.without_missing(mapping.new_record(encoded))),
             _ => None,
         };
+        // what fails its check or waits for an approval is not sent instead: it follows as an update, which is stopped
+        let current = current.filter(|record| {
+            mapping.check(record).is_none()
+                && matches!(
+                    or_hold(Decision::Create(record.clone()), &looked, &self.bound),
+                    Decision::Create(_)
+                )
+        });
         Newcomer { record: current.unwrap_or(intent), looked, attempt }
     }
 }

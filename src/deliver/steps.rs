@@ -20,6 +20,7 @@ use crate::model::record::RemoteRecord;
 use crate::model::retry;
 use crate::remote::gate::Priority;
 use crate::store::StoreError;
+use crate::store::guard::Kind;
 use crate::store::outbox::Settlement;
 use crate::store::steps::begin_steps;
 
@@ -136,6 +137,13 @@ impl Deliverer {
                 keys.push((one, step));
             }
         }
+        // a record that is taken back is about to be changed or deleted: the guard is asked before, not after
+        let (back, on): (Vec<_>, Vec<_>) = keys.into_iter().partition(|(_, step)| step.reopens);
+        let (deletes, changes): (Vec<_>, Vec<_>) =
+            back.into_iter().partition(|(one, _)| one.row.is_none() || one.outside);
+        let mut keys = on;
+        keys.extend(self.within_guard(settler, Kind::Deletes, deletes, |(one, _)| one).await?);
+        keys.extend(self.within_guard(settler, Kind::Changes, changes, |(one, _)| one).await?);
         let mut by_step: BTreeMap<String, Vec<(Looked, Step)>> = BTreeMap::new();
         for (one, step) in keys {
             by_step.entry(step.name.clone()).or_default().push((one, step));

@@ -14,7 +14,9 @@ use crate::store::mirror::existing_keys;
 use crate::store::outbox::Settlement;
 
 /// How long a delete waits before the rows that refer to it are looked at again.
-const LOOK_AGAIN_MS: i64 = 300;
+const LOOK_AGAIN_MS: i64 = 200;
+/// How often it does: in about half a minute.
+const PATIENCE: i32 = 20;
 
 impl Deliverer {
     /// Parks rows until the records that they refer to exist, and has those made.
@@ -74,8 +76,14 @@ impl Deliverer {
         keys: Vec<(Looked, bool)>,
     ) -> Result<Vec<(Looked, bool)>, StoreError> {
         let bound = &self.bound;
+        // what was put off that often goes: rows that refer to each other would wait for each other, and the system
+        // itself refuses what is still referred to, with a reason
+        let (patient, mut now): (Vec<_>, Vec<_>) =
+            keys.into_iter().partition(|(one, _)| one.attempts < PATIENCE);
+        let keys = patient;
         if keys.is_empty() || bound.children.is_empty() {
-            return Ok(keys);
+            now.extend(keys);
+            return Ok(now);
         }
         let mut held_back: BTreeMap<String, String> = BTreeMap::new();
         for child in &bound.children {
@@ -105,19 +113,20 @@ impl Deliverer {
                 }
             }
         }
-        let (later, now): (Vec<_>, Vec<_>) =
+        let (later, free): (Vec<_>, Vec<_>) =
             keys.into_iter().partition(|(one, _)| held_back.contains_key(&one.key));
         let settlements = later
             .iter()
             .map(|(one, _)| Settlement {
                 key: one.key.clone(),
                 verdict: "again",
-                wait_ms: Some(LOOK_AGAIN_MS),
+                wait_ms: Some(LOOK_AGAIN_MS * i64::from(one.attempts.clamp(1, 10))),
                 reason: held_back.get(&one.key).map(|row| format!("the record of {row} still refers to it")),
                 ..Settlement::default()
             })
             .collect();
         settler.settle(settlements).await?;
+        now.extend(free);
         Ok(now)
     }
 }

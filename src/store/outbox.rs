@@ -182,12 +182,14 @@ impl Store {
             .client()
             .await?
             .execute(
-                "insert into rowtwin_private.outbox as o (binding_id, key, state, reason)
-                 select l.binding_id, l.key, 'held', 'the table of its lines was truncated: this document would lose its lines; select rowtwin.approve(…) with the name of the table sends that'
+                "insert into rowtwin_private.outbox as o (binding_id, key, state, hold, reason)
+                 select l.binding_id, l.key, 'held', 'truncate', 'the table of its lines was truncated: this document would lose its lines; select rowtwin.approve(…) with the name of the table sends that'
                  from rowtwin_private.link l where l.binding_id = $1 and l.state = 'linked'
                  order by l.key
                  on conflict (binding_id, key) do update
-                 set state = 'held', reason = excluded.reason, lease = null, lease_until = null, claimed = null,
+                 set state = 'held', hold = 'truncate', effect = null, candidates = null, waved = false,
+                     waits_binding = null, waits_key = null,
+                     reason = excluded.reason, lease = null, lease_until = null, claimed = null,
                      generation = o.generation + 1",
                 &[&binding],
             )

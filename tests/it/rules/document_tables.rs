@@ -147,3 +147,25 @@ async fn r01_a_table_of_lines_whose_identity_does_not_lead_to_the_header_is_refu
     scene.settle().await;
     everywhere(&scene, "S1", &[("P1", 2.0)]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r12_documents_that_wait_or_are_edited_are_held_after_a_truncate_of_their_lines_too() {
+    let scene = scene().await;
+    scene
+        .run(
+            "insert into rowtwin_private.outbox (binding_id, key, state, waits_binding, waits_key)
+             select id, '1', 'waiting', id, '99' from rowtwin_private.binding where table_name = 'sales.orders' and system = 'erp'",
+        )
+        .await;
+    scene.run("truncate sales.order_line").await;
+    scene.settle().await;
+    let held = "select count(*) from rowtwin.outbox where table_name = 'sales.orders' and state = 'held'";
+    assert_eq!(scene.number(held).await, 2, "{}", scene.story().await);
+    scene.run("update sales.orders set number = 'S1b'").await;
+    scene.settle().await;
+    assert_eq!(scene.number(held).await, 2, "{}", scene.story().await);
+    assert_eq!(scene.erp().records(ERP_ORDER)[0]["FSaleOrderEntry"].as_array().unwrap().len(), 2);
+    scene.run("select rowtwin.approve('sales.orders')").await;
+    scene.settle().await;
+    assert_eq!(scene.number("select count(*) from rowtwin.outbox").await, 0, "{}", scene.story().await);
+}

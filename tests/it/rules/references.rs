@@ -350,3 +350,45 @@ async fn r10_an_order_waits_until_its_customer_is_audited() {
     assert_eq!((scene.erp().count(ERP), scene.erp().count(ORDER)), (5, 5), "{}", scene.story().await);
     assert!(audited.is_some() && audited < ordered, "{audited:?} {ordered:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r10_a_circle_of_rows_with_a_lifecycle_is_created_and_finished() {
+    let base = script();
+    let scene = Scene::with(Script {
+        with_crm: false,
+        more_tables: String::new(),
+        erp: "{name: FName, number: FNumber, parent_id: {field: F_RT_Parent, refers_to: sales.customer}}"
+            .to_owned(),
+        extra_erp: ", lifecycle: {until: audited, reopen: true}".to_owned(),
+        ..base
+    })
+    .await;
+    scene.settle().await;
+    scene
+        .run("insert into sales.customer (name, number, parent_id) values ('Acme', 'C1', 2), ('Bolt', 'C2', 1)")
+        .await;
+    scene.settle().await;
+    let records = scene.erp().records(ERP);
+    for (name, parent) in [("Acme", "C2"), ("Bolt", "C1")] {
+        let record = by(records.clone(), "FName", name);
+        assert_eq!(
+            (&record["F_RT_Parent"], &record["FDocumentStatus"]),
+            (&json!(parent), &json!("C")),
+            "{name}"
+        );
+    }
+    assert_eq!(scene.number("select count(*) from rowtwin.outbox").await, 0, "{}", scene.story().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r10_rows_that_refer_to_each_other_are_deleted_in_the_end() {
+    let scene = scene().await;
+    scene
+        .run("insert into sales.customer (name, number, parent_id) values ('Acme', 'C1', 2), ('Bolt', 'C2', 1)")
+        .await;
+    scene.settle().await;
+    scene.run("delete from sales.customer").await;
+    scene.settle().await;
+    let kept = scene.rows("select state from rowtwin.outbox where state = 'ready'").await;
+    assert!(kept.is_empty(), "{}", scene.story().await);
+}
