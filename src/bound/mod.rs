@@ -76,6 +76,8 @@ pub struct Parent {
     /// As the configuration names it.
     pub table_name: String,
     pub table: Table,
+    /// Only rows for which this predicate is true have records.
+    pub filter: Option<String>,
     pub pushes: bool,
     pub pulls: bool,
     /// It does not refer back, not even by way of others: so it can be read wholly before its children.

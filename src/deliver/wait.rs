@@ -10,6 +10,8 @@ use crate::deliver::settle::Settler;
 use crate::mapping::reference::Missing;
 use crate::model::binding::ReferredBy;
 use crate::store::StoreError;
+use crate::store::filter::inside;
+use crate::store::link::{LinkState, links_by_key};
 use crate::store::mirror::existing_keys;
 use crate::store::outbox::Settlement;
 
@@ -33,11 +35,21 @@ impl Deliverer {
             by_parent.entry(missing.parent).or_default().insert(missing.name.clone());
         }
         let mut present: HashMap<i32, BTreeSet<String>> = HashMap::new();
+        let mut never: HashMap<(i32, String), &'static str> = HashMap::new();
         for (id, wanted) in &by_parent {
             let Some(parent) = self.bound.parent(*id) else { continue };
             let wanted: Vec<String> = wanted.iter().cloned().collect();
             let client = self.store.client().await?;
             let there = existing_keys(&client, &parent.table, &wanted).await?;
+            let bound_rows = inside(&client, &parent.table, parent.filter.as_deref(), &there).await?;
+            for key in there.iter().filter(|key| !bound_rows.contains(*key)) {
+                never.insert((*id, key.clone()), "that row is outside of the filter (`where`) of its table");
+            }
+            for (key, link) in links_by_key(&client, *id, &there).await? {
+                if link.state == LinkState::Kept {
+                    never.insert((*id, key), "its record is gone, and by policy that row gets no other");
+                }
+            }
             drop(client);
             if parent.pushes {
                 self.store.await_rows(*id, &there).await?;
@@ -49,6 +61,9 @@ impl Deliverer {
             .map(|(one, missing)| {
                 let there = present.get(&missing.parent).is_some_and(|keys| keys.contains(&missing.name));
                 let moves = self.bound.parent(missing.parent).is_some_and(|to| to.pushes || to.pulls);
+                if let Some(why) = never.get(&(missing.parent, missing.name.clone())) {
+                    return refused(one, missing, why);
+                }
                 match (there, moves) {
                     (true, true) => waiting(one, missing),
                     (true, false) => refused(

@@ -26,6 +26,7 @@ pub(super) fn relate(bounds: &mut [Bound]) {
             id: bound.id,
             table_name: table_name(bound),
             table: bound.table.clone(),
+            filter: bound.filter.clone(),
             pushes: bound.pushes,
             pulls: bound.pulls,
             first: false,

@@ -123,6 +123,18 @@ impl Store {
                 )
                 .await?;
         }
+        for (binding, old, new) in moves {
+            // a step that is owed moves with its row, whose new key was marked just now
+            transaction
+                .execute(
+                    "update rowtwin_private.outbox n set step = o.step
+                     from rowtwin_private.outbox o
+                     where o.binding_id = $1 and o.key = $2 and o.step is not null
+                       and n.binding_id = o.binding_id and n.key = $3 and n.step is null",
+                    &[binding, old, new],
+                )
+                .await?;
+        }
         if !changes.is_empty() {
             let (bindings, counts): (Vec<i32>, Vec<i64>) = changes.iter().copied().unzip();
             transaction

@@ -461,3 +461,15 @@ async fn the_plan_counts_the_steps_and_their_calls() {
     scene.settle().await;
     assert!(scene.erp().records(ERP).iter().all(|record| record["FDocumentStatus"] == "C"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_is_owed_moves_with_a_changed_primary_key() {
+    let scene = audited().await;
+    scene.run(ACME).await;
+    scene.capture().await;
+    assert_eq!(turn(&scene).await, 1);
+    assert_eq!(status(&scene), json!("A"));
+    scene.run("alter table sales.customer alter id drop identity; update sales.customer set id = 900").await;
+    scene.settle().await;
+    assert_eq!(status(&scene), json!("C"), "{}", scene.story().await);
+}

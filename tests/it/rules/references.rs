@@ -392,3 +392,19 @@ async fn r10_rows_that_refer_to_each_other_are_deleted_in_the_end() {
     let kept = scene.rows("select state from rowtwin.outbox where state = 'ready'").await;
     assert!(kept.is_empty(), "{}", scene.story().await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r10_a_row_whose_parent_is_outside_of_the_filter_is_refused_and_not_left_waiting() {
+    let base = script();
+    let scene = Scene::with(Script { extra_crm: ", where: \"name <> 'Secret'\"".to_owned(), ..base }).await;
+    scene.settle().await;
+    scene
+        .run(
+            "insert into sales.customer (name, number) values ('Secret', 'C1');
+             insert into sales.contact (name, customer_id) values ('Li', 1)",
+        )
+        .await;
+    scene.settle().await;
+    let rejected = scene.row("select reason from rowtwin.rejected where table_name = 'sales.contact'").await;
+    assert!(rejected["reason"].as_str().unwrap().contains("outside of the filter"), "{rejected}");
+}
