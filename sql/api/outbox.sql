@@ -52,6 +52,26 @@ $$;
 comment on function rowtwin_private.mark_later(integer, text[], boolean) is
   'Marks keys of one binding to be looked at although no change of theirs was captured (resync, repair, first comparison). p_gone says that their rows are known to be deleted; null leaves what capture said.';
 
+create or replace function rowtwin_private.hold_links(p_binding integer, p_keys text[], p_gone boolean, p_reason text) returns bigint
+language sql volatile
+set search_path = pg_catalog
+as $$
+  with held as (
+    insert into rowtwin_private.outbox as o (binding_id, key, state, hold, row_gone, reason)
+    select l.binding_id, l.key, 'held', 'truncate', p_gone, p_reason
+    from rowtwin_private.link l
+    where l.binding_id = p_binding and (p_keys is null or l.key = any (p_keys)) and l.state = 'linked'
+    order by l.key
+    on conflict (binding_id, key) do update
+    set state = 'held', hold = 'truncate', row_gone = coalesce(excluded.row_gone, o.row_gone), reason = excluded.reason,
+        effect = null, candidates = null, waved = false, waits_binding = null, waits_key = null,
+        lease = null, lease_until = null, claimed = null, generation = o.generation + 1
+    returning 1)
+  select count(*) from held
+$$;
+comment on function rowtwin_private.hold_links(integer, text[], boolean, text) is
+  'Parks linked keys for a person to approve (rowtwin.approve), whatever state they are in: these, or all of the binding where p_keys is null. p_gone says that their rows are known to be deleted; null leaves what capture said.';
+
 create or replace function rowtwin_private.rescue_outbox() returns bigint
 language sql volatile
 set search_path = pg_catalog

@@ -107,26 +107,6 @@ $$;
 comment on function rowtwin_private.order_verification(integer, text, text, boolean) is
   'Has rows, shadows and records of a binding compared, from the beginning; p_repair says which side the differences are mended from. Returns the number of the verification.';
 
-create or replace function rowtwin_private.hold_missing(p_binding integer, p_keys text[], p_reason text) returns bigint
-language sql volatile
-set search_path = pg_catalog
-as $$
-  with held as (
-    insert into rowtwin_private.outbox as o (binding_id, key, state, row_gone, hold, reason)
-    select l.binding_id, l.key, 'held', true, 'truncate', p_reason
-    from rowtwin_private.link l
-    where l.binding_id = p_binding and l.key = any (p_keys) and l.state = 'linked'
-    order by l.key
-    on conflict (binding_id, key) do update
-    set state = 'held', row_gone = true, hold = 'truncate', effect = null, candidates = null, waved = false,
-        waits_binding = null, waits_key = null,
-        reason = excluded.reason, lease = null, lease_until = null, claimed = null, generation = o.generation + 1
-    returning 1)
-  select count(*) from held
-$$;
-comment on function rowtwin_private.hold_missing(integer, text[], text) is
-  'Parks linked keys whose rows are missing, for a person to approve the deletes (rowtwin.approve).';
-
 create or replace function rowtwin.accept_restored(p_trust text) returns text
 language plpgsql volatile security definer set search_path = pg_catalog
 as $$

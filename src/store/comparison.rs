@@ -350,22 +350,6 @@ pub async fn mark_gone(client: &impl GenericClient, binding: i32, keys: &[String
     Ok(())
 }
 
-/// Parks the deletes of missing rows for a person; see `rowtwin_private.hold_missing`.
-///
-/// # Errors
-/// When the statement fails.
-pub async fn hold_missing(
-    client: &impl GenericClient,
-    binding: i32,
-    keys: &[String],
-    reason: &str,
-) -> Result<i64, StoreError> {
-    let row = client
-        .query_one("select rowtwin_private.hold_missing($1, $2, $3)", &[&binding, &keys, &reason])
-        .await?;
-    Ok(row.get(0))
-}
-
 /// The keys among these that wait in the outbox for whatever reason.
 ///
 /// # Errors

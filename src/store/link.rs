@@ -100,6 +100,17 @@ pub async fn links_by_key(
     rows.iter().map(|row| Link::from_row(row).map(|link| (link.key.clone(), link))).collect()
 }
 
+fn by_remote_id(rows: &[Row]) -> Result<HashMap<String, Link>, StoreError> {
+    let mut links = HashMap::new();
+    for row in rows {
+        let link = Link::from_row(row)?;
+        if let Some(id) = link.remote_id.clone() {
+            links.insert(id, link);
+        }
+    }
+    Ok(links)
+}
+
 /// The links of these remote ids, locked until the transaction ends.
 ///
 /// # Errors
@@ -118,14 +129,7 @@ pub async fn lock_links(
             &[&binding, &ids],
         )
         .await?;
-    let mut links = HashMap::new();
-    for row in &rows {
-        let link = Link::from_row(row)?;
-        if let Some(id) = link.remote_id.clone() {
-            links.insert(id, link);
-        }
-    }
-    Ok(links)
+    by_remote_id(&rows)
 }
 
 /// The next links behind `after` in the order of their keys: those of twins, and the kept ones.
@@ -209,14 +213,7 @@ pub async fn links_by_remote(
             &[&binding, &ids],
         )
         .await?;
-    let mut links = HashMap::new();
-    for row in &rows {
-        let link = Link::from_row(row)?;
-        if let Some(id) = link.remote_id.clone() {
-            links.insert(id, link);
-        }
-    }
-    Ok(links)
+    by_remote_id(&rows)
 }
 
 /// What a page says about one link.

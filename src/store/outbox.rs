@@ -165,48 +165,18 @@ impl Store {
     ///
     /// # Errors
     /// When the statement fails.
-    pub async fn hold_truncated(&self, binding: i32) -> Result<u64, StoreError> {
-        let held = self
-            .client()
-            .await?
-            .execute(
-                "insert into rowtwin_private.outbox as o (binding_id, key, state, hold, row_gone, reason)
-                 select l.binding_id, l.key, 'held', 'truncate', true, 'the table was truncated: this record would be deleted; select rowtwin.approve(…) with the name of the table sends the deletes'
-                 from rowtwin_private.link l where l.binding_id = $1 and l.state = 'linked'
-                 order by l.key
-                 on conflict (binding_id, key) do update
-                 set state = 'held', hold = 'truncate', effect = null, candidates = null, waved = false, row_gone = true,
-                     reason = excluded.reason, lease = null, lease_until = null, claimed = null,
-                     waits_binding = null, waits_key = null,
-                     generation = o.generation + 1",
-                &[&binding],
-            )
-            .await?;
-        Ok(held)
+    pub async fn hold_truncated(&self, binding: i32) -> Result<i64, StoreError> {
+        let reason = "the table was truncated: this record would be deleted; select rowtwin.approve(…) with the name of the table sends the deletes";
+        hold_links(&self.client().await?, binding, None, Some(true), reason).await
     }
 
     /// Parks every linked document of a binding after a TRUNCATE of its lines, for a person to approve.
     ///
     /// # Errors
     /// When the statement fails.
-    pub async fn hold_emptied(&self, binding: i32) -> Result<u64, StoreError> {
-        let held = self
-            .client()
-            .await?
-            .execute(
-                "insert into rowtwin_private.outbox as o (binding_id, key, state, hold, reason)
-                 select l.binding_id, l.key, 'held', 'truncate', 'the table of its lines was truncated: this document would lose its lines; select rowtwin.approve(…) with the name of the table sends that'
-                 from rowtwin_private.link l where l.binding_id = $1 and l.state = 'linked'
-                 order by l.key
-                 on conflict (binding_id, key) do update
-                 set state = 'held', hold = 'truncate', effect = null, candidates = null, waved = false,
-                     waits_binding = null, waits_key = null,
-                     reason = excluded.reason, lease = null, lease_until = null, claimed = null,
-                     generation = o.generation + 1",
-                &[&binding],
-            )
-            .await?;
-        Ok(held)
+    pub async fn hold_emptied(&self, binding: i32) -> Result<i64, StoreError> {
+        let reason = "the table of its lines was truncated: this document would lose its lines; select rowtwin.approve(…) with the name of the table sends that";
+        hold_links(&self.client().await?, binding, None, None, reason).await
     }
 
     /// Makes entries ready again whose lease ran out.
@@ -295,6 +265,23 @@ impl Store {
             .await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
+}
+
+/// Parks linked keys for a person to approve: these, or all of a binding; see `rowtwin_private.hold_links`.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn hold_links(
+    client: &impl GenericClient,
+    binding: i32,
+    keys: Option<&[String]>,
+    gone: Option<bool>,
+    reason: &str,
+) -> Result<i64, StoreError> {
+    let row = client
+        .query_one("select rowtwin_private.hold_links($1, $2, $3, $4)", &[&binding, &keys, &gone, &reason])
+        .await?;
+    Ok(row.get(0))
 }
 
 /// Ends deliveries; see `rowtwin_private.settle`. Returns for each key whether its link was taken as asked.

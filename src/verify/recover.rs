@@ -15,11 +15,11 @@ use crate::bound::Bound;
 use crate::mapping::reference::References;
 use crate::model::lsn::Lsn;
 use crate::store::comparison::{
-    Comparison, Phase, Progress, Purpose, hold_missing, mark_gone, save_comparison, wal_insert,
+    Comparison, Phase, Progress, Purpose, mark_gone, save_comparison, wal_insert,
 };
 use crate::store::link::{Link, LinkState, links_by_key, links_by_remote, move_link, page_of_links};
 use crate::store::mirror::{Row, existing_keys, is_empty, read_page, read_rows};
-use crate::store::outbox::mark_later;
+use crate::store::outbox::{hold_links, mark_later};
 use crate::store::{Store, StoreError};
 use crate::verify::{LEASE, Turned};
 
@@ -209,7 +209,7 @@ impl Recoverer {
                     .filter(|key| links.contains_key(key) && !rows.contains_key(key))
                     .collect();
                 if !missing.is_empty() && is_empty(&transaction, &bound.table).await? {
-                    let held = hold_missing(&transaction, bound.id, &missing, EMPTY).await?;
+                    let held = hold_links(&transaction, bound.id, Some(&missing), Some(true), EMPTY).await?;
                     warn!(held, "a bound table was found empty; its deletes are held for approval");
                 } else {
                     mark_gone(&transaction, bound.id, &missing).await?;
