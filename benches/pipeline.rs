@@ -154,9 +154,8 @@ async fn connect(url: &str) -> tokio_postgres::Client {
     client
 }
 
-/// From the start of the stream until every key is in the outbox and committed.
-/// Marks, claims and settles entries, and says how large the outbox is at most and in the end. Vacuum is left to the
-/// server's usual settings and those of the table.
+/// Marks, claims and settles entries, takes ids through the inbox, and says how large the two are at most and in the end.
+/// The work lists are looked after once a second, as a running process does it.
 async fn churn(scene: &Scene, entries: u32) {
     let binding = scene.number("select min(id)::bigint from rowtwin_private.binding").await;
     let size = "select pg_total_relation_size('rowtwin_private.outbox')";
@@ -180,6 +179,7 @@ async fn churn(scene: &Scene, entries: u32) {
     println!("size of the outbox, at the end   {:>10} MB", megabytes(scene.number(size).await));
 }
 
+/// From the start of the stream until every key is in the outbox and committed.
 async fn capture(scene: &Scene, rows: u32) -> Duration {
     scene.insert(rows).await;
     let engine = &scene.engine;
