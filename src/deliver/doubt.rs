@@ -154,7 +154,9 @@ impl Deliverer {
         // the rows may have changed, or gone, since the create
         let client = self.store.client().await?;
         for (keys, gone) in [(gone, Some(true)), (changed, None)] {
-            client.execute("select rowtwin_private.mark_later($1, $2, $3)", &[&bound.id, &keys, &gone]).await?;
+            client
+                .execute("select rowtwin_private.mark_later($1, $2, $3)", &[&bound.id, &keys, &gone])
+                .await?;
         }
         Ok(Vec::new())
     }
