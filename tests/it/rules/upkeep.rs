@@ -353,7 +353,7 @@ async fn work_lists_stay_small_whatever_goes_through_them() {
         until("the process has vacuumed them", async || scene.number(dead).await < 40_000).await;
         sizes.push(scene.number(size).await);
     }
-    // 46 MB without any vacuum
-    assert!(sizes.iter().all(|size| *size < 24 << 20), "the lists grow though nothing is in them: {sizes:?}");
+    // 46 MB without any vacuum, 8 to 12 MB on a quiet machine
+    assert!(sizes.iter().all(|size| *size < 36 << 20), "the lists grow though nothing is in them: {sizes:?}");
     running.stop().await;
 }

@@ -323,7 +323,7 @@ impl Scene {
         self.settle().await;
     }
 
-    async fn is_quiet(&self) -> bool {
+    pub async fn is_quiet(&self) -> bool {
         self.number(
             "select (select count(*) from rowtwin_private.outbox where state in ('ready', 'sending'))
                   + (select count(*) from rowtwin_private.inbox where state = 'ready')
