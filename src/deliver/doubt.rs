@@ -4,7 +4,7 @@
 //! found: it may still turn up, so the create is sent again only after the doubt window, with the same attempt id.
 //! Where nothing can be looked up, a person decides. Never a blind second create (R8).
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -123,10 +123,10 @@ impl Deliverer {
                 Ok(None)
             }
             [] => {
-                let age = link
-                    .attempted_at
-                    .and_then(|at| SystemTime::now().duration_since(at).ok())
-                    .unwrap_or(Duration::ZERO);
+                // by the database's clock, which wrote the attempt down: ours may be ahead of it (I20)
+                let now = self.store.clock().await?;
+                let age =
+                    link.attempted_at.and_then(|at| now.duration_since(at).ok()).unwrap_or(Duration::ZERO);
                 if age < bound.doubt_window && !bound.abilities.idempotent_create {
                     let left = bound.doubt_window.saturating_sub(age);
                     let wait = left.min(Duration::from_secs(1)).max(Duration::from_millis(50));

@@ -18,6 +18,7 @@ mod dice;
 mod model;
 mod plan;
 mod process;
+mod reduce;
 mod remote;
 mod run;
 mod scenery;
@@ -40,6 +41,12 @@ struct Arguments {
     /// The first of them; a random one when left out.
     #[arg(long)]
     from: Option<u64>,
+    /// Of the seed's story, these steps only.
+    #[arg(long, value_delimiter = ',')]
+    steps: Vec<usize>,
+    /// Does not look for a shorter story that fails too.
+    #[arg(long)]
+    whole: bool,
     /// Tells each story.
     #[arg(long)]
     verbose: bool,
@@ -57,8 +64,17 @@ fn main() {
         let mut failed = 0;
         let began = std::time::Instant::now();
         for seed in from..from + count {
-            let plan = Plan::of(seed);
-            let ended = run::run(&plan, &mut server).await;
+            let mut plan = Plan::of(seed);
+            if !arguments.steps.is_empty() {
+                plan = plan.with(&arguments.steps);
+            }
+            let mut ended = run::run(&plan, &mut server).await;
+            if !ended.findings.is_empty() && !arguments.whole {
+                (plan, ended) = reduce::reduce(&plan, ended, &mut server).await;
+                println!("{}", ended.story.join("\n"));
+                let steps: Vec<String> = plan.steps.iter().map(|step| step.number.to_string()).collect();
+                println!("cargo sim --seed {seed} --steps {}", steps.join(","));
+            }
             if arguments.verbose || !ended.findings.is_empty() {
                 println!("seed {seed} ({} steps, {:?})", plan.steps.len(), ended.took);
                 if arguments.verbose {

@@ -172,7 +172,15 @@ fn story(dice: &mut Dice, world: &WorldPlan) -> Vec<Step> {
         crash: dice.percent(3),
     };
     let count = dice.between(20, 80);
-    (1..=count).map(|number| Step { number, act: act(dice, world, &mood), dice: dice.next() }).collect()
+    let mut steps = Vec::new();
+    for number in 1..=count {
+        // nobody can edit what is not there
+        let system = dice.below(world.systems.len());
+        let first = if dice.percent(60) { Act::Insert } else { Act::RemoteInsert(system) };
+        let act = act(dice, world, &mood);
+        steps.push(Step { number, act: if number <= 3 { first } else { act }, dice: dice.next() });
+    }
+    steps
 }
 
 fn act(dice: &mut Dice, world: &WorldPlan, mood: &Mood) -> Act {

@@ -9,6 +9,7 @@ use crate::model::findings;
 use crate::plan::{Act, Plan};
 use crate::process::Work;
 use crate::remote::fault::Fault;
+use crate::remote::state::By;
 use crate::world::{Finding, World};
 
 /// What came of a story.
@@ -27,6 +28,7 @@ pub async fn run(plan: &Plan, server: &mut Server) -> Ended {
                 Ok(findings) => findings,
                 Err(finding) => vec![finding],
             };
+            tell_effects(&mut world);
             let story = std::mem::take(&mut world.story);
             for who in 0..plan.world.processes {
                 world.kill(who);
@@ -68,6 +70,19 @@ async fn told(world: &mut World, server: &mut Server, plan: &Plan) -> Result<Vec
     let evidence = Evidence::gather(world).await;
     found.extend(findings(&evidence, is_calm(plan)));
     Ok(found)
+}
+
+/// What each remote has seen, for the story's end.
+fn tell_effects(world: &mut World) {
+    for (plan, remote) in world.plan.systems.clone().iter().zip(world.remotes.clone()) {
+        for effect in &remote.state().effects {
+            let by = if effect.by == By::Person { "somebody" } else { "the engine" };
+            let lost = if effect.answered { "" } else { " (its answer was lost)" };
+            let after = effect.after.clone().map_or_else(String::new, |after| serde_json::Value::Object(after).to_string());
+            let said = format!("      {}: {by} {} {} {}{lost} {after}", plan.name, effect.op.word(), effect.object, effect.id);
+            world.tell(said);
+        }
+    }
 }
 
 /// Whether every answer that was given has reached us, so that the journal must know it.
@@ -150,7 +165,8 @@ async fn left(world: &mut World) -> i64 {
             "select (select count(*) from rowtwin_private.outbox where state in ('ready', 'sending'))
                   + (select count(*) from rowtwin_private.inbox where state = 'ready')
                   + (select count(*) from rowtwin_private.binding where active
-                     and (state <> 'running' or backfilled_at is null or first_push_at is null or walk is not null))
+                     and (state <> 'running' or backfilled_at is null or first_push_at is null or walk is not null
+                          or least(next_poll_at, next_sweep_at) <= rowtwin_private.clock()))
                   + (select count(*) from rowtwin.recovery where finished_at is null)
                   + (select count(*) from rowtwin_private.system where state <> 'running' or down_since is not null)",
         )

@@ -43,6 +43,7 @@ pub struct World {
     pub story: Vec<String>,
     /// Seconds that have passed since a write broke off or hangs.
     pub waited: u32,
+    began: std::time::Instant,
     _folder: TempDir,
 }
 
@@ -78,12 +79,13 @@ impl World {
             holder: None,
             story: Vec::new(),
             waited: 0,
+            began: std::time::Instant::now(),
             _folder: folder,
         })
     }
 
     pub fn tell(&mut self, what: impl Into<String>) {
-        self.story.push(what.into());
+        self.story.push(format!("{:6.2} {}", self.began.elapsed().as_secs_f64(), what.into()));
     }
 
     /// A person's connection to the mirror.

@@ -14,6 +14,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Path, State as Shared};
 use axum::http::{HeaderMap, Response, StatusCode};
 use axum::routing::post;
+use axum::serve::ListenerExt;
 use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
@@ -64,6 +65,8 @@ impl Remote {
         });
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
+        // an answer is small: waiting to fill a packet would cost each call 40 ms
+        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         let router = Router::new().route("/{op}", post(serve)).with_state(Arc::clone(&inner));
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { inner, port }
