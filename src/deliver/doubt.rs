@@ -110,6 +110,8 @@ impl Deliverer {
         {
             return Ok(chunk);
         }
+        // the clock that wrote the attempts down: ours may be ahead of it (I20)
+        let now = self.store.clock().await?;
         let (mut settlements, mut read_again) = (Vec::new(), Vec::new());
         let (mut gone, mut changed) = (Vec::new(), Vec::new());
         let mut taken = HashSet::new();
@@ -127,7 +129,7 @@ impl Deliverer {
                     marks.push(doubt.looked.key.clone());
                     settlements.push(made(settler, doubt, twin));
                 }
-                [] => match self.not_there(doubt) {
+                [] => match self.not_there(doubt, now) {
                     Ok(settlement) => settlements.push(settlement),
                     Err(newcomer) => send_again.push(newcomer),
                 },
@@ -162,11 +164,10 @@ impl Deliverer {
     }
 
     /// No record was found: it is waited for, given up with its row, or the create is sent again.
-    fn not_there(&self, doubt: Doubt) -> Result<Settlement, Newcomer> {
+    fn not_there(&self, doubt: Doubt, now: SystemTime) -> Result<Settlement, Newcomer> {
         let bound = &self.bound;
         let Doubt { looked, attempt, intent, attempted_at, .. } = doubt;
-        let age =
-            attempted_at.and_then(|at| SystemTime::now().duration_since(at).ok()).unwrap_or(Duration::ZERO);
+        let age = attempted_at.and_then(|at| now.duration_since(at).ok()).unwrap_or(Duration::ZERO);
         if age < bound.doubt_window && !bound.abilities.idempotent_create {
             let left = bound.doubt_window.saturating_sub(age);
             let wait = left.min(Duration::from_secs(1)).max(Duration::from_millis(50));
