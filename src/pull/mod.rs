@@ -76,7 +76,7 @@ impl Puller {
     ///
     /// # Errors
     /// When the mirror database fails; the page or batch was rolled back then.
-    #[instrument(skip_all, fields(binding = %self.bound.name))]
+    #[instrument(name = "pull", skip_all, fields(binding = %self.bound.name))]
     pub async fn turn(&self) -> Result<Turned, StoreError> {
         match self.leased().await {
             Err(error)

@@ -9,5 +9,6 @@
 
 mod monitoring;
 mod rules;
+mod runbook;
 mod schema_pull;
 mod support;

@@ -4,3 +4,4 @@ mod plugin;
 pub mod process;
 mod prometheus;
 mod service;
+mod telemetry;
