@@ -23,6 +23,47 @@ $$;
 comment on function rowtwin_private.database_known() is
   'Whether this is the database that capture knows. Asked before every call: one that was restored or promoted sends nothing before somebody has looked.';
 
+create or replace function rowtwin_private.take_capture(p_slot text, p_holder uuid) returns boolean
+language sql volatile
+set search_path = pg_catalog
+as $$
+  with taken as (
+    update rowtwin_private.capture set holder = p_holder where slot = p_slot returning 1)
+  select exists (select 1 from taken)
+$$;
+comment on function rowtwin_private.take_capture(text, uuid) is
+  'Notes which stream captures, once the server has given it the slot. What an earlier one still writes is refused from then on. False for a slot that is not registered.';
+
+create or replace function rowtwin_private.capture_alive(p_slot text, p_holder uuid) returns boolean
+language sql volatile
+set search_path = pg_catalog
+as $$
+  with alive as (
+    insert into rowtwin_private.capturing as a (slot, holder, pid, alive_at)
+    select c.slot, c.holder, s.active_pid, rowtwin_private.clock()
+    from rowtwin_private.capture c join pg_replication_slots s on s.slot_name = c.slot
+    where c.slot = p_slot and c.holder = p_holder and s.active_pid is not null
+    on conflict (slot) do update set holder = excluded.holder, pid = excluded.pid, alive_at = excluded.alive_at
+    returning 1)
+  select exists (select 1 from alive)
+$$;
+comment on function rowtwin_private.capture_alive(text, uuid) is
+  'A sign of life of the process that captures. False once another stream has taken over.';
+
+create or replace function rowtwin_private.end_frozen_capture(p_slot text, p_patience interval) returns boolean
+language sql volatile
+set search_path = pg_catalog
+as $$
+  -- only the very stream that has stopped to give signs of life: one that began since is another server process
+  select coalesce(bool_or(pg_terminate_backend(s.active_pid)), false)
+  from rowtwin_private.capturing a
+  join rowtwin_private.capture c on c.slot = a.slot and c.holder = a.holder
+  join pg_replication_slots s on s.slot_name = a.slot and s.active_pid = a.pid
+  where a.slot = p_slot and a.alive_at < rowtwin_private.clock() - p_patience
+$$;
+comment on function rowtwin_private.end_frozen_capture(text, interval) is
+  'Ends the stream of a process that has given no sign of life for so long, so that another one gets the slot. True when there was one. Fails where that process signed in with a role that ours may not end.';
+
 create or replace function rowtwin_private.order_recovery(p_reason text) returns bigint
 language sql volatile
 set search_path = pg_catalog

@@ -1,6 +1,7 @@
 -- A lost slot, a restored database, and comparisons of rows, shadows and records.
 
 alter table rowtwin_private.capture
+  add column holder          uuid,
   add column horizon         pg_lsn,
   add column anchor          pg_lsn,
   add column lost_reason     text,
@@ -9,12 +10,23 @@ alter table rowtwin_private.capture
   add column restored_reason text,
   add column warn_bytes      bigint check (warn_bytes > 0),
   add column budget_bytes    bigint check (budget_bytes > 0);
+comment on column rowtwin_private.capture.holder is 'The stream that captures. One that was frozen and wakes up after another took over finds another holder and writes nothing.';
 comment on column rowtwin_private.capture.horizon is 'Capture confirms nothing to the slot beyond this without raising it first; a slot that stands further on was moved or made by somebody else, and changes were skipped.';
 comment on column rowtwin_private.capture.anchor is 'Where the present slot began: what was committed before is found by comparison, what came later is in the stream.';
 comment on column rowtwin_private.capture.lost_reason is 'Why the slot is being given up. Set before it is dropped and cleared when the comparison has been ordered, so that a crash in between goes on.';
 comment on column rowtwin_private.capture.restored_reason is 'Why the database counts as restored to an earlier point. No call is made until rowtwin.accept_restored says which side to trust.';
 comment on column rowtwin_private.capture.system_identifier is 'The server''s own number; a physical copy keeps it, another server has another.';
 comment on column rowtwin_private.capture.timeline is 'The server''s timeline; a promotion or a recovery begins a new one.';
+
+-- of no use after a crash, and written every two seconds
+create unlogged table rowtwin_private.capturing (
+  slot     text primary key,
+  holder   uuid not null,
+  pid      integer not null,
+  alive_at timestamptz not null
+) with (fillfactor = 50);
+comment on table rowtwin_private.capturing is 'The last sign of life of the process that captures. A frozen process keeps its connection, and with it the slot; this tells it from a busy one.';
+comment on column rowtwin_private.capturing.pid is 'The server process that streams to it.';
 
 create sequence rowtwin_private.comparison_number;
 create table rowtwin_private.comparison (

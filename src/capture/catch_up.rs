@@ -42,14 +42,14 @@ pub async fn catch_up(
     }
     let batch = collector.drain();
     for binding in &batch.emptied {
-        store.hold_emptied(*binding).await?;
+        store.hold_emptied(slot, None, *binding).await?;
     }
     for binding in &batch.truncated {
-        store.hold_truncated(*binding).await?;
+        store.hold_truncated(slot, None, *binding).await?;
     }
     let changes: Vec<(i32, i64)> = batch.changes.into_iter().collect();
     if batch.confirm > Lsn(0) {
-        store.mark_rows(slot, batch.confirm.0, &batch.moves, &batch.marks, &changes).await?;
+        store.mark_rows(slot, None, batch.confirm.0, &batch.moves, &batch.marks, &changes).await?;
     }
     // what was committed before the end has been read, unless there was more than one turn takes
     let all = rows.len() < usize::try_from(MESSAGES).unwrap_or(usize::MAX);

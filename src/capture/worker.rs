@@ -4,13 +4,15 @@
 //! nothing for us the server's own position is confirmed, so an idle slot advances (R3).
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
+use uuid::Uuid;
 
 use crate::capture::marks::{Batch, Collector, MarkError, Watched};
 use crate::capture::pgoutput::{Decoder, Message, PgoutputError};
@@ -23,7 +25,7 @@ use crate::store::{Store, StoreError};
 const BATCH: usize = 5_000;
 /// How long marks wait for more of them.
 const LINGER: Duration = Duration::from_millis(4);
-/// How often the server is told our position and asked for its own.
+/// How often the server is told our position and asked for its own, and those who stand by that we live.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 /// How often invisible transactions are looked at again.
 const VISIBLE_AGAIN: Duration = Duration::from_millis(2);
@@ -68,12 +70,28 @@ impl Capturer {
     pub async fn run(&self, stop: &CancellationToken) -> Result<(), CaptureError> {
         let connection = ReplicationStream::connect(&self.options, "rowtwin capture").await?;
         let stream = connection.start(&self.slot, Lsn(0), &self.publication, Protocol::Version1).await?;
+        // before the first frame is read: whoever had the slot before writes nothing any more
+        let holder = Uuid::new_v4();
+        self.store.take_capture(&self.slot, holder).await?;
         info!(slot = %self.slot, "capture is streaming");
         (self.on_state)(true);
-        let mut reading = Reading { stream, store: &self.store, slot: &self.slot, horizon: Lsn(0) };
-        let result = self.stream(&mut reading, stop).await;
+        let mut reading = Reading { stream, store: &self.store, slot: &self.slot, holder, horizon: Lsn(0) };
+        let result = tokio::select! {
+            result = self.stream(&mut reading, stop) => result,
+            never = self.show_life(holder) => match never {},
+        };
         (self.on_state)(false);
         result
+    }
+
+    /// Shows those who stand by that this process is not frozen, however long the work at hand takes.
+    async fn show_life(&self, holder: Uuid) -> Infallible {
+        loop {
+            if let Err(failure) = self.store.capture_alive(&self.slot, holder).await {
+                debug!(error = %failure, "no sign of life could be given");
+            }
+            tokio::time::sleep(SIGN_OF_LIFE).await;
+        }
     }
 
     async fn stream(&self, reading: &mut Reading<'_>, stop: &CancellationToken) -> Result<(), CaptureError> {
@@ -127,7 +145,7 @@ impl Capturer {
         }
         if self.flush(reading, &mut collector, stop).await? {
             // from here on nobody of ours moves the slot: where it stands is known to the byte
-            self.store.set_horizon(&self.slot, reading.stream.confirmed()).await?;
+            self.store.set_horizon(&self.slot, reading.holder, reading.stream.confirmed()).await?;
         }
         Ok(())
     }
@@ -146,16 +164,25 @@ impl Capturer {
             return Ok(false);
         }
         for binding in &batch.emptied {
-            let held = self.store.hold_emptied(*binding).await?;
+            let held = self.store.hold_emptied(&self.slot, Some(reading.holder), *binding).await?;
             warn!(binding, held, "a table of lines was truncated; its documents are held for approval");
         }
         for binding in &batch.truncated {
-            let held = self.store.hold_truncated(*binding).await?;
+            let held = self.store.hold_truncated(&self.slot, Some(reading.holder), *binding).await?;
             warn!(binding, held, "a bound table was truncated; its deletes are held for approval");
         }
         if !batch.is_empty() {
             let changes: Vec<(i32, i64)> = batch.changes.into_iter().collect();
-            self.store.mark_rows(&self.slot, batch.confirm.0, &batch.moves, &batch.marks, &changes).await?;
+            self.store
+                .mark_rows(
+                    &self.slot,
+                    Some(reading.holder),
+                    batch.confirm.0,
+                    &batch.moves,
+                    &batch.marks,
+                    &changes,
+                )
+                .await?;
             for mark in &batch.marks {
                 if let Some(wake) = self.wake.get(&mark.binding) {
                     wake.notify_one();
@@ -196,6 +223,7 @@ struct Reading<'a> {
     stream: ReplicationStream,
     store: &'a Store,
     slot: &'a str,
+    holder: Uuid,
     horizon: Lsn,
 }
 

@@ -32,6 +32,7 @@ use clap::{Parser, Subcommand};
 use crate::config::{ConfigError, RowtwinFile};
 use crate::engine::assemble::Given;
 use crate::engine::{Engine, EngineError};
+use crate::serve::otlp::{Settings, Spans};
 use crate::store::StoreError;
 
 /// Keeps the records of CRM and ERP systems as ordinary Postgres tables, and keeps both sides the same.
@@ -106,7 +107,6 @@ pub fn main() -> ExitCode {
         }
         Err(error) => error.exit(),
     };
-    log::start(arguments.common.log, matches!(arguments.command, Command::Run(_)));
     core_dump::forbid();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -115,9 +115,33 @@ pub fn main() -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    match runtime.block_on(dispatch(arguments)) {
+    let runs = matches!(arguments.command, Command::Run(_));
+    let spans = if runs { collected(runtime.handle()) } else { None };
+    log::start(arguments.common.log, runs, spans.as_ref());
+    let ended = runtime.block_on(dispatch(arguments));
+    if let Some(spans) = spans {
+        spans.stop();
+    }
+    match ended {
         Ok(code) => code,
         Err(error) => report(&error),
+    }
+}
+
+/// Spans for a collector, where the environment names one. A wrong setting keeps nothing from running.
+fn collected(runtime: &tokio::runtime::Handle) -> Option<Spans> {
+    match Settings::from_environment() {
+        Ok(settings) => {
+            let started = Spans::start(settings.as_ref()?, runtime.clone());
+            started.unwrap_or_else(|failure| {
+                eprintln!("warning: no spans are exported: {failure}");
+                None
+            })
+        }
+        Err(wrong) => {
+            eprintln!("warning: nothing is exported to OpenTelemetry: {wrong}");
+            None
+        }
     }
 }
 

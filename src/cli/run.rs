@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::Common;
 use crate::cli::progress::show_recoveries;
 use crate::engine::observe::Observer;
+use crate::serve::otlp::{Settings, send_numbers};
 use crate::serve::{Notifier, serve};
 
 #[derive(clap::Args)]
@@ -47,12 +48,20 @@ pub async fn run(common: &Common, args: RunArgs) -> anyhow::Result<ExitCode> {
         let (observer, store, stop) = (Arc::clone(&observer), engine.store.clone(), stop.clone());
         async move { observer.observe(store, stop).await }
     });
+    // what is wrong with the settings was said at the start
+    let sending = Settings::from_environment()
+        .ok()
+        .flatten()
+        .map(|settings| tokio::spawn(send_numbers(settings, engine.metrics.clone(), stop.clone())));
     let shown = std::io::stderr()
         .is_terminal()
         .then(|| tokio::spawn(show_recoveries(engine.store.clone(), stop.clone())));
     let result = Arc::new(engine).run(stop.clone(), observer).await;
     stop.cancel();
     watching.await?;
+    if let Some(sending) = sending {
+        sending.await??;
+    }
     if let Some(shown) = shown {
         shown.await?;
     }

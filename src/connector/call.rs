@@ -9,6 +9,8 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::sync::Mutex;
+use tracing::field::Empty;
+use tracing::{Instrument as _, debug_span};
 use uuid::Uuid;
 
 use crate::connector::answer::{self, Judged};
@@ -288,8 +290,20 @@ impl Caller {
     ) -> Result<Answer, Outcome> {
         let operation = call.operation;
         let pass = self.gate.enter(operation.word(), call.priority).await?;
+        // names and numbers only: a span leaves the process
+        let span = debug_span!(
+            "call",
+            otel.kind = "client",
+            system = %self.system,
+            object = %call.object,
+            operation = operation.word(),
+            records = call.records,
+            status = Empty,
+            outcome = Empty,
+            otel.status_code = Empty,
+        );
         let started = Instant::now();
-        let response = self.transport.send(request).await;
+        let response = self.transport.send(request).instrument(span.clone()).await;
         let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let status = response.as_ref().map_or(0, |response| response.status);
         let clock =
@@ -319,6 +333,12 @@ impl Caller {
                 _ => None,
             },
         };
+        span.record("status", status);
+        span.record("outcome", note.outcome.word());
+        if result.is_err() {
+            span.record("otel.status_code", "ERROR");
+        }
+        drop(span);
         self.gate.leave(pass, note).await;
         result.map(|input| Answer { input, remote_clock_ms: clock })
     }

@@ -74,7 +74,7 @@ impl Deliverer {
     ///
     /// # Errors
     /// When the mirror database fails; nothing is lost, the lease's end brings the keys back.
-    #[instrument(skip_all, fields(binding = %self.bound.name))]
+    #[instrument(name = "deliver", skip_all, fields(binding = %self.bound.name))]
     pub async fn turn(&self) -> Result<Turned, StoreError> {
         match self.leased().await {
             Err(error)

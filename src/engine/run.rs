@@ -31,6 +31,8 @@ const DRIFT_EVERY: Duration = Duration::from_secs(3600);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// A second process looks this often whether the slot is free.
 const STAND_BY: Duration = Duration::from_secs(1);
+/// A process that captures and gives no sign of life for so long is frozen: three of its signs are missing.
+const FROZEN_AFTER: Duration = Duration::from_secs(6);
 
 /// What the engine's loops tell to whoever watches.
 pub trait Watch: Send + Sync {
@@ -170,6 +172,7 @@ impl Engine {
                 EngineError::Capture(CaptureError::Stream(error)) if error.fault() == Fault::SlotInUse => {
                     info!(slot = %self.slot, "another process captures; standing by");
                     watch.standing_by();
+                    self.end_frozen_capture().await;
                     STAND_BY
                 }
                 EngineError::Capture(CaptureError::Stream(error)) if error.fault() == Fault::SlotMissing => {
@@ -199,6 +202,22 @@ impl Engine {
             };
             if pause(stop, wait).await {
                 return Ok(());
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// A frozen process holds the slot as long as its connection stands: for the server's `wal_sender_timeout`, which
+    /// may be for ever.
+    async fn end_frozen_capture(&self) {
+        match self.store.end_frozen_capture(&self.slot, FROZEN_AFTER).await {
+            Ok(true) => {
+                warn!(slot = %self.slot, "the process that captures gives no sign of life; its stream was ended, and another one takes over");
+            }
+            Ok(false) => {}
+            Err(failure) => {
+                warn!(error = %failure, slot = %self.slot, "the process that captures gives no sign of life, and its stream cannot be ended; let all processes sign in with the same role");
             }
         }
     }

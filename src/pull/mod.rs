@@ -30,7 +30,7 @@ use crate::pull::apply::Batch;
 use crate::remote::gate::Priority;
 use crate::remote::lease::{LEASE, Lease};
 use crate::store::error::Class;
-use crate::store::inbox::{clear_records, note_records, put_off, reject_record};
+use crate::store::inbox::{clear_records, keep_waved, note_records, put_off, reject_record};
 use crate::store::limits::book_read;
 use crate::store::mirror::mark_table;
 use crate::store::walk::PullState;
@@ -76,7 +76,7 @@ impl Puller {
     ///
     /// # Errors
     /// When the mirror database fails; the page or batch was rolled back then.
-    #[instrument(skip_all, fields(binding = %self.bound.name))]
+    #[instrument(name = "pull", skip_all, fields(binding = %self.bound.name))]
     pub async fn turn(&self) -> Result<Turned, StoreError> {
         match self.leased().await {
             Err(error)
@@ -210,6 +210,7 @@ impl Puller {
         for id in &not_given {
             reject_record(&transaction, bound.id, id, referred::NOT_GIVEN).await?;
         }
+        keep_waved(&transaction, bound.id, &waved).await?;
         book_read(&transaction, bound.id, count).await?;
         transaction.commit().await?;
         self.free_children().await?;

@@ -1,8 +1,9 @@
-//! What the process tells others: on 127.0.0.1 `/metrics` for Prometheus and `/health` for whoever watches, and over
-//! its socket the service manager.
+//! What the process tells others: on 127.0.0.1 `/metrics` for Prometheus and `/health` for whoever watches, over its
+//! socket the service manager, and by OTLP a collector.
 
 mod health;
 mod notify;
+pub mod otlp;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -17,6 +17,12 @@ pub enum StoreError {
     /// A table cannot be used as it is.
     #[error("{0}")]
     Table(String),
+    /// Another process captures; what this one still had in hand comes to that one, too.
+    #[error("another process has taken over capture from the slot {slot}; this one stands by")]
+    Superseded {
+        /// The slot.
+        slot: String,
+    },
     /// The database answered something that this version does not understand.
     #[error("the database answered something unexpected: {0}")]
     Unexpected(String),
@@ -56,7 +62,7 @@ impl StoreError {
                 Some(code) => class_of(code),
             },
             Self::Migration(_) | Self::Table(_) => Class::Operator,
-            Self::Unexpected(_) => Class::Transient,
+            Self::Unexpected(_) | Self::Superseded { .. } => Class::Transient,
         }
     }
 

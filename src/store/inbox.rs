@@ -1,6 +1,6 @@
 //! The inbox, the conflicts and the journal of what was applied.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, SystemTime};
 
 use deadpool_postgres::GenericClient;
@@ -142,6 +142,30 @@ pub async fn clear_records(
     client
         .execute(
             "delete from rowtwin_private.inbox where binding_id = $1 and remote_id = any ($2)",
+            &[&binding, &ids],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Keeps the approval of ids that could not be applied now and stand in the inbox again: a person who has said yes is
+/// not asked a second time because a row was locked.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn keep_waved(
+    client: &impl GenericClient,
+    binding: i32,
+    waved: &BTreeSet<String>,
+) -> Result<(), StoreError> {
+    if waved.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<&str> = waved.iter().map(String::as_str).collect();
+    client
+        .execute(
+            "update rowtwin_private.inbox set waved = true
+             where binding_id = $1 and remote_id = any ($2) and hold is distinct from 'guard'",
             &[&binding, &ids],
         )
         .await?;

@@ -4,6 +4,7 @@
 //! that were read here, and every change of state is a function or constraint in `sql/`.
 
 pub mod binding;
+mod capturing;
 pub mod catalog;
 pub mod comparison;
 pub mod drift;

@@ -10,6 +10,7 @@ use tokio_postgres::types::{Json, PgLsn};
 use uuid::Uuid;
 
 use crate::model::record::Record;
+use crate::store::capturing::still_captures;
 use crate::store::link::move_link;
 use crate::store::{Store, StoreError};
 
@@ -92,13 +93,15 @@ pub struct Settlement {
 impl Store {
     /// Writes marks and how far the WAL has been taken in, in one transaction.
     ///
-    /// `changes` counts the row changes per binding that these marks stand for, for the books.
+    /// `changes` counts the row changes per binding that these marks stand for, for the books. `holder` is the stream
+    /// that they come from.
     ///
     /// # Errors
-    /// When a statement fails; nothing was written then.
+    /// When a statement fails, or another stream has taken over; nothing was written then.
     pub async fn mark_rows(
         &self,
         slot: &str,
+        holder: Option<Uuid>,
         confirmed: u64,
         moves: &[(i32, String, String)],
         marks: &[Mark],
@@ -149,6 +152,7 @@ impl Store {
                 .await?;
         }
         let total: i64 = changes.iter().map(|(_, count)| count).sum();
+        still_captures(&transaction, slot, holder).await?;
         transaction
             .execute(
                 "update rowtwin_private.capture
@@ -164,19 +168,39 @@ impl Store {
     /// Parks every linked key of a binding after a TRUNCATE, for a person to approve the deletes.
     ///
     /// # Errors
-    /// When the statement fails.
-    pub async fn hold_truncated(&self, binding: i32) -> Result<i64, StoreError> {
+    /// When the statement fails, or another stream than `holder` has taken over.
+    pub async fn hold_truncated(
+        &self,
+        slot: &str,
+        holder: Option<Uuid>,
+        binding: i32,
+    ) -> Result<i64, StoreError> {
         let reason = "the table was truncated: this record would be deleted; select rowtwin.approve(…) with the name of the table sends the deletes";
-        hold_links(&self.client().await?, binding, None, Some(true), reason).await
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        let held = hold_links(&transaction, binding, None, Some(true), reason).await?;
+        still_captures(&transaction, slot, holder).await?;
+        transaction.commit().await?;
+        Ok(held)
     }
 
     /// Parks every linked document of a binding after a TRUNCATE of its lines, for a person to approve.
     ///
     /// # Errors
-    /// When the statement fails.
-    pub async fn hold_emptied(&self, binding: i32) -> Result<i64, StoreError> {
+    /// When the statement fails, or another stream than `holder` has taken over.
+    pub async fn hold_emptied(
+        &self,
+        slot: &str,
+        holder: Option<Uuid>,
+        binding: i32,
+    ) -> Result<i64, StoreError> {
         let reason = "the table of its lines was truncated: this document would lose its lines; select rowtwin.approve(…) with the name of the table sends that";
-        hold_links(&self.client().await?, binding, None, None, reason).await
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        let held = hold_links(&transaction, binding, None, None, reason).await?;
+        still_captures(&transaction, slot, holder).await?;
+        transaction.commit().await?;
+        Ok(held)
     }
 
     /// Makes entries ready again whose lease ran out.

@@ -3,6 +3,7 @@
 use deadpool_postgres::{Client, ClientWrapper};
 use serde::Serialize;
 use tokio_postgres::types::PgLsn;
+use uuid::Uuid;
 
 use crate::model::lsn::Lsn;
 use crate::store::{Store, StoreError};
@@ -309,16 +310,16 @@ impl Store {
         Ok(())
     }
 
-    /// Sets how far the slot was confirmed, exactly: at a clean stop.
+    /// Sets how far the slot was confirmed, exactly: at a clean stop, unless another stream than `holder` has it by now.
     ///
     /// # Errors
     /// When the statement fails.
-    pub async fn set_horizon(&self, slot: &str, to: Lsn) -> Result<(), StoreError> {
+    pub async fn set_horizon(&self, slot: &str, holder: Uuid, to: Lsn) -> Result<(), StoreError> {
         self.client()
             .await?
             .execute(
-                "update rowtwin_private.capture set horizon = $2 where slot = $1",
-                &[&slot, &PgLsn::from(to.0)],
+                "update rowtwin_private.capture set horizon = $2 where slot = $1 and holder = $3",
+                &[&slot, &PgLsn::from(to.0), &holder],
             )
             .await?;
         Ok(())

@@ -80,7 +80,7 @@ impl Recoverer {
     ///
     /// # Errors
     /// When the mirror database fails; the chunk comes again then.
-    #[instrument(skip_all, fields(binding = %self.bound.name))]
+    #[instrument(name = "recover", skip_all, fields(binding = %self.bound.name))]
     pub async fn turn(&mut self) -> Result<Turned, StoreError> {
         let taken = self.store.take_comparison(self.bound.id, Purpose::Recovery, self.lease, LEASE).await?;
         let Some(comparison) = taken else {

@@ -75,7 +75,7 @@ impl Verifier {
     ///
     /// # Errors
     /// When the mirror database fails; the chunk comes again then.
-    #[instrument(skip_all, fields(binding = %self.bound.name))]
+    #[instrument(name = "verify", skip_all, fields(binding = %self.bound.name))]
     pub async fn turn(&mut self) -> Result<Turned, StoreError> {
         if let Some(wait) = self.store.system_wait(&self.bound.system).await? {
             return Ok(Turned { rest: Some(wait), ..Turned::default() });

@@ -10,5 +10,6 @@
 mod cases;
 mod monitoring;
 mod rules;
+mod runbook;
 mod schema_pull;
 mod support;

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ pub fn command(folder: &tempfile::TempDir, url: &str) -> Command {
 pub struct Process {
     child: Child,
     said: Receiver<String>,
+    log: Mutex<String>,
 }
 
 impl Process {
@@ -39,7 +41,7 @@ impl Process {
         let (tell, said) = channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
-        Self { child, said }
+        Self { child, said, log: Mutex::default() }
     }
 
     /// Where it serves its numbers, as it says itself.
@@ -50,6 +52,13 @@ impl Process {
                 return rest.split('/').next().unwrap().to_owned();
             }
         }
+    }
+
+    /// Whether these words were among what it said so far.
+    pub fn has_said(&self, words: &str) -> bool {
+        let mut log = self.log.lock().unwrap();
+        log.extend(self.said.try_iter());
+        log.contains(words)
     }
 
     /// SIGTERM, and the exit code.

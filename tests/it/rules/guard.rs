@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::support::{CRM, Scene, Script};
+use crate::support::running::until;
+use crate::support::{CRM, Scene, Script, connect};
 
 /// Linked customers in the CRM alone.
 async fn customers(count: u32, guard: &str) -> Scene {
@@ -164,6 +165,31 @@ async fn r12_a_list_that_is_suddenly_empty_deletes_and_reads_nothing() {
     scene.run("select rowtwin.approve('sales.customer')").await;
     scene.settle().await;
     assert_eq!(rows(&scene).await, 8);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r12_what_was_approved_is_not_asked_again_because_a_row_was_locked() {
+    let scene = customers(20, "{changes: 3}").await;
+    for record in scene.crm().records(CRM) {
+        scene.crm().edit(CRM, record["_id"].as_str().unwrap(), json!({"address": "Road 7"}));
+    }
+    scene.poll().await;
+    let changed = "select count(*) from sales.customer where address = 'Road 7'";
+    assert!(scene.number(changed).await <= 3);
+    let held = scene.number("select sum(rows)::bigint from rowtwin.approvals").await;
+    assert!(held >= 17, "{held}");
+    let other = connect(&scene.url).await;
+    other.batch_execute("begin; select * from sales.customer for update").await.unwrap();
+    assert_eq!(scene.number("select rowtwin.approve('sales.customer')").await, held);
+    until("they were read and put off", async || {
+        scene.round().await;
+        scene.number("select count(*) from rowtwin.inbox where why = 'busy when it was read'").await == held
+    })
+    .await;
+    other.batch_execute("rollback").await.unwrap();
+    scene.settle().await;
+    assert_eq!(scene.number("select count(*) from rowtwin.approvals").await, 0, "asked again");
+    assert_eq!(scene.number(changed).await, 20);
 }
 
 #[tokio::test(flavor = "multi_thread")]
