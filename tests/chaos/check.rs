@@ -216,6 +216,10 @@ fn processes(stage: &Stage, findings: &mut Vec<String>) {
             findings.push(format!("the run is void: the simulator of {} was started again", remote.name));
         }
     }
+    for rowtwin in &stage.rowtwins {
+        let gave_up = rowtwin.ends().into_iter().filter(|end| end.at_work);
+        findings.extend(gave_up.map(|end| format!("{} was at work and gave up: {}", rowtwin.name, end.how)));
+    }
     for process in stage.rowtwins.iter().chain(stage.remotes().map(|remote| &remote.process)) {
         findings.extend(panics(process));
     }

@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process};
 
+/// What `rowtwin run` says when it begins to work.
+const AT_WORK: &str = "rowtwin runs";
+
 /// Sends a signal; false where nobody is there any more.
 pub fn signal(pid: u32, signal: Signal) -> bool {
     i32::try_from(pid).ok().and_then(Pid::from_raw).is_some_and(|pid| kill_process(pid, signal).is_ok())
@@ -38,6 +41,15 @@ fn stat_of(pid: u32) -> Option<(char, u32)> {
     Some((words.next()?.chars().next()?, words.next()?.parse().ok()?))
 }
 
+/// How a program ended by itself.
+#[derive(Debug, Clone)]
+pub struct End {
+    /// Whether it was at work, or did not get that far.
+    pub at_work: bool,
+    /// Its exit status and last words.
+    pub how: String,
+}
+
 /// A program that is started anew whenever it ends.
 pub struct Kept {
     pub name: String,
@@ -53,14 +65,22 @@ struct State {
     start_at: Instant,
     starts: u32,
     /// How it ended when nobody had killed it.
-    ends: Vec<String>,
+    ends: Vec<End>,
+    /// Where in the log its present life begins.
+    log_from: usize,
     retired: bool,
 }
 
 impl Kept {
     pub fn new(name: &str, folder: PathBuf, arguments: &[&str], environment: Vec<(String, String)>) -> Self {
-        let state =
-            State { child: None, start_at: Instant::now(), starts: 0, ends: Vec::new(), retired: false };
+        let state = State {
+            child: None,
+            start_at: Instant::now(),
+            starts: 0,
+            ends: Vec::new(),
+            log_from: 0,
+            retired: false,
+        };
         Self {
             name: name.to_owned(),
             log: folder.join(format!("{name}.log")),
@@ -85,13 +105,19 @@ impl Kept {
         if let Some(child) = &mut state.child {
             let Some(ended) = child.try_wait()? else { return Ok(()) };
             state.child = None;
-            state.ends.push(format!("{} ended by itself: {ended}", self.name));
+            let said = self.said();
+            let said = said.get(state.log_from..).unwrap_or_default();
+            let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+            let error = said.lines().rev().find(|line| line.starts_with("error:")).unwrap_or(last);
+            let how = format!("{ended}: {}", error.chars().take(200).collect::<String>());
+            state.ends.push(End { at_work: said.contains(AT_WORK), how });
             state.start_at = Instant::now() + Duration::from_millis(500);
         }
         if state.retired || Instant::now() < state.start_at {
             return Ok(());
         }
         let log = self.open_log()?;
+        state.log_from = self.said().len();
         let child = Command::new(env!("CARGO_BIN_EXE_rowtwin"))
             .args(&self.arguments)
             .current_dir(&self.folder)
@@ -119,7 +145,7 @@ impl Kept {
     }
 
     /// How it ended when nobody had killed it, so far.
-    pub fn ends(&self) -> Vec<String> {
+    pub fn ends(&self) -> Vec<End> {
         self.state().ends.clone()
     }
 

@@ -105,7 +105,8 @@ impl Report {
         table.print();
         let longest = self.rests.iter().max().copied().unwrap_or_default();
         let starts: u32 = stage.rowtwins.iter().map(|rowtwin| rowtwin.starts()).sum();
-        let ends: Vec<String> = stage.rowtwins.iter().flat_map(|rowtwin| rowtwin.ends()).collect();
+        let ends: Vec<String> =
+            stage.rowtwins.iter().flat_map(|rowtwin| rowtwin.ends()).map(|end| end.how).collect();
         say(format!(
             "seed {}: {} kills, {all} faults in {:.0} s; {} checks, the longest way to rest {:.0} s",
             self.seed,
@@ -115,10 +116,13 @@ impl Report {
             longest.as_secs_f64()
         ));
         say(format!(
-            "rowtwin was started {starts} times and ended by itself {} times; Postgres was started {} times (without its own restarts)",
+            "rowtwin was started {starts} times and gave up at its start {} times; Postgres was started {} times (without its own restarts)",
             ends.len(),
             stage.server.starts()
         ));
+        for (end, times) in counted(&ends) {
+            say(format!("  {times} x {end}"));
+        }
         say(format!(
             "{} edits, {} that could not be made; {} values followed: {} conflicts on record, {} overwritten in the moment that R9 leaves",
             self.edits, self.refused, self.last.values, self.last.conflicts, self.last.overwritten
@@ -128,4 +132,15 @@ impl Report {
         }
         say(if self.passed() { "passed" } else { "FAILED" });
     }
+}
+
+/// How often each of some lines comes, whatever numbers are in it.
+fn counted(lines: &[String]) -> BTreeMap<String, usize> {
+    let mut counted = BTreeMap::new();
+    for line in lines {
+        let shape: String =
+            line.chars().map(|letter| if letter.is_ascii_digit() { '#' } else { letter }).collect();
+        *counted.entry(shape).or_default() += 1;
+    }
+    counted
 }

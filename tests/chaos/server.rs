@@ -161,7 +161,8 @@ impl Server {
     /// Fills the disk for a while. False where the server has no disk of its own.
     pub async fn fill_disk(&self, how_long: Duration) -> anyhow::Result<bool> {
         let Some(disk) = &self.disk else { return Ok(false) };
-        let path = disk.join("ballast");
+        // two of them may overlap
+        let path = disk.join(format!("ballast-{}", uuid::Uuid::new_v4().simple()));
         let mut ballast = File::create(&path)?;
         for size in [1 << 20, 4 << 10] {
             let block = vec![0; size];
