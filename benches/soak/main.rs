@@ -11,6 +11,12 @@ mod dice;
 #[allow(dead_code, reason = "here no line is cut")]
 mod go_between;
 mod load;
+#[path = "../../tests/chaos/orders.rs"]
+#[allow(dead_code, reason = "here there are no orders")]
+mod orders;
+#[path = "../../tests/chaos/people.rs"]
+#[allow(dead_code, reason = "here others work")]
+mod people;
 mod plot;
 #[path = "../../tests/chaos/process.rs"]
 #[allow(dead_code, reason = "here no process is killed")]

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::{Value, json};
 
+use crate::orders;
 use crate::people::{DELETED, Ledger, Said};
 use crate::process::Kept;
 use crate::remote::{Remote, text};
@@ -32,12 +33,13 @@ pub async fn check(stage: &Stage, ledger: &Ledger) -> anyhow::Result<Found> {
     let mut found = Found::default();
     found.findings.extend(parked(stage).await?);
     let finals = sides(stage, &mut found.findings).await?;
-    values(stage, ledger, &finals, &mut found).await?;
+    let quantities = orders::compare(stage, &mut found.findings).await?;
+    values(stage, ledger, &finals, &quantities, &mut found).await?;
     found.findings.extend(writes_at_rest(stage).await?);
     processes(stage, &mut found.findings);
     // what a finding is about, for whoever looks into it
-    for number in subjects(&found.findings) {
-        let story = biography(stage, &number).await;
+    for (entity, number) in subjects(&found.findings) {
+        let story = biography(stage, &entity, &number).await;
         found.findings.push(story);
     }
     Ok(found)
@@ -134,15 +136,23 @@ async fn contacts(stage: &Stage, findings: &mut Vec<String>, finals: &mut Finals
 }
 
 /// Each value is there, or somebody who saw it replaced it, or it lies among the conflicts.
-async fn values(stage: &Stage, ledger: &Ledger, finals: &Finals, found: &mut Found) -> anyhow::Result<()> {
+async fn values(
+    stage: &Stage,
+    ledger: &Ledger,
+    finals: &Finals,
+    quantities: &HashSet<(String, String)>,
+    found: &mut Found,
+) -> anyhow::Result<()> {
     let all = ledger.all(stage).await?;
     let replaced: HashSet<(&str, &str)> =
         all.iter().filter_map(|said| Some((said.number.as_str(), said.was.as_deref()?))).collect();
     let deleted: HashSet<&str> =
         all.iter().filter(|said| said.field == DELETED).map(|said| said.number.as_str()).collect();
     let mut lost_in_conflicts = HashSet::new();
+    let mut conflicts = Vec::new();
     for row in stage.rows("select was, row_value, record_value from rowtwin.conflicts").await? {
         found.conflicts += 1;
+        conflicts.push(row.to_string());
         lost_in_conflicts
             .extend(["was", "row_value", "record_value"].iter().filter_map(|name| text(&row[*name])));
     }
@@ -158,7 +168,9 @@ async fn values(stage: &Stage, ledger: &Ledger, finals: &Finals, found: &mut Fou
         let kept = deleted.contains(said.number.as_str())
             || finals.get(&place) == Some(&Some(value.clone()))
             || replaced.contains(&(said.number.as_str(), value.as_str()))
-            || lost_in_conflicts.contains(value);
+            || quantities.contains(&(said.number.clone(), value.clone()))
+            || lost_in_conflicts.contains(value)
+            || said.entity == orders::ENTITY && conflicts.iter().any(|text| holds_number(text, value));
         if kept {
             continue;
         }
@@ -180,6 +192,16 @@ async fn values(stage: &Stage, ledger: &Ledger, finals: &Finals, found: &mut Fou
         ));
     }
     Ok(())
+}
+
+/// Whether a text has this number in it, and not as a part of a longer one: a conflict may be about a whole line.
+fn holds_number(text: &str, number: &str) -> bool {
+    text.match_indices(number).any(|(place, _)| {
+        let digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_digit);
+        let bytes = text.as_bytes();
+        !digit(place.checked_sub(1).and_then(|before| bytes.get(before)))
+            && !digit(bytes.get(place + number.len()))
+    })
 }
 
 /// What was done to the records of a system, in order, and by whom.
@@ -232,28 +254,32 @@ fn panics(process: &Kept) -> Vec<String> {
     lines.into_iter().take(5).map(|line| format!("{}: {line}", process.name)).collect()
 }
 
-/// The numbers of the customers that findings are about; a few of them.
-fn subjects(findings: &[String]) -> Vec<String> {
-    let number = |finding: &String| {
-        finding.strip_prefix("customer ").and_then(|rest| rest.split(':').next()).map(str::to_owned)
+/// The rows that findings are about; a few of them.
+fn subjects(findings: &[String]) -> Vec<(String, String)> {
+    let subject = |finding: &String| {
+        let (entity, rest) = finding.split_once(' ')?;
+        let known = ["customer", "contact", "order"].contains(&entity);
+        known.then(|| (entity.to_owned(), rest.split(':').next().unwrap_or_default().to_owned()))
     };
-    let numbers: BTreeSet<String> = findings.iter().filter_map(number).collect();
-    numbers.into_iter().take(3).collect()
+    let subjects: BTreeSet<(String, String)> = findings.iter().filter_map(subject).collect();
+    subjects.into_iter().take(4).collect()
 }
 
-/// What the journal, the links and the conflicts know of a customer.
-async fn biography(stage: &Stage, number: &str) -> String {
-    let mut text = format!("what is known of customer {number}:");
-    let key = format!("(select id::text from sales.customer where number = '{number}')");
+/// What the journal, the links and the conflicts know of a row.
+async fn biography(stage: &Stage, entity: &str, number: &str) -> String {
+    let mut text = format!("what is known of {entity} {number}:");
+    let (table, name) = match entity {
+        "contact" => ("sales.contact", "name"),
+        "order" => ("sales.orders", "number"),
+        _ => ("sales.customer", "number"),
+    };
+    let of_row =
+        format!("table_name = '{table}' and key = (select id::text from {table} where {name} = '{number}')");
     for sql in [
-        format!("select * from sales.customer where number = '{number}'"),
-        format!("select * from rowtwin.links where table_name = 'sales.customer' and key = {key}"),
-        format!(
-            "select * from rowtwin.journal where table_name = 'sales.customer' and key = {key} order by at desc limit 30"
-        ),
-        format!(
-            "select * from rowtwin.conflicts where table_name = 'sales.customer' and key = {key} order by id desc limit 10"
-        ),
+        format!("select * from {table} where {name} = '{number}'"),
+        format!("select * from rowtwin.links where {of_row}"),
+        format!("select * from rowtwin.journal where {of_row} order by at desc limit 30"),
+        format!("select * from rowtwin.conflicts where {of_row} order by id desc limit 10"),
         format!("select * from chaos.said where number = '{number}' order by seq desc limit 20"),
     ] {
         match stage.rows(&sql).await {

@@ -13,6 +13,7 @@ mod check;
 mod dice;
 mod faults;
 mod go_between;
+mod orders;
 mod people;
 mod process;
 mod remote;

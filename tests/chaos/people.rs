@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::dice::Dice;
+use crate::orders;
 use crate::remote::{Remote, text};
 use crate::stage::{Stage, connect};
 
@@ -153,7 +154,7 @@ async fn edit_in_sql(
     let customers = u64::try_from(customers).unwrap_or_default();
     let say = "insert into chaos.said values ($1, $2, $3, $4, $5, $6)";
     let seq = i64::try_from(serial).unwrap_or_default();
-    match dice.below(20) {
+    match dice.below(24) {
         0..=2 if customers < CUSTOMERS => {
             let (number, name) = (format!("S{serial}"), format!("name {serial}"));
             let sql = "insert into sales.customer (number, name) values ($1, $2)";
@@ -161,7 +162,8 @@ async fn edit_in_sql(
             transaction.execute(say, &[&seq, &"customer", &number, &"name", &None::<&str>, &name]).await?;
         }
         3 if customers > CUSTOMERS / 2 => {
-            let sql = "delete from sales.customer where id = (select id from sales.customer order by id offset $1 limit 1) returning number";
+            let sql = "delete from sales.customer c where id = (select id from sales.customer order by id offset $1 limit 1)
+                       and not exists (select from sales.orders o where o.customer_id = c.id) returning number";
             let at = i64::try_from(dice.below(customers)).unwrap_or_default();
             for row in transaction.query(sql, &[&at]).await? {
                 let number: String = row.get(0);
@@ -186,6 +188,7 @@ async fn edit_in_sql(
                 transaction.execute(&sql, &[&at, &which]).await?;
             }
         }
+        10..=13 => orders::edit_in_sql(&transaction, dice, serial).await?,
         8 => edit(&transaction, "contact", "name", "mobile", &[], serial).await?,
         // many rows at once
         9 => edit(&transaction, "customer", "number", "address", &[], serial).await?,
@@ -257,6 +260,10 @@ async fn edit_in_remote(remote: &Remote, ledger: &Ledger, dice: &mut Dice) -> an
         let id = text(&answer["id"]).context("an id")?;
         let deed = Some((id.clone(), ledger.deed(remote.name, &id)));
         ledger.note(vec![said(remote, &number, "name", None, &name, deed)]);
+        return Ok(());
+    }
+    if dice.below(8) == 0 {
+        ledger.note(orders::add_in_remote(remote, dice, serial).await?.into_iter().collect());
         return Ok(());
     }
     let record = dice.pick(&records);

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::go_between::GoBetween;
+use crate::orders;
 use crate::process::Kept;
 use crate::remote::{CRM, ERP, Remote};
 use crate::server::Server;
@@ -51,7 +52,9 @@ impl Stage {
         let place = folder.path().to_owned();
         let server = Arc::new(tokio::task::spawn_blocking(move || Server::start(&place)).await??);
         connect(&server.url("postgres")).await?.batch_execute("create database mirror").await?;
-        connect(&server.url("mirror")).await?.batch_execute(TABLES).await?;
+        let sql = connect(&server.url("mirror")).await?;
+        sql.batch_execute(TABLES).await?;
+        sql.batch_execute(orders::TABLES).await?;
         let line = GoBetween::to(server.port).await?;
         let crm = Remote::start("crm", &CRM, folder.path()).await?;
         let erp = Remote::start("erp", &ERP, folder.path()).await?;
@@ -158,7 +161,7 @@ tables:
   sales.contact:
     bindings:
       - {{system: crm, object: ContactObj, match: [name], id_column: crm_id, {BINDING}, fields: {{name: name, mobile: mobile1, customer_id: {{field: account_id, refers_to: sales.customer}}}}}}
-",
+{}",
         crm.base_url,
         fxiaoke::APP_ID,
         fxiaoke::USER_ID,
@@ -168,5 +171,6 @@ tables:
         kingdee::APP_ID,
         fields(crm),
         fields(erp),
+        orders::bindings(BINDING),
     )
 }
