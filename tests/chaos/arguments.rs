@@ -9,12 +9,12 @@ use rowtwin::config::duration::parse_duration;
 #[derive(Debug, Parser)]
 #[command(name = "cargo chaos", bin_name = "cargo chaos")]
 pub struct Arguments {
-    /// How many SIGKILLs; other faults come between them and are counted apart
-    #[arg(long, default_value_t = 10, value_name = "N")]
-    pub count: u64,
+    /// How many SIGKILLs (10 when left out); other faults come between them and are counted apart
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
     /// Which faults and edits; by chance when left out
     #[arg(long, value_name = "S")]
-    pub seed: Option<u64>,
+    seed: Option<u64>,
     /// No more faults after this long; what happened until then is checked
     #[arg(long, default_value = "20s", value_parser = parse_duration, value_name = "DURATION")]
     pub at_most: Duration,
@@ -53,6 +53,15 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    pub fn count(&self) -> u64 {
+        self.count.unwrap_or(10)
+    }
+
+    /// As `cargo test` runs it, the plan is always the same one.
+    pub fn seed(&self, chance: u64) -> u64 {
+        self.seed.unwrap_or(if self.count.is_some() { chance } else { 1 })
+    }
+
     /// Whether `cargo test FILTER` means this one.
     pub fn meant(&self) -> bool {
         let named = |word: &String| "chaos".contains(word.as_str());

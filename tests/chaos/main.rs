@@ -88,13 +88,13 @@ fn see_own_mounts() {
 async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros();
-    let seed = arguments.seed.unwrap_or(u64::try_from(now % 1_000_000)?);
-    println!("seed {seed}: {} kills, at most {} s of faults", arguments.count, arguments.at_most.as_secs());
+    let seed = arguments.seed(u64::try_from(now % 1_000_000)?);
+    println!("seed {seed}: {} kills, at most {} s of faults", arguments.count(), arguments.at_most.as_secs());
     let stage = Stage::set().await?;
     if !stage.server.has_small_disk() {
         println!("left out: a full disk; a small disk can only be mounted by root");
     }
-    let mut report = Report::new(seed, arguments.count);
+    let mut report = Report::new(seed, arguments.count());
     let told = tokio::select! {
         told = rounds(arguments, &stage, seed, &mut report) => told.map(|()| report.passed()),
         _ = tokio::signal::ctrl_c() => Ok(false),
@@ -131,9 +131,9 @@ async fn rounds(
     let mut dice = Dice::new(seed);
     let ledger = Arc::new(Ledger::default());
     let began = Instant::now();
-    while report.kills < arguments.count && began.elapsed() < arguments.at_most {
+    while report.kills < arguments.count() && began.elapsed() < arguments.at_most {
         let people = People::begin(stage, &ledger, &mut dice);
-        let goal = arguments.count.min(report.kills + arguments.round);
+        let goal = arguments.count().min(report.kills + arguments.round);
         let until = began + arguments.at_most;
         storm(stage, &mut dice, goal, until, report).await?;
         people.end().await;
