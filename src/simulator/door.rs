@@ -82,10 +82,20 @@ impl Door {
     /// Changes fields of a record as a person would; a null clears. Lines that are given are the whole set, known by
     /// their ids. False where there is no such record.
     pub fn edit(&self, object: &str, id: &str, fields: impl Fields) -> bool {
+        self.edit_seeing(object, id, fields).is_some()
+    }
+
+    /// Changes fields as [`Door::edit`] does, and gives the record as it was in that same moment: what the person saw and
+    /// replaced. `None` where there is no such record.
+    pub fn edit_seeing(&self, object: &str, id: &str, fields: impl Fields) -> Option<Record> {
         let fields = fields.into_fields();
-        self.with(|state| match state.kind {
-            Kind::Fxiaoke => fxiaoke::person::edit(state, object, id, fields),
-            Kind::KingdeeK3cloud => kingdee::person::edit(state, object, id, fields),
+        self.with(|state| {
+            let was = state.table(object).get(id).map(|row| row.fields.clone())?;
+            let found = match state.kind {
+                Kind::Fxiaoke => fxiaoke::person::edit(state, object, id, fields),
+                Kind::KingdeeK3cloud => kingdee::person::edit(state, object, id, fields),
+            };
+            found.then_some(was)
         })
     }
 

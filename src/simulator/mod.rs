@@ -16,7 +16,7 @@
 //! | `document` | `{"object", "id"}` | `{"document": {…} or null}`, the record with its lines |
 //! | `insert` | `{"object", "fields": {…}}` | `{"id"}` |
 //! | `insert_many` | `{"object", "records": [{…}, …]}` | `{"ids": […]}` |
-//! | `edit` | `{"object", "id", "fields": {…}}` | `{"found"}` |
+//! | `edit` | `{"object", "id", "fields": {…}}` | `{"found", "was": {…} or null}`, the record as it was in that moment |
 //! | `add_line` | `{"object", "id", "fields": {…}}` | `{"line": id or null}` |
 //! | `edit_line` | `{"object", "id", "line", "fields": {…}}` | `{"found"}` |
 //! | `remove_line` | `{"object", "id", "line"}` | `{"found"}` |
