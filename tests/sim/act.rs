@@ -65,11 +65,11 @@ pub async fn act(world: &mut World, server: &mut Server, step: &Step) -> Result<
                 }
             }
             let id = world.remotes[system].insert(table, &fields);
-            let name = world.plan.systems[system].name;
+            let name = world.plan.systems[system].name.clone();
             world.tell(format!("{number:>4}  somebody makes {table} {id} in {name}: {}", Value::Object(fields)));
         }
         Act::RemoteEdit(system) | Act::RemoteDelete(system) => {
-            let name = world.plan.systems[system].name;
+            let name = world.plan.systems[system].name.clone();
             let found: Vec<(u64, String)> = world.remotes[system]
                 .state()
                 .live(table)
@@ -142,7 +142,7 @@ pub async fn act(world: &mut World, server: &mut Server, step: &Step) -> Result<
         }
         Act::Fault(system, op, fault) => {
             world.remotes[system].arm(op, fault);
-            let name = world.plan.systems[system].name;
+            let name = world.plan.systems[system].name.clone();
             world.tell(format!("{number:>4}  the next {} of {name} {}", op.word(), fault.words()));
         }
         Act::LetGo => {

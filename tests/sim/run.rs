@@ -29,6 +29,17 @@ pub async fn run(plan: &Plan, server: &mut Server) -> Ended {
                 Err(finding) => vec![finding],
             };
             tell_effects(&mut world);
+            if !findings.is_empty() {
+                for line in world.query("select * from rowtwin.journal order by id").await {
+                    let name = |field: &str| line[field].to_string();
+                    let said = format!(
+                        "      journal: {} {} {} {} {} {} {} -> {} {}",
+                        name("system"), name("object"), name("key"), name("remote_id"), name("side"), name("effect"),
+                        name("before"), name("after"), name("reason")
+                    );
+                    world.tell(said.replace('"', ""));
+                }
+            }
             let story = std::mem::take(&mut world.story);
             for who in 0..plan.world.processes {
                 world.kill(who);

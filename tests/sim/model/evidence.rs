@@ -103,7 +103,7 @@ pub struct Evidence {
     pub effects: BTreeMap<String, Vec<Effect>>,
     /// (system, object, remote id, effect) of the journal's lines about records.
     pub journal: Vec<(String, String, String, String)>,
-    pub policies: BTreeMap<String, &'static str>,
+    pub policies: BTreeMap<String, String>,
 }
 
 fn text(value: &Value) -> String {
@@ -210,14 +210,14 @@ impl Evidence {
                 for effect in state.effects.iter().filter(|effect| effect.object == *table) {
                     let (before, after) = (effect.before.as_ref().map(of_record), effect.after.as_ref().map(of_record));
                     side.change(&effect.code, effect.op, effect.by, before.as_ref(), after.as_ref());
-                    self.codes.insert((plan.name.to_owned(), effect.id.clone()), effect.code.clone());
+                    self.codes.insert((plan.name.clone(), effect.id.clone()), effect.code.clone());
                 }
-                self.records.insert(((*table).to_owned(), plan.name.to_owned()), side);
+                self.records.insert(((*table).to_owned(), plan.name.clone()), side);
             }
             self.broken.extend(state.broken.iter().map(|said| format!("{}: {said}", plan.name)));
-            self.effects.insert(plan.name.to_owned(), state.effects.clone());
-            self.abilities.insert(plan.name.to_owned(), abilities.clone());
-            self.policies.insert(plan.name.to_owned(), plan.policy);
+            self.effects.insert(plan.name.clone(), state.effects.clone());
+            self.abilities.insert(plan.name.clone(), abilities.clone());
+            self.policies.insert(plan.name.clone(), plan.policy.clone());
         }
     }
 

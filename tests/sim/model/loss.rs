@@ -117,7 +117,7 @@ pub fn deleted(evidence: &Evidence) -> Vec<Finding> {
 pub fn conflicts(evidence: &Evidence) -> Vec<Finding> {
     let mut findings = Vec::new();
     for one in &evidence.conflicts {
-        let configured = evidence.policies[&one.system];
+        let configured = &evidence.policies[&one.system];
         let wins = match one.policy.as_str() {
             "local" => one.winner == "row",
             "remote" => one.winner == "record",

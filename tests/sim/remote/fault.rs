@@ -1,7 +1,9 @@
 //! What may go wrong between us and a remote. A fault is armed, and strikes the next call that it fits.
 
+use serde::{Deserialize, Serialize};
+
 /// A kind of call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Op {
     SignIn,
     List,
@@ -33,7 +35,7 @@ impl Op {
 }
 
 /// What happens to one call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fault {
     /// It is done, and the connection breaks before the answer.
     LostAnswer,
