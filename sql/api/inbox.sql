@@ -7,8 +7,8 @@ language sql volatile
 set search_path = pg_catalog
 as $$
   with noted as (
-    insert into rowtwin_private.inbox as i (binding_id, remote_id, why, not_before)
-    select p_binding, id, p_why, rowtwin_private.clock() + p_wait
+    insert into rowtwin_private.inbox as i (binding_id, remote_id, why, since, not_before)
+    select p_binding, id, p_why, rowtwin_private.clock(), rowtwin_private.clock() + p_wait
     from unnest(p_ids) id
     order by id
     on conflict (binding_id, remote_id) do update
@@ -92,8 +92,8 @@ as $$
   set why = 'refers', name = excluded.name, state = 'waiting', loose = false, waits_binding = excluded.waits_binding,
       waits_value = excluded.waits_value, reason = excluded.reason;
   -- one that is there already stays as it is: it may wait itself, or have failed with a reason
-  insert into rowtwin_private.inbox (binding_id, remote_id, why)
-  select p_parent, p_value, case p_by when 'id' then 'referred to' else 'referred to by ' || p_by end
+  insert into rowtwin_private.inbox (binding_id, remote_id, why, since)
+  select p_parent, p_value, case p_by when 'id' then 'referred to' else 'referred to by ' || p_by end, rowtwin_private.clock()
   where not exists (select 1 from rowtwin_private.inbox i
                     where i.binding_id = p_parent and i.name = p_value and i.state = 'waiting')
   on conflict (binding_id, remote_id) do nothing

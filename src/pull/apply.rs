@@ -39,9 +39,10 @@ pub struct Batch<'a> {
     pub records: Vec<RemoteRecord>,
     /// The mirror database's clock just before the read: a link settled later makes the record stale.
     pub read_at: SystemTime,
-    /// When these records surely existed: the list's end, or when the oldest of these ids was first heard of. Creates
-    /// begun later cannot have made them.
+    /// When these records surely existed: the answer's end. Creates begun later cannot have made them.
     pub first_seen: SystemTime,
+    /// Ids that were heard of before that, each with when: one that was heard of long ago says nothing about the others.
+    pub heard_of: HashMap<String, SystemTime>,
     /// Ids that a person approved: the guard lets them pass.
     pub waved: BTreeSet<String>,
     /// Ids of records that wait for each other in a circle: their rows are made without the reference that is missing.
@@ -126,6 +127,7 @@ impl Batch<'_> {
             bound: self.bound,
             read_at: self.read_at,
             first_seen: self.first_seen,
+            heard_of: self.heard_of,
             waved: self.waved,
             loose: self.loose,
         };
@@ -157,12 +159,18 @@ impl Batch<'_> {
 pub(super) struct Context<'a> {
     pub(super) bound: &'a Bound,
     read_at: SystemTime,
-    pub(super) first_seen: SystemTime,
+    first_seen: SystemTime,
+    heard_of: HashMap<String, SystemTime>,
     waved: BTreeSet<String>,
     loose: BTreeSet<String>,
 }
 
 impl Context<'_> {
+    /// When the record surely existed.
+    pub(super) fn first_seen(&self, id: &str) -> SystemTime {
+        self.heard_of.get(id).copied().unwrap_or(self.first_seen)
+    }
+
     async fn apply(
         &self,
         transaction: &mut Transaction<'_>,

@@ -3,12 +3,14 @@
 //! Each step carries dice of its own. So what a step does depends on the state that it finds and on itself, never on how
 //! often others threw the dice: a step can be left out, and the rest of the story stays the same story.
 
+use serde::{Deserialize, Serialize};
+
 use crate::dice::Dice;
 use crate::remote::abilities::Abilities;
 use crate::remote::fault::{Fault, Op};
 
 /// What the primary keys of the tables are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KeyKind {
     Number,
     Text,
@@ -17,12 +19,12 @@ pub enum KeyKind {
 }
 
 /// A system and how the tables are bound to it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SystemPlan {
-    pub name: &'static str,
+    pub name: String,
     pub abilities: Abilities,
-    pub policy: &'static str,
-    pub against_edit: &'static str,
+    pub policy: String,
+    pub against_edit: String,
     /// Rows and records are matched by their code.
     pub matches: bool,
     /// The row has a column for the record's id.
@@ -30,7 +32,7 @@ pub struct SystemPlan {
 }
 
 /// Everything that is so from the beginning.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct WorldPlan {
     pub key: KeyKind,
     /// A second table whose rows refer to rows of the first.
@@ -46,7 +48,7 @@ impl WorldPlan {
 }
 
 /// What happens in one step. Rows, records and values are chosen by the step's own dice from what is there.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum Act {
     Insert,
     Edit,
@@ -88,7 +90,7 @@ pub enum Act {
 }
 
 /// One step of a story.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Step {
     /// Its place in the whole plan, from 1; values that it writes carry it.
     pub number: usize,
@@ -97,7 +99,7 @@ pub struct Step {
 }
 
 /// A seed's world and story.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Plan {
     pub seed: u64,
     pub world: WorldPlan,
@@ -131,13 +133,13 @@ fn world(dice: &mut Dice) -> WorldPlan {
     }
 }
 
-fn system(dice: &mut Dice, name: &'static str) -> SystemPlan {
+fn system(dice: &mut Dice, name: &str) -> SystemPlan {
     let abilities = Abilities::by(dice);
     let matches = !abilities.plants || dice.percent(80);
     SystemPlan {
-        name,
-        policy: dice.weighted(&[(4, "latest"), (2, "local"), (2, "remote"), (1, "manual")]),
-        against_edit: dice.weighted(&[(3, "edit"), (1, "delete")]),
+        name: name.to_owned(),
+        policy: dice.weighted(&[(4, "latest"), (2, "local"), (2, "remote"), (1, "manual")]).to_owned(),
+        against_edit: dice.weighted(&[(3, "edit"), (1, "delete")]).to_owned(),
         matches,
         id_column: dice.percent(40),
         abilities,
@@ -258,15 +260,6 @@ fn held(dice: &mut Dice, world: &WorldPlan, system: usize) -> Act {
 }
 
 fn dying(dice: &mut Dice, system: usize) -> Act {
-    let op = dice.pick(&[
-        Op::List,
-        Op::Read,
-        Op::Find,
-        Op::Create,
-        Op::Create,
-        Op::Update,
-        Op::Update,
-        Op::Delete,
-    ]);
+    let op = dice.pick(&[Op::List, Op::Read, Op::Find, Op::Create, Op::Create, Op::Update, Op::Update, Op::Delete]);
     Act::Fault(system, op, if dice.percent(50) { Fault::DeathBefore } else { Fault::DeathAfter })
 }

@@ -344,3 +344,36 @@ async fn r08_a_late_delete_leaves_no_row_without_a_record() {
     assert_eq!(scene.crm().count(CRM), 1);
     assert_eq!(scene.number("select count(*) from rowtwin.links where state = 'linked'").await, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r08_a_record_heard_of_long_ago_says_nothing_about_the_others_of_its_batch() {
+    let script = Script {
+        with_erp: false,
+        crm_match: "[]".to_owned(),
+        crm_settings: ", attempt_field: field_key__c".to_owned(),
+        ..Script::default()
+    };
+    let scene = Scene::with(script).await;
+    let old = scene.crm().insert(CRM, json!({"name": "Old", "account_no": "A0"}));
+    scene.settle().await;
+    // a create is in doubt, and a sweep finds what it has made
+    scene.crm().add_fault(fault("lost-answer@create"));
+    scene.run(ACME).await;
+    scene.push("crm").await;
+    let records = scene.crm().records(CRM);
+    let made = records.iter().filter_map(|record| record["_id"].as_str()).find(|id| *id != old).unwrap();
+    let note = |id: &str, age: &str| {
+        format!(
+            "insert into rowtwin_private.inbox (binding_id, remote_id, why, since)
+             select id, '{id}', 'found by a sweep', clock_timestamp() - interval '{age}' from rowtwin_private.binding"
+        )
+    };
+    scene.run(&note(&old, "1 day")).await;
+    scene.run(&note(made, "0")).await;
+    let bound = scene.bound("crm");
+    scene.puller(&bound).turn().await.unwrap();
+    assert_eq!(scene.number("select count(*) from sales.customer").await, 2, "a second row for one record");
+    scene.settle().await;
+    scene.poll().await;
+    assert_eq!((scene.crm().count(CRM), scene.number("select count(*) from sales.customer").await), (2, 2));
+}

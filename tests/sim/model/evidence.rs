@@ -50,20 +50,11 @@ pub struct Side {
 }
 
 impl Side {
-    fn change(
-        &mut self,
-        code: &str,
-        op: Op,
-        by: By,
-        before: Option<&BTreeMap<&'static str, String>>,
-        after: Option<&BTreeMap<&'static str, String>>,
-    ) {
+    fn change(&mut self, code: &str, op: Op, by: By, before: Option<&BTreeMap<&'static str, String>>, after: Option<&BTreeMap<&'static str, String>>) {
         self.life.entry(code.to_owned()).or_default().push((op, by));
         let track = self.tracks.entry(code.to_owned()).or_default();
         for field in FIELDS {
-            let value = |side: Option<&BTreeMap<&'static str, String>>| {
-                side.map(|side| side.get(field).cloned().unwrap_or_default())
-            };
+            let value = |side: Option<&BTreeMap<&'static str, String>>| side.map(|side| side.get(field).cloned().unwrap_or_default());
             let (was, is) = (value(before), value(after));
             if was != is || op == Op::Create {
                 track.entry(field).or_default().push(Seen { value: is, by });
@@ -112,7 +103,7 @@ pub struct Evidence {
     pub effects: BTreeMap<String, Vec<Effect>>,
     /// (system, object, remote id, effect) of the journal's lines about records.
     pub journal: Vec<(String, String, String, String)>,
-    pub policies: BTreeMap<String, &'static str>,
+    pub policies: BTreeMap<String, String>,
 }
 
 fn text(value: &Value) -> String {
@@ -217,17 +208,16 @@ impl Evidence {
                     }
                 }
                 for effect in state.effects.iter().filter(|effect| effect.object == *table) {
-                    let (before, after) =
-                        (effect.before.as_ref().map(of_record), effect.after.as_ref().map(of_record));
+                    let (before, after) = (effect.before.as_ref().map(of_record), effect.after.as_ref().map(of_record));
                     side.change(&effect.code, effect.op, effect.by, before.as_ref(), after.as_ref());
-                    self.codes.insert((plan.name.to_owned(), effect.id.clone()), effect.code.clone());
+                    self.codes.insert((plan.name.clone(), effect.id.clone()), effect.code.clone());
                 }
-                self.records.insert(((*table).to_owned(), plan.name.to_owned()), side);
+                self.records.insert(((*table).to_owned(), plan.name.clone()), side);
             }
             self.broken.extend(state.broken.iter().map(|said| format!("{}: {said}", plan.name)));
-            self.effects.insert(plan.name.to_owned(), state.effects.clone());
-            self.abilities.insert(plan.name.to_owned(), abilities.clone());
-            self.policies.insert(plan.name.to_owned(), plan.policy);
+            self.effects.insert(plan.name.clone(), state.effects.clone());
+            self.abilities.insert(plan.name.clone(), abilities.clone());
+            self.policies.insert(plan.name.clone(), plan.policy.clone());
         }
     }
 
@@ -276,11 +266,9 @@ impl Evidence {
 
     /// Whether a conflict of this system names the value.
     pub fn kept(&self, table: &str, system: &str, field: &str, value: &str) -> bool {
-        let same = |kept: &String| {
-            kept == value || self.held_by(system, field, kept) == self.held_by(system, field, value)
-        };
-        self.conflicts.iter().any(|one| {
-            one.table == table && one.system == system && one.field == field && one.values.iter().any(same)
-        })
+        let same = |kept: &String| kept == value || self.held_by(system, field, kept) == self.held_by(system, field, value);
+        self.conflicts
+            .iter()
+            .any(|one| one.table == table && one.system == system && one.field == field && one.values.iter().any(same))
     }
 }

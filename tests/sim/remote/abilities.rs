@@ -1,11 +1,12 @@
 //! What a remote can do, and what it makes of values: chosen by the seed. The manifest and the server are made of it.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::dice::Dice;
 
 /// The abilities of one simulated remote.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Abilities {
     /// Records carry a version, and a write that is based on an older one is refused.
     pub versions: bool,

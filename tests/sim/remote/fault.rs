@@ -1,7 +1,9 @@
 //! What may go wrong between us and a remote. A fault is armed, and strikes the next call that it fits.
 
+use serde::{Deserialize, Serialize};
+
 /// A kind of call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Op {
     SignIn,
     List,
@@ -33,7 +35,7 @@ impl Op {
 }
 
 /// What happens to one call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fault {
     /// It is done, and the connection breaks before the answer.
     LostAnswer,
@@ -104,14 +106,6 @@ impl Fault {
 
     /// Whether the caller has the whole answer to what was done.
     pub fn answers(self) -> bool {
-        matches!(
-            self,
-            Self::Partial
-                | Self::Shuffled
-                | Self::Hidden
-                | Self::Throttled
-                | Self::Expired
-                | Self::Refused(_)
-        )
+        matches!(self, Self::Partial | Self::Shuffled | Self::Hidden | Self::Throttled | Self::Expired | Self::Refused(_))
     }
 }
