@@ -57,8 +57,12 @@ impl Deliverer {
             && fields.iter().all(|field| !same_value(intent.get(field), None, true)))
         .then(|| project(&intent, fields.iter().map(String::as_str)));
         let by = planted.clone().or(by_match);
+        let age = link
+            .attempted_at
+            .and_then(|at| SystemTime::now().duration_since(at).ok())
+            .unwrap_or(Duration::ZERO);
         let (true, Some(by)) = (bound.abilities.can_find, by) else {
-            if bound.abilities.idempotent_create {
+            if bound.abilities.repeats_a_create(age) {
                 return Ok(Some(self.again(looked, attempt, intent)));
             }
             settler
@@ -123,11 +127,7 @@ impl Deliverer {
                 Ok(None)
             }
             [] => {
-                let age = link
-                    .attempted_at
-                    .and_then(|at| SystemTime::now().duration_since(at).ok())
-                    .unwrap_or(Duration::ZERO);
-                if age < bound.doubt_window && !bound.abilities.idempotent_create {
+                if age < bound.doubt_window && !bound.abilities.repeats_a_create(age) {
                     let left = bound.doubt_window.saturating_sub(age);
                     let wait = left.min(Duration::from_secs(1)).max(Duration::from_millis(50));
                     settler
