@@ -24,6 +24,7 @@ pub struct RowtwinFile {
     /// The remote systems, by a name of your choice.
     pub systems: BTreeMap<String, SystemFile>,
     /// The tables of the mirror and what each is bound to, by their name with schema: `sales.customer`.
+    #[serde(default)]
     pub tables: BTreeMap<String, TableFile>,
     /// What the process itself offers.
     #[serde(default)]

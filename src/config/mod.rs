@@ -2,6 +2,7 @@
 
 pub mod duration;
 pub mod file;
+pub mod insert;
 pub mod lines;
 pub mod load;
 pub mod located;

@@ -276,7 +276,12 @@ impl Webhooks {
         if let Some(answer) = self.challenged(&input, false)? {
             return Ok(Told { records: Vec::new(), answer });
         }
-        let records = named(&first(&self.records, &input)?)?;
+        let told = self.records.evaluate(&input, Some(1), bounds());
+        let told = told.map_err(|error| WebhookRefusal::Malformed(error.to_string()))?;
+        let records = match told.first() {
+            Some(told) => named(told)?,
+            None => return Err(WebhookRefusal::Malformed("`records` says nothing of it".to_owned())),
+        };
         let answer = self.answer.as_ref().map(|answer| first(answer, &input)).transpose()?;
         Ok(Told { records, answer: answer.map(|answer| as_text(&answer)).unwrap_or_default() })
     }

@@ -7,6 +7,8 @@
     reason = "a failed assumption of a test is a failed test"
 )]
 
+mod add;
+mod connectors;
 mod monitoring;
 mod rules;
 mod schema_pull;
