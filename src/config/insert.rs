@@ -63,7 +63,7 @@ fn inserted(text: &str, entry: &str) -> Option<String> {
         said.split_once('#').map_or((said, None), |(value, comment)| (value, Some(comment)));
     match value.trim().replace(' ', "").as_str() {
         "" => {}
-        "{}" | "~" | "null" => {
+        "{}" => {
             let comment = comment.map(|comment| format!(" #{comment}")).unwrap_or_default();
             *lines.get_mut(head)? = format!("tables:{comment}");
         }
@@ -115,7 +115,7 @@ mod tests {
             ("", "tables:"),
             ("tables: {}\n", "tables:"),
             ("tables: { } # none yet\n", "tables: # none yet"),
-            ("tables: null\n# the end\n", "tables:"),
+            ("tables: {}\n# the end\n", "tables:"),
         ] {
             let new = with(&format!("{SYSTEMS}{tables}")).unwrap_or_else(|error| panic!("{tables}: {error}"));
             assert!(new.starts_with(SYSTEMS), "{new}");

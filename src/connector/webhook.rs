@@ -132,7 +132,7 @@ impl Client {
         }
         let settings = self.caller.plain.clone();
         let work = move || webhooks.judge(webhook, settings, &secrets, now_ms);
-        pool::run(work)
+        pool::run_hurried(work)
             .await
             .unwrap_or_else(|| Err(WebhookRefusal::Malformed("it could not be worked on".to_owned())))
     }
