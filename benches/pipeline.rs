@@ -138,6 +138,7 @@ fn configuration(kind: Kind, url: &str, slot: &str) -> String {
             ),
             "object: BD_Customer, match: [FNumber], fields: {name: FName, number: FNumber, phone: FTEL}",
         ),
+        other => panic!("there is no scene of {other}"),
     };
     format!(
         "database: {{slot: {slot}}}

@@ -23,6 +23,21 @@ $$;
 comment on function rowtwin_private.note_records(integer, text[], text, interval) is
   'Puts remote ids into the inbox; an id that is there already keeps its place and is read at the earlier of the two times.';
 
+create or replace function rowtwin_private.note_webhook(p_bindings integer[], p_ids text[]) returns bigint
+language sql volatile
+set search_path = pg_catalog
+as $$
+  -- in the order of bindings and ids, as everybody locks them
+  select coalesce(sum(rowtwin_private.note_records(n.binding_id, n.ids, 'webhook')), 0)::bigint
+  from (select x.binding_id, array_agg(distinct x.id) as ids
+        from unnest(p_bindings, p_ids) as x (binding_id, id)
+        join rowtwin_private.binding b on b.id = x.binding_id and b.active and b.pulls
+        group by x.binding_id
+        order by x.binding_id) n
+$$;
+comment on function rowtwin_private.note_webhook(integer[], text[]) is
+  'Puts the ids that a webhook names into the inbox, each for the binding at its place. What is not pulled is left out.';
+
 create or replace function rowtwin_private.reject_record(p_binding integer, p_id text, p_reason text) returns void
 language sql volatile
 set search_path = pg_catalog

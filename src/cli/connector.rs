@@ -170,6 +170,9 @@ fn show(name_or_path: &str) -> anyhow::Result<()> {
     for line in limits(&manifest) {
         say(format!("  {line}"));
     }
+    if let Some(webhooks) = &manifest.webhooks {
+        say(format!("\nwebhooks: with one of the secrets {}", webhooks.signature.secrets.join(", ")));
+    }
     say(format!("\nobjects: {}", objects(&manifest)));
     for (name, object) in &manifest.objects {
         let traits = traits(object);

@@ -5,7 +5,7 @@
 //! Where nothing can be looked up, a person decides. Never a blind second create (R8).
 
 use std::collections::HashSet;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -29,7 +29,7 @@ struct Doubt {
     looked: Looked,
     attempt: Uuid,
     intent: Record,
-    attempted_at: Option<SystemTime>,
+    age: Duration,
     by: Record,
 }
 
@@ -41,16 +41,19 @@ impl Deliverer {
         settler: &Settler<'_>,
         keys: Vec<Looked>,
     ) -> Result<(), StoreError> {
+        // the clock that wrote the attempts down: ours may be ahead of it (I20)
+        let now = self.store.clock().await?;
         let mut send_again = Vec::new();
         let mut doubts = Vec::new();
         for looked in keys {
             let Some(link) = looked.link.clone() else { continue };
             let (intent, attempt) = (link.intent.unwrap_or_default(), link.attempt.unwrap_or_default());
+            let age = link.attempted_at.and_then(|at| now.duration_since(at).ok()).unwrap_or_default();
             match self.looked_up_by(attempt, &intent) {
                 Some(by) => {
-                    doubts.push(Doubt { looked, attempt, intent, attempted_at: link.attempted_at, by });
+                    doubts.push(Doubt { looked, attempt, intent, age, by });
                 }
-                None if self.bound.abilities.idempotent_create => {
+                None if self.bound.abilities.repeats_a_create(age) => {
                     send_again.push(self.again(looked, attempt, intent));
                 }
                 None => settler.settle(vec![not_to_be_looked_up(looked.key)]).await?,
@@ -110,8 +113,6 @@ impl Deliverer {
         {
             return Ok(chunk);
         }
-        // the clock that wrote the attempts down: ours may be ahead of it (I20)
-        let now = self.store.clock().await?;
         let (mut settlements, mut read_again) = (Vec::new(), Vec::new());
         let (mut gone, mut changed) = (Vec::new(), Vec::new());
         let mut taken = HashSet::new();
@@ -129,7 +130,7 @@ impl Deliverer {
                     marks.push(doubt.looked.key.clone());
                     settlements.push(made(settler, doubt, twin));
                 }
-                [] => match self.not_there(doubt, now) {
+                [] => match self.not_there(doubt) {
                     Ok(settlement) => settlements.push(settlement),
                     Err(newcomer) => send_again.push(newcomer),
                 },
@@ -164,11 +165,10 @@ impl Deliverer {
     }
 
     /// No record was found: it is waited for, given up with its row, or the create is sent again.
-    fn not_there(&self, doubt: Doubt, now: SystemTime) -> Result<Settlement, Newcomer> {
+    fn not_there(&self, doubt: Doubt) -> Result<Settlement, Newcomer> {
         let bound = &self.bound;
-        let Doubt { looked, attempt, intent, attempted_at, .. } = doubt;
-        let age = attempted_at.and_then(|at| now.duration_since(at).ok()).unwrap_or(Duration::ZERO);
-        if age < bound.doubt_window && !bound.abilities.idempotent_create {
+        let Doubt { looked, attempt, intent, age, .. } = doubt;
+        if age < bound.doubt_window && !bound.abilities.repeats_a_create(age) {
             let left = bound.doubt_window.saturating_sub(age);
             let wait = left.min(Duration::from_secs(1)).max(Duration::from_millis(50));
             return Ok(Settlement {

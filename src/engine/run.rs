@@ -309,6 +309,7 @@ async fn pull_loop(
         };
         tokio::select! {
             () = stop.cancelled() => {}
+            () = puller.bound.heard.notified() => {}
             () = tokio::time::sleep(rest) => {}
         }
     }

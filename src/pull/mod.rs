@@ -200,8 +200,8 @@ impl Puller {
 
         let mut client = self.store.client().await?;
         let mut transaction = client.transaction().await?;
-        let settled: Vec<String> = ids.iter().filter(|id| !early.contains(id)).cloned().collect();
-        clear_records(&transaction, bound.id, &settled).await?;
+        clear_records(&transaction, bound.id, due.iter().filter(|one| !early.contains(&one.remote_id)))
+            .await?;
         put_off(&transaction, bound.id, &early, Duration::from_secs(1), "not found yet").await?;
         let waved: BTreeSet<String> =
             due.iter().filter(|one| one.waved).map(|one| one.remote_id.clone()).collect();

@@ -57,7 +57,7 @@ impl Puller {
         let first_seen = self.store.clock().await?;
         let mut client = self.store.client().await?;
         let mut transaction = client.transaction().await?;
-        clear_records(&transaction, bound.id, &names).await?;
+        clear_records(&transaction, bound.id, due).await?;
         for name in &names {
             let here = Value::from(name.as_str());
             if !present.iter().any(|other| same_value(Some(&here), Some(&Value::from(other.as_str())), true))

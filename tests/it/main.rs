@@ -8,6 +8,8 @@
 )]
 
 mod cases;
+mod add;
+mod connectors;
 mod monitoring;
 mod rules;
 mod runbook;
