@@ -19,7 +19,7 @@ use rowtwin::engine::Engine;
 use rowtwin::engine::assemble::Given;
 use rowtwin::engine::run::Unwatched;
 use rowtwin::simulator::{Door, Kind, Options, Simulator, credentials};
-use rowtwin::store::upkeep::Left;
+use rowtwin::store::upkeep::Rests;
 use tokio_util::sync::CancellationToken;
 
 /// How much each measurement does.
@@ -162,7 +162,7 @@ async fn churn(scene: &Scene, entries: u32) {
     let binding = scene.number("select min(id)::bigint from rowtwin_private.binding").await;
     let size = "select pg_total_relation_size('rowtwin_private.outbox') + pg_total_relation_size('rowtwin_private.inbox')";
     let (began, mut looked_after, mut largest) = (Instant::now(), Instant::now(), 0);
-    let mut left = Left::default();
+    let mut rests = Rests::default();
     for first in (0..entries).step_by(2_000) {
         let round = format!(
             "select rowtwin_private.mark_later({binding}::int, array_agg(i::text)) from generate_series({first}, {first} + 1999) i;
@@ -176,7 +176,7 @@ async fn churn(scene: &Scene, entries: u32) {
             scene.sql.batch_execute(statement).await.unwrap();
         }
         if looked_after.elapsed() > Duration::from_secs(1) {
-            scene.engine.store.vacuum_work_lists(&mut left).await.unwrap();
+            scene.engine.store.vacuum_work_lists(&mut rests).await.unwrap();
             looked_after = Instant::now();
         }
         largest = largest.max(scene.number(size).await);

@@ -2,21 +2,27 @@
 //! minute (`autovacuum_naptime`), which is a hundred megabytes of dead rows on a busy day.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use crate::store::StoreError;
 
 /// Dead rows of a work list that are worth a vacuum: one or two megabytes, a few milliseconds of work.
 const WORTH_IT: i64 = 10_000;
+/// A vacuum may take this part of the time at most. An old transaction that keeps dead rows makes each vacuum longer, and
+/// vain; so they become seldom by themselves.
+const SHARE: u32 = 20;
 
-/// How many dead rows the last vacuum of each work list had to leave, since some transaction could still see them.
+/// When each work list may be vacuumed again.
 #[derive(Debug, Default)]
-pub struct Left(HashMap<String, i64>);
+pub struct Rests(HashMap<String, Instant>);
 
-impl Left {
-    /// Whether so many dead rows are worth another vacuum. What an old transaction keeps is not tried for again and
-    /// again: each time, three times as much must have gathered.
-    fn is_worth_it(&self, list: &str, dead: i64) -> bool {
-        dead > WORTH_IT.saturating_add(self.0.get(list).copied().unwrap_or(0).saturating_mul(2))
+impl Rests {
+    fn is_over(&self, list: &str, now: Instant) -> bool {
+        self.0.get(list).is_none_or(|until| *until <= now)
+    }
+
+    fn begin(&mut self, list: String, now: Instant, took: Duration) {
+        self.0.insert(list, now + took.saturating_mul(SHARE));
     }
 }
 
@@ -28,19 +34,18 @@ impl super::Store {
     ///
     /// # Errors
     /// When a statement fails.
-    pub async fn vacuum_work_lists(&self, left: &mut Left) -> Result<usize, StoreError> {
+    pub async fn vacuum_work_lists(&self, rests: &mut Rests) -> Result<usize, StoreError> {
         let client = self.client().await?;
         let mut done = 0;
         for row in client.query("select list, dead from rowtwin_private.dead_rows()", &[]).await? {
             let (list, dead): (String, i64) = (row.get(0), row.get(1));
-            if !left.is_worth_it(&list, dead) {
+            let began = Instant::now();
+            if dead <= WORTH_IT || !rests.is_over(&list, began) {
                 continue;
             }
             // the name comes from the function and is quoted there
             client.batch_execute(&format!("vacuum (skip_locked) {list}")).await?;
-            let after = client.query("select list, dead from rowtwin_private.dead_rows()", &[]).await?;
-            let still = after.iter().find(|row| row.get::<_, String>(0) == list).map_or(0, |row| row.get(1));
-            left.0.insert(list, still);
+            rests.begin(list, Instant::now(), began.elapsed());
             done += 1;
         }
         Ok(done)
@@ -52,13 +57,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_old_transaction_keeps_is_not_tried_for_again_and_again() {
-        let mut left = Left::default();
-        assert!(!left.is_worth_it("outbox", WORTH_IT));
-        assert!(left.is_worth_it("outbox", WORTH_IT + 1));
-        left.0.insert("outbox".to_owned(), 50_000);
-        assert!(!left.is_worth_it("outbox", 2 * 50_000 + WORTH_IT));
-        assert!(left.is_worth_it("outbox", 2 * 50_000 + WORTH_IT + 1));
-        assert!(left.is_worth_it("inbox", WORTH_IT + 1));
+    fn a_vacuum_that_takes_long_is_seldom() {
+        let (mut rests, now) = (Rests::default(), Instant::now());
+        assert!(rests.is_over("outbox", now));
+        rests.begin("outbox".to_owned(), now, Duration::from_secs(2));
+        assert!(!rests.is_over("outbox", now + Duration::from_secs(39)));
+        assert!(rests.is_over("outbox", now + Duration::from_secs(40)));
+        assert!(rests.is_over("inbox", now));
     }
 }

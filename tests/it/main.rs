@@ -7,8 +7,8 @@
     reason = "a failed assumption of a test is a failed test"
 )]
 
-mod cases;
 mod add;
+mod cases;
 mod connectors;
 mod monitoring;
 mod rules;

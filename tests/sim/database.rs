@@ -90,7 +90,8 @@ impl Server {
 
 /// A plain connection, as a person's psql.
 pub async fn connect(url: &str) -> Result<Client, tokio_postgres::Error> {
-    let (client, connection) = tokio_postgres::connect(&format!("{url}?application_name=person"), NoTls).await?;
+    let (client, connection) =
+        tokio_postgres::connect(&format!("{url}?application_name=person"), NoTls).await?;
     tokio::spawn(connection);
     Ok(client)
 }

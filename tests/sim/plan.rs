@@ -260,6 +260,15 @@ fn held(dice: &mut Dice, world: &WorldPlan, system: usize) -> Act {
 }
 
 fn dying(dice: &mut Dice, system: usize) -> Act {
-    let op = dice.pick(&[Op::List, Op::Read, Op::Find, Op::Create, Op::Create, Op::Update, Op::Update, Op::Delete]);
+    let op = dice.pick(&[
+        Op::List,
+        Op::Read,
+        Op::Find,
+        Op::Create,
+        Op::Create,
+        Op::Update,
+        Op::Update,
+        Op::Delete,
+    ]);
     Act::Fault(system, op, if dice.percent(50) { Fault::DeathBefore } else { Fault::DeathAfter })
 }

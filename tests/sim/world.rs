@@ -160,9 +160,15 @@ impl World {
         Ok(turned)
     }
 
-    async fn await_turn(&mut self, who: usize, work: Work, mut handle: JoinHandle<Turned>) -> Result<Turned, Finding> {
+    async fn await_turn(
+        &mut self,
+        who: usize,
+        work: Work,
+        mut handle: JoinHandle<Turned>,
+    ) -> Result<Turned, Finding> {
         let remotes = self.remotes.clone();
-        let events = futures_util::future::select_all(remotes.iter().map(|remote| Box::pin(remote.happened())));
+        let events =
+            futures_util::future::select_all(remotes.iter().map(|remote| Box::pin(remote.happened())));
         tokio::select! {
             biased;
             ended = &mut handle => ended.map_err(|error| Finding::new("a turn broke down", format!("{work:?}: {error}"))),
