@@ -19,6 +19,7 @@ use rowtwin::engine::Engine;
 use rowtwin::engine::assemble::Given;
 use rowtwin::engine::run::Unwatched;
 use rowtwin::simulator::{Door, Kind, Options, Simulator, credentials};
+use rowtwin::store::upkeep::Left;
 use tokio_util::sync::CancellationToken;
 
 /// How much each measurement does.
@@ -137,6 +138,7 @@ fn configuration(kind: Kind, url: &str, slot: &str) -> String {
             ),
             "object: BD_Customer, match: [FNumber], fields: {name: FName, number: FNumber, phone: FTEL}",
         ),
+        other => panic!("there is no scene of {other}"),
     };
     format!(
         "database: {{slot: {slot}}}
@@ -154,32 +156,39 @@ async fn connect(url: &str) -> tokio_postgres::Client {
     client
 }
 
-/// From the start of the stream until every key is in the outbox and committed.
-/// Marks, claims and settles entries, and says how large the outbox is at most and in the end. Vacuum is left to the
-/// server's usual settings and those of the table.
+/// Marks, claims and settles entries and takes as many ids through the inbox, and says how large the two are at most and in
+/// the end. The work lists are looked after once a second, as a running process does it.
 async fn churn(scene: &Scene, entries: u32) {
     let binding = scene.number("select min(id)::bigint from rowtwin_private.binding").await;
-    let size = "select pg_total_relation_size('rowtwin_private.outbox')";
-    let (began, mut largest) = (Instant::now(), 0);
+    let size = "select pg_total_relation_size('rowtwin_private.outbox') + pg_total_relation_size('rowtwin_private.inbox')";
+    let (began, mut looked_after, mut largest) = (Instant::now(), Instant::now(), 0);
+    let mut left = Left::default();
     for first in (0..entries).step_by(2_000) {
         let round = format!(
             "select rowtwin_private.mark_later({binding}::int, array_agg(i::text)) from generate_series({first}, {first} + 1999) i;
              select count(*) from rowtwin_private.claim({binding}::int, 2000, '00000000-0000-4000-8000-000000000000', '1 minute');
              select count(*) from rowtwin_private.settle({binding}::int, '00000000-0000-4000-8000-000000000000',
-               (select jsonb_agg(jsonb_build_object('key', key, 'verdict', 'done')) from rowtwin_private.outbox where state = 'sending'));"
+               (select jsonb_agg(jsonb_build_object('key', key, 'verdict', 'done')) from rowtwin_private.outbox where state = 'sending'));
+             select rowtwin_private.note_records({binding}::int, array_agg(i::text), 'bench') from generate_series({first}, {first} + 1999) i;
+             delete from rowtwin_private.inbox where binding_id = {binding};"
         );
         for statement in round.split(';').filter(|statement| !statement.trim().is_empty()) {
             scene.sql.batch_execute(statement).await.unwrap();
+        }
+        if looked_after.elapsed() > Duration::from_secs(1) {
+            scene.engine.store.vacuum_work_lists(&mut left).await.unwrap();
+            looked_after = Instant::now();
         }
         largest = largest.max(scene.number(size).await);
     }
     assert_eq!(scene.number("select count(*) from rowtwin_private.outbox").await, 0);
     let megabytes = |bytes: i64| bytes / 1_000_000;
-    println!("entries through the outbox       {entries:>10} in {:.0} s", began.elapsed().as_secs_f64());
-    println!("size of the outbox, at most      {:>10} MB", megabytes(largest));
-    println!("size of the outbox, at the end   {:>10} MB", megabytes(scene.number(size).await));
+    println!("entries through outbox and inbox {entries:>10} in {:.0} s", began.elapsed().as_secs_f64());
+    println!("size of both, at most            {:>10} MB", megabytes(largest));
+    println!("size of both, at the end         {:>10} MB", megabytes(scene.number(size).await));
 }
 
+/// From the start of the stream until every key is in the outbox and committed.
 async fn capture(scene: &Scene, rows: u32) -> Duration {
     scene.insert(rows).await;
     let engine = &scene.engine;

@@ -3,6 +3,8 @@
 //! Labels name systems, objects, bindings, operations and outcomes only. Keys, values and what remotes say never
 //! become a label: they would be without bound, and they are the users' data.
 
+mod webhooks;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -62,6 +64,9 @@ const LIMIT: Described =
     ("budget_limit_calls", "Calls to the system that its day allows; absent without a limit");
 const DATABASE: Described =
     ("database_up", "1 while the mirror database answers; the gauges are old while it is 0");
+const WEBHOOKS: Described = ("webhooks", "Webhooks received, by what came of them");
+const WEBHOOK_RECORDS: Described =
+    ("webhook_records", "Records that webhooks named: noted to be read, or of objects that are not bound");
 const BUILD: Described = ("build_info", "Always 1; the label names the version that runs");
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -184,6 +189,7 @@ struct Inner {
     budget_used: Family<System, Gauge>,
     budget_limit: Family<System, Gauge>,
     database_up: Gauge,
+    webhooks: webhooks::Families,
     build: Family<Build, Gauge>,
 }
 
@@ -225,6 +231,7 @@ impl Metrics {
             budget_used: Family::default(),
             budget_limit: Family::default(),
             database_up: Gauge::default(),
+            webhooks: webhooks::Families::default(),
             build: Family::default(),
         };
         inner.build.get_or_create(&Build { version: env!("CARGO_PKG_VERSION") }).set(1);
@@ -253,6 +260,7 @@ impl Metrics {
         registry.register(USED.0, USED.1, inner.budget_used.clone());
         registry.register(LIMIT.0, LIMIT.1, inner.budget_limit.clone());
         registry.register(DATABASE.0, DATABASE.1, inner.database_up.clone());
+        inner.webhooks.register(registry);
         registry.register(BUILD.0, BUILD.1, inner.build.clone());
         Self(Arc::new(inner))
     }
@@ -415,6 +423,8 @@ mod tests {
         shared.set_system("crm", SystemNumbers { used: 8, limit: Some(9), ..SystemNumbers::default() });
         shared.set_database_up(true);
         shared.set_slot_alarm(2);
+        shared.webhook("crm", "taken");
+        shared.webhook_records("crm", 1, 0);
         let text = metrics.encode();
         for line in [
             r#"rowtwin_calls_total{system="crm",operation="create",outcome="ok"} 2"#,
@@ -448,7 +458,7 @@ mod tests {
         }
         assert!(text.ends_with("# EOF\n"));
         let described = text.lines().filter(|line| line.starts_with("# HELP ")).count();
-        assert_eq!(described, 25, "{text}");
+        assert_eq!(described, 27, "{text}");
     }
 
     #[test]

@@ -18,5 +18,7 @@ mod faults;
 mod fidelity;
 #[path = "simulator/fxiaoke_orders.rs"]
 mod fxiaoke_orders;
+#[path = "simulator/jiandaoyun.rs"]
+mod jiandaoyun;
 #[path = "simulator/kingdee_orders.rs"]
 mod kingdee_orders;

@@ -42,7 +42,7 @@ begin
     -- the base moves to the side that lost, so that the side that won is the only one that differs from it
     update rowtwin_private.link l
     set shadow = rowtwin_private.with_field(l.shadow, o.field, case p_side when 'row' then o.record_value else o.row_value end),
-        gave = array_remove(l.gave, o.field), revision = l.revision + 1, settled_at = now()
+        gave = array_remove(l.gave, o.field), revision = l.revision + 1, settled_at = rowtwin_private.clock()
     where l.binding_id = o.binding_id and l.key = o.key and l.shadow is not null;
     insert into rowtwin_private.journal (at, binding_id, key, remote_id, side, effect, before, after, actor, reason)
     values (rowtwin_private.clock(), o.binding_id, o.key, o.remote_id, 'link', 'resolve',

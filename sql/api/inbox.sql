@@ -7,8 +7,8 @@ language sql volatile
 set search_path = pg_catalog
 as $$
   with noted as (
-    insert into rowtwin_private.inbox as i (binding_id, remote_id, why, not_before)
-    select p_binding, id, p_why, rowtwin_private.clock() + p_wait
+    insert into rowtwin_private.inbox as i (binding_id, remote_id, why, since, not_before)
+    select p_binding, id, p_why, rowtwin_private.clock(), rowtwin_private.clock() + p_wait
     from unnest(p_ids) id
     order by id
     on conflict (binding_id, remote_id) do update
@@ -22,6 +22,21 @@ as $$
 $$;
 comment on function rowtwin_private.note_records(integer, text[], text, interval) is
   'Puts remote ids into the inbox; an id that is there already keeps its place and is read at the earlier of the two times.';
+
+create or replace function rowtwin_private.note_webhook(p_bindings integer[], p_ids text[]) returns bigint
+language sql volatile
+set search_path = pg_catalog
+as $$
+  -- in the order of bindings and ids, as everybody locks them
+  select coalesce(sum(rowtwin_private.note_records(n.binding_id, n.ids, 'webhook')), 0)::bigint
+  from (select x.binding_id, array_agg(distinct x.id) as ids
+        from unnest(p_bindings, p_ids) as x (binding_id, id)
+        join rowtwin_private.binding b on b.id = x.binding_id and b.active and b.pulls
+        group by x.binding_id
+        order by x.binding_id) n
+$$;
+comment on function rowtwin_private.note_webhook(integer[], text[]) is
+  'Puts the ids that a webhook names into the inbox, each for the binding at its place. What is not pulled is left out.';
 
 create or replace function rowtwin_private.reject_record(p_binding integer, p_id text, p_reason text) returns void
 language sql volatile
@@ -92,8 +107,8 @@ as $$
   set why = 'refers', name = excluded.name, state = 'waiting', loose = false, waits_binding = excluded.waits_binding,
       waits_value = excluded.waits_value, reason = excluded.reason;
   -- one that is there already stays as it is: it may wait itself, or have failed with a reason
-  insert into rowtwin_private.inbox (binding_id, remote_id, why)
-  select p_parent, p_value, case p_by when 'id' then 'referred to' else 'referred to by ' || p_by end
+  insert into rowtwin_private.inbox (binding_id, remote_id, why, since)
+  select p_parent, p_value, case p_by when 'id' then 'referred to' else 'referred to by ' || p_by end, rowtwin_private.clock()
   where not exists (select 1 from rowtwin_private.inbox i
                     where i.binding_id = p_parent and i.name = p_value and i.state = 'waiting')
   on conflict (binding_id, remote_id) do nothing

@@ -83,7 +83,7 @@ as $$
     returning o.binding_id, o.key, o.row_gone),
   -- a delete that is given up leaves a record without a row: no twins any more
   kept as (
-    update rowtwin_private.link l set state = 'kept', revision = l.revision + 1, settled_at = now()
+    update rowtwin_private.link l set state = 'kept', revision = l.revision + 1, settled_at = rowtwin_private.clock()
     from gone g where g.row_gone and l.binding_id = g.binding_id and l.key = g.key and l.state = 'linked'
     returning 1)
   select count(*) from gone
@@ -106,7 +106,7 @@ begin
   else
     update rowtwin_private.link
     set state = 'linked', remote_id = p_remote_id, attempt = null, attempted_at = null, intent = null,
-        shadow = null, revision = revision + 1, settled_at = now()
+        shadow = null, revision = revision + 1, settled_at = rowtwin_private.clock()
     where binding_id = v_binding and key = p_key;
     perform rowtwin_private.note_records(v_binding, array[p_remote_id], 'doubt resolved');
   end if;

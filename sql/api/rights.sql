@@ -43,5 +43,9 @@ begin
     -- which version the tables have is the owner's to say
     revoke insert, update, delete on rowtwin_private.migration from rowtwin_service;
     grant execute on all functions in schema rowtwin, rowtwin_private to rowtwin_service;
+    -- it vacuums its work lists; before version 17 only their owner can, and autovacuum does it
+    if current_setting('server_version_num')::integer >= 170000 then
+      execute 'grant maintain on rowtwin_private.outbox, rowtwin_private.inbox to rowtwin_service';
+    end if;
   end if;
 end $$;

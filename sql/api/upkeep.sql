@@ -1,4 +1,4 @@
--- Upkeep: journal partitions.
+-- Upkeep: journal partitions, dead rows of the work lists.
 
 create or replace function rowtwin_private.keep_journal(p_days integer) returns integer
 -- partitions are made and dropped by the owner of the journal, whoever runs the process
@@ -40,3 +40,29 @@ begin
   return v_count;
 end $$;
 comment on function rowtwin_private.keep_journal(integer) is 'Makes the journal''s partitions of today and the next two days and drops those older than p_days. Returns how many it made or dropped.';
+
+create or replace function rowtwin_private.dead_rows() returns table (list text, dead bigint)
+language plpgsql stable set search_path = pg_catalog
+as $$
+declare
+  r record;
+  v_may boolean;
+begin
+  for r in
+    select c.oid, c.relowner, format('%I.%I', n.nspname, c.relname) as name
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = 'rowtwin_private' and c.relname in ('outbox', 'inbox')
+  loop
+    v_may := pg_has_role(r.relowner, 'usage');
+    -- the right has no name before
+    if not v_may and current_setting('server_version_num')::integer >= 170000 then
+      v_may := has_table_privilege(r.oid, 'maintain');
+    end if;
+    if v_may then
+      list := r.name;
+      dead := pg_stat_get_dead_tuples(r.oid);
+      return next;
+    end if;
+  end loop;
+end $$;
+comment on function rowtwin_private.dead_rows() is 'The work lists that the current role may vacuum, each with how many dead rows the statistics count in it.';

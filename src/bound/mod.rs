@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use crate::connector::Abilities;
 use crate::connector::client::Client;
 use crate::connector::lines::lines_field;
@@ -63,6 +65,8 @@ pub struct Bound {
     pub lines_apart: bool,
     /// Collections whose lines are listed by polls too.
     pub watched_lines: Vec<String>,
+    /// Told when a webhook has put ids into the inbox, so that they are read at once.
+    pub heard: Arc<Notify>,
     /// The bindings that this one's rows and records refer to; known once the bindings are registered.
     pub parents: Vec<Parent>,
     /// The fields of other bindings that refer to this one's records.

@@ -8,7 +8,7 @@ use anyhow::{Context, anyhow, bail};
 use serde_json::{Value, json};
 
 use crate::connector::manifest::{Manifest, ObjectSpec, OperationSpec, SettingSpec};
-use crate::connector::{CaseResult, Connector, run_cases};
+use crate::connector::{CaseResult, Connector, openapi, run_cases};
 use crate::terminal::{Listing, say};
 
 /// About the connectors
@@ -27,6 +27,20 @@ enum ConnectorCommand {
         /// A name, or a manifest's path (….yaml)
         connector: String,
     },
+    /// Drafts a manifest from the documentation of an API; what is guessed in it is marked with REVIEW
+    New {
+        /// What the document is
+        #[arg(long, value_enum)]
+        from: Source,
+        /// The document: an OpenAPI 3 description in JSON or YAML
+        file: PathBuf,
+        /// The connector's name; made of the document's title when left out
+        #[arg(long)]
+        name: Option<String>,
+        /// Where to write the manifest; it is printed when left out, and a file that is there is not overwritten
+        #[arg(long)]
+        output: Option<PathBuf>,
+    },
     /// Runs the cases that stand beside a manifest; status 1 when one fails
     Test {
         /// A name, or a manifest's path (….yaml) with its cases beside it (….test.yaml); all built-in ones when left out
@@ -35,6 +49,13 @@ enum ConnectorCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// What a manifest can be drafted from.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Source {
+    /// An OpenAPI 3 document
+    Openapi,
 }
 
 /// Runs `rowtwin connector …`.
@@ -51,6 +72,10 @@ pub fn connector(args: ConnectorArgs) -> anyhow::Result<ExitCode> {
             show(&connector)?;
             Ok(ExitCode::SUCCESS)
         }
+        ConnectorCommand::New { from: Source::Openapi, file, name, output } => {
+            new(&file, name.as_deref(), output.as_deref())?;
+            Ok(ExitCode::SUCCESS)
+        }
         ConnectorCommand::Test { connector, json } => test(connector.as_deref(), json),
     }
 }
@@ -63,6 +88,33 @@ fn list() -> anyhow::Result<Listing> {
         listing.row([connector.name.as_str(), &connector.title, &objects(&manifest), &needed.join(", ")]);
     }
     Ok(listing)
+}
+
+/// Drafts a manifest, checks that it loads, and writes it.
+fn new(file: &Path, name: Option<&str>, output: Option<&Path>) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    let draft = openapi::draft(&text, name).with_context(|| file.display().to_string())?;
+    Connector::compile(&draft.text, "the draft")
+        .context("the document leads to a manifest that does not load")?;
+    let Some(output) = output else {
+        say(draft.text.trim_end());
+        return Ok(());
+    };
+    let written = std::fs::OpenOptions::new().write(true).create_new(true).open(output);
+    let mut written = written.with_context(|| {
+        format!("{} cannot be made; remove it or name another file with --output", output.display())
+    })?;
+    std::io::Write::write_all(&mut written, draft.text.as_bytes())?;
+    say(format!("{}: {}", output.display(), draft.objects.join(", ")));
+    for line in &draft.left_out {
+        say(format!("left out: {line}"));
+    }
+    say(format!(
+        "{} places are guesses: look for REVIEW. Then write cases beside it and run `rowtwin connector test {}`.",
+        draft.to_review(),
+        output.display()
+    ));
+    Ok(())
 }
 
 fn needed(manifest: &Manifest) -> impl Iterator<Item = &str> {
@@ -117,6 +169,9 @@ fn show(name_or_path: &str) -> anyhow::Result<()> {
     say("\nlimits");
     for line in limits(&manifest) {
         say(format!("  {line}"));
+    }
+    if let Some(webhooks) = &manifest.webhooks {
+        say(format!("\nwebhooks: with one of the secrets {}", webhooks.signature.secrets.join(", ")));
     }
     say(format!("\nobjects: {}", objects(&manifest)));
     for (name, object) in &manifest.objects {

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 something in operation failed, 2 the command line or the configuration is wrong.
 
+mod add;
 mod backfill;
 mod check;
 mod completions;
@@ -86,6 +87,8 @@ enum Command {
     Dev(dev::DevArgs),
     /// Plays a remote system on this machine.
     Simulate(simulate::SimulateArgs),
+    /// Makes a table for a remote's object and adds its binding to the configuration, after a yes.
+    Add(add::AddArgs),
     /// Prints the table and the binding that fit a remote's object.
     Schema(schema::SchemaArgs),
     /// Lists, shows and tests connectors.
@@ -159,6 +162,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Verify(args) => verify::verify(&common, args).await,
         Command::Dev(args) => dev::dev(args).await.map(|()| ExitCode::SUCCESS),
         Command::Simulate(args) => simulate::simulate(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Add(args) => add::add(&common, args).await,
         Command::Schema(args) => schema::schema(&common, args).await,
         Command::Connector(args) => connector::connector(args),
         Command::Config(args) => config::config(args),

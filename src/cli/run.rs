@@ -10,8 +10,9 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::Common;
 use crate::cli::progress::show_recoveries;
 use crate::engine::observe::Observer;
+use crate::engine::webhooks::Receiver;
 use crate::serve::otlp::{Settings, send_numbers};
-use crate::serve::{Notifier, serve};
+use crate::serve::{Notifier, listen, serve};
 
 #[derive(clap::Args)]
 pub struct RunArgs {
@@ -43,6 +44,22 @@ pub async fn run(common: &Common, args: RunArgs) -> anyhow::Result<ExitCode> {
     if let Some(port) = engine.file.serve.port {
         let serving = serve(port, engine.metrics.clone(), health, stop.clone()).await?;
         eprintln!("metrics and health on http://{}/metrics and /health", serving.address);
+    }
+    if engine.file.serve.webhooks.is_some() {
+        let receiver = Arc::new(engine.receiver()?);
+        let taken: Vec<String> = receiver
+            .systems()
+            .into_iter()
+            .filter(|(_, taken)| *taken)
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        let serving =
+            listen(receiver.address()?, receiver.limits(), Arc::<Receiver>::clone(&receiver), stop.clone())
+                .await?;
+        match taken.as_slice() {
+            [] => eprintln!("webhooks: no system of the configuration has a connector and a secret for them"),
+            taken => eprintln!("webhooks of {} on http://{}/hooks/SYSTEM", taken.join(", "), serving.address),
+        }
     }
     let watching = tokio::spawn({
         let (observer, store, stop) = (Arc::clone(&observer), engine.store.clone(), stop.clone());

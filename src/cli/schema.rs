@@ -41,21 +41,27 @@ enum Part {
     Yaml,
 }
 
+/// Signs in to a system, asks for an object's fields, and makes a draft of them.
+pub(super) async fn draft_of(
+    common: &Common,
+    system: &str,
+    object: &str,
+    table: Option<&str>,
+) -> anyhow::Result<Draft> {
+    let client = open_client(&common.load()?, &common.given(), system).await?;
+    let abilities = client.abilities(object)?;
+    if !abilities.can_describe {
+        return Err(anyhow!("the connector of {system} cannot describe objects; write the table by hand"));
+    }
+    let failed = |reason: &str| anyhow!("{object} of {system} cannot be described: {reason}");
+    client.sign_in().await.map_err(|outcome| failed(outcome.reason()))?;
+    let fields = client.describe(object).await.map_err(|outcome| failed(outcome.reason()))?;
+    Ok(Draft::new(system, object, table, &fields, client.columns(), &abilities))
+}
+
 pub async fn schema(common: &Common, args: SchemaArgs) -> anyhow::Result<ExitCode> {
     let Action::Pull(args) = args.action;
-    let client = open_client(&common.load()?, &common.given(), &args.system).await?;
-    let abilities = client.abilities(&args.object)?;
-    if !abilities.can_describe {
-        return Err(anyhow!(
-            "the connector of {} cannot describe objects; write the table by hand",
-            args.system
-        ));
-    }
-    let failed = |reason: &str| anyhow!("{} of {} cannot be described: {reason}", args.object, args.system);
-    client.sign_in().await.map_err(|outcome| failed(outcome.reason()))?;
-    let fields = client.describe(&args.object).await.map_err(|outcome| failed(outcome.reason()))?;
-    let table = args.table.as_deref();
-    let draft = Draft::new(&args.system, &args.object, table, &fields, client.columns(), &abilities);
+    let draft = draft_of(common, &args.system, &args.object, args.table.as_deref()).await?;
     if args.only != Some(Part::Yaml) {
         say(draft.sql().trim_end());
     }

@@ -3,14 +3,14 @@
 use std::fmt::Write;
 
 use crate::cli::signals::StopSignal;
-use crate::simulator::credentials::{fxiaoke, kingdee};
+use crate::simulator::credentials::{fxiaoke, jiandaoyun, kingdee};
 use crate::simulator::{Fault, Kind, Options, Simulator, SimulatorError};
 use crate::terminal::say;
 
 /// Runs a local stand-in of a remote system on 127.0.0.1; its records are in memory
 #[derive(Debug, clap::Args)]
 pub struct SimulateArgs {
-    /// The system: fxiaoke or kingdee-k3cloud
+    /// The system: fxiaoke, jiandaoyun or kingdee-k3cloud
     #[arg(value_parser = kind, value_name = "SYSTEM")]
     pub system: Kind,
     /// The port on 127.0.0.1; any free one when left out
@@ -69,6 +69,11 @@ fn settings(kind: Kind, base_url: &str) -> Vec<Given> {
             Secret("permanent_code", "CRM_PERMANENT_CODE", fxiaoke::PERMANENT_CODE),
             plain("user_id", fxiaoke::USER_ID),
         ],
+        Kind::Jiandaoyun => vec![
+            plain("base_url", base_url),
+            Secret("api_key", "FORMS_API_KEY", jiandaoyun::API_KEY),
+            Secret("webhook_secret", "FORMS_WEBHOOK_SECRET", jiandaoyun::WEBHOOK_SECRET),
+        ],
         Kind::KingdeeK3cloud => vec![
             plain("base_url", base_url),
             plain("account_id", kingdee::ACCT_ID),
@@ -84,6 +89,7 @@ fn settings(kind: Kind, base_url: &str) -> Vec<Given> {
 fn snippet(kind: Kind, base_url: &str) -> String {
     let system = match kind {
         Kind::Fxiaoke => "crm",
+        Kind::Jiandaoyun => "forms",
         Kind::KingdeeK3cloud => "erp",
     };
     let mut text = format!("systems:\n  {system}:\n    connector: {kind}\n    settings:\n");
@@ -125,7 +131,7 @@ mod tests {
 
     #[test]
     fn the_snippet_is_all_that_the_connector_asks_for() {
-        for kind in [Kind::Fxiaoke, Kind::KingdeeK3cloud] {
+        for kind in [Kind::Fxiaoke, Kind::Jiandaoyun, Kind::KingdeeK3cloud] {
             let text = snippet(kind, "http://127.0.0.1:4711");
             let (file, _) = parse("rowtwin.yaml", &format!("{text}tables: {{}}\n")).unwrap();
             let (name, system) = file.systems.first_key_value().unwrap();

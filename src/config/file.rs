@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::config::lines::LinesFile;
+use crate::config::serve::ServeFile;
 use crate::model::binding::{
     AgainstEdit, Approval, DeletePolicy, Direction, Leaving, OverwriteCheck, Prefer, ReferredBy,
 };
@@ -23,6 +24,7 @@ pub struct RowtwinFile {
     /// The remote systems, by a name of your choice.
     pub systems: BTreeMap<String, SystemFile>,
     /// The tables of the mirror and what each is bound to, by their name with schema: `sales.customer`.
+    #[serde(default)]
     pub tables: BTreeMap<String, TableFile>,
     /// What the process itself offers.
     #[serde(default)]
@@ -92,15 +94,6 @@ pub enum OnLostSlot {
     Recover,
     /// Capture waits for `rowtwin slot recreate`.
     Hold,
-}
-
-/// What the process offers to others, on loopback.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ServeFile {
-    /// Port for `/metrics` and `/health`; 0 takes any free one; without it nothing is served.
-    #[serde(default)]
-    pub port: Option<u16>,
 }
 
 /// A remote account.

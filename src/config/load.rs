@@ -184,6 +184,22 @@ fn meaning(file: &RowtwinFile, located: &Located) -> Vec<Finding> {
             say(format!("/database/slot_guard/{key}"), message);
         }
     }
+    if let Some(webhooks) = &file.serve.webhooks {
+        if webhooks.listen.parse::<std::net::SocketAddr>().is_err() {
+            let message = "`listen` must be an address with a port, as in `127.0.0.1:8088`";
+            say("/serve/webhooks/listen".to_owned(), message.to_owned());
+        }
+        if let Some(Err(message)) = webhooks.body_limit.as_deref().map(parse_size) {
+            say("/serve/webhooks/body_limit".to_owned(), message);
+        }
+        if let Some(Err(message)) = webhooks.answer_within.as_deref().map(parse_duration) {
+            say("/serve/webhooks/answer_within".to_owned(), message);
+        }
+        if webhooks.public_url.as_ref().is_some_and(|url| !url.starts_with("http")) {
+            let message = "`public_url` must begin with https:// (or http://)";
+            say("/serve/webhooks/public_url".to_owned(), message.to_owned());
+        }
+    }
     for (name, system) in &file.systems {
         let at = format!("/systems/{}", step(name));
         if let Some(reserve) = &system.limits.reserve

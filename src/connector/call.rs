@@ -43,7 +43,7 @@ pub(super) struct Caller {
     pub(super) connector: Arc<Connector>,
     /// `.settings`.
     pub(super) plain: Value,
-    secrets: BTreeMap<String, SecretString>,
+    pub(super) secrets: BTreeMap<String, SecretString>,
     sign_in: Option<SignIn>,
     transport: Arc<dyn Transport>,
     gate: Arc<dyn Gate>,

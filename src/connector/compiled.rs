@@ -10,6 +10,7 @@ use crate::connector::error::ConnectorError;
 use crate::connector::expr::Expr;
 use crate::connector::manifest::{ColumnSpec, OperationName, SettingSpec, SignInKind};
 use crate::connector::settings::{self, Settings};
+use crate::connector::webhook::Webhooks;
 use crate::model::lifecycle::Lifecycle;
 use crate::model::outcome::OutcomeKind;
 use crate::remote::http::{BODY_LIMIT, HttpOptions};
@@ -30,6 +31,7 @@ pub struct Connector {
     pub(super) request: Shared,
     pub(super) limits: CompiledLimits,
     pub(super) answers: Vec<Rule>,
+    pub(super) webhooks: Option<Webhooks>,
     pub(super) objects: BTreeMap<String, Arc<Object>>,
 }
 
@@ -128,6 +130,7 @@ pub(super) struct Object {
     pub(super) numeric_ids: bool,
     pub(super) checks_version: bool,
     pub(super) idempotent_create: bool,
+    pub(super) idempotent_for: Option<Duration>,
     pub(super) overlap: Duration,
     pub(super) read_only: Vec<String>,
     pub(super) parameters: serde_json::Map<String, Value>,
@@ -185,6 +188,8 @@ pub struct Abilities {
     pub numeric_ids: bool,
     /// A create that is sent twice makes one record.
     pub idempotent_create: bool,
+    /// For how long the remote remembers a create; `None`: for ever.
+    pub idempotent_for: Option<Duration>,
     pub blank_is_null: bool,
     /// How far a list has to reach back before its cursor.
     pub overlap_ms: i64,
@@ -279,6 +284,7 @@ impl Object {
             reference_field,
             numeric_ids: self.numeric_ids,
             idempotent_create: self.idempotent_create,
+            idempotent_for: self.idempotent_for,
             blank_is_null: self.blank_is_null,
             overlap_ms: i64::try_from(self.overlap.as_millis()).unwrap_or(i64::MAX),
             id_field: field_of(&self.id)
@@ -289,11 +295,37 @@ impl Object {
     }
 }
 
+impl Abilities {
+    /// Whether a create that is this old can be sent once more without making a second record.
+    pub fn repeats_a_create(&self, age: Duration) -> bool {
+        self.idempotent_create && self.idempotent_for.is_none_or(|memory| age < memory)
+    }
+}
+
 /// The field that an expression begins with: `.record.NAME …`.
 pub(super) fn field_of(expr: &Expr) -> Option<String> {
     let rest = expr.source().trim().strip_prefix(".record.")?;
     let end = rest.find(|char: char| !char.is_alphanumeric() && char != '_').unwrap_or(rest.len());
     rest.get(..end).filter(|name| !name.is_empty()).map(str::to_owned)
+}
+
+/// Where the brace that is open at the start of `text` is closed; texts in quotes are skipped.
+pub(super) fn closing_brace(text: &str) -> Option<usize> {
+    let mut depth = 0usize;
+    let mut quoted = false;
+    let mut escaped = false;
+    for (at, char) in text.char_indices() {
+        match char {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            '{' if !quoted => depth += 1,
+            '}' if !quoted && depth == 0 => return Some(at),
+            '}' if !quoted => depth -= 1,
+            _ => {}
+        }
+    }
+    None
 }
 
 /// A number or a text of digits as a whole number.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::connector::compiled::{
     CompiledLimits, Connector, DEFAULT_BODY_LIMIT, DEFAULT_TIMEOUT, Lines, Object, Operation, Piece, Rule,
-    Shared, SignIn, Staged, Step, field_of,
+    Shared, SignIn, Staged, Step, closing_brace, field_of,
 };
 use crate::connector::error::{ManifestError, ManifestErrors};
 use crate::connector::expr::{Definitions, Expr, ExprError};
@@ -19,11 +19,16 @@ use crate::model::lifecycle::{Lifecycle, Transition};
 use crate::remote::http::HttpOptions;
 
 /// The manifests inside the binary, each with its cases.
-const BUILT_IN: [(&str, &str, &str); 3] = [
+const BUILT_IN: [(&str, &str, &str); 4] = [
     (
         "fxiaoke",
         include_str!("../../connectors/fxiaoke.yaml"),
         include_str!("../../connectors/fxiaoke.test.yaml"),
+    ),
+    (
+        "jiandaoyun",
+        include_str!("../../connectors/jiandaoyun.yaml"),
+        include_str!("../../connectors/jiandaoyun.test.yaml"),
     ),
     (
         "kingdee-k3cloud",
@@ -97,14 +102,14 @@ fn single(file: &str, message: String) -> ManifestErrors {
     ManifestErrors(vec![ManifestError { file: file.to_owned(), line: 0, message }])
 }
 
-struct Compiler<'a> {
+pub(super) struct Compiler<'a> {
     file: &'a str,
     definitions: Definitions,
     errors: Vec<ManifestError>,
 }
 
 impl Compiler<'_> {
-    fn wrong(&mut self, line: u64, message: impl Into<String>) {
+    pub(super) fn wrong(&mut self, line: u64, message: impl Into<String>) {
         self.errors.push(ManifestError { file: self.file.to_owned(), line, message: message.into() });
     }
 
@@ -118,7 +123,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn expr(&mut self, jq: &Jq) -> Option<Expr> {
+    pub(super) fn expr(&mut self, jq: &Jq) -> Option<Expr> {
         let place = format!("{}:{}", self.file, jq.line);
         match Expr::compile_with(&self.definitions, &jq.text, &place) {
             Ok(expr) => Some(expr),
@@ -129,7 +134,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn maybe(&mut self, jq: Option<&Jq>) -> Option<Expr> {
+    pub(super) fn maybe(&mut self, jq: Option<&Jq>) -> Option<Expr> {
         jq.and_then(|jq| self.expr(jq))
     }
 
@@ -324,6 +329,7 @@ impl Compiler<'_> {
             numeric_ids: own.numeric_ids.or(lent.numeric_ids).unwrap_or(false),
             checks_version: own.checks_version.or(lent.checks_version).unwrap_or(false),
             idempotent_create: own.idempotent_create.or(lent.idempotent_create).unwrap_or(false),
+            idempotent_for: own.idempotent_for.or(lent.idempotent_for).map(Duration::from_secs),
             overlap: Duration::from_secs(own.overlap.or(lent.overlap).unwrap_or(0)),
             read_only: own.read_only.clone().or_else(|| lent.read_only.clone()).unwrap_or_default(),
             parameters,
@@ -469,29 +475,11 @@ impl Compiler<'_> {
                 usage: self.maybe(manifest.limits.usage.as_ref()),
             },
             answers: self.rules(&manifest.answers),
+            webhooks: manifest.webhooks.as_ref().and_then(|spec| self.webhooks(spec, &manifest.settings)),
             objects,
         };
         Some(connector)
     }
-}
-
-/// Where the brace that is open at the start of `text` is closed; texts in quotes are skipped.
-fn closing_brace(text: &str) -> Option<usize> {
-    let mut depth = 0usize;
-    let mut quoted = false;
-    let mut escaped = false;
-    for (at, char) in text.char_indices() {
-        match char {
-            _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' => quoted = !quoted,
-            '{' if !quoted => depth += 1,
-            '}' if !quoted && depth == 0 => return Some(at),
-            '}' if !quoted => depth -= 1,
-            _ => {}
-        }
-    }
-    None
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use serde_saphyr::Spanned;
 
 use crate::config::file::Codec;
 pub use crate::connector::object_spec::{LifecycleSpec, LifecycleStepSpec, LinesSpec, ObjectSpec};
+use crate::connector::webhook_spec::WebhooksSpec;
 use crate::model::outcome::OutcomeKind;
 
 /// A jq program and the line on which its text begins.
@@ -68,6 +69,9 @@ pub struct Manifest {
     /// What answers mean: the first rule whose `when` holds decides for the whole call.
     #[serde(default)]
     pub answers: Vec<RuleSpec>,
+    /// What the system sends by itself, and how it is known to be from there.
+    #[serde(default)]
+    pub webhooks: Option<WebhooksSpec>,
     /// The requests, for all objects that do not have their own.
     #[serde(default)]
     pub operations: BTreeMap<OperationName, OperationSpec>,

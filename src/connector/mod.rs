@@ -16,13 +16,17 @@ pub mod lines;
 mod load;
 pub mod manifest;
 mod object_spec;
+pub mod openapi;
 mod records;
 mod request;
 pub mod settings;
 mod steps;
+pub mod webhook;
+mod webhook_spec;
 
 pub use cases::{CaseResult, run_cases};
 pub use client::{Change, Client, FieldInfo, NewRecord, Page, Removal, same_field};
 pub use compiled::{Abilities, Connector, Limits};
 pub use error::{ConnectorError, ManifestError, ManifestErrors};
 pub use settings::{SettingValue, Settings};
+pub use webhook::{Told, Webhook, WebhookRefusal};

@@ -41,6 +41,9 @@ pub struct ObjectSpec {
     /// A create that is sent twice makes one record.
     #[serde(default)]
     pub idempotent_create: Option<bool>,
+    /// With `idempotent_create`: seconds for which the remote remembers a create; for ever when left out.
+    #[serde(default)]
+    pub idempotent_for: Option<u64>,
     /// The field in which a create's attempt id is planted (input: `.settings .object`); null where there is none.
     #[serde(default)]
     pub attempt_field: Option<Jq>,

@@ -80,8 +80,10 @@ pub async fn look(store: &Store, bound: &Bound, claimed: &[Claimed]) -> Result<V
     let finished = (!unfinished.is_empty()).then(|| references.without(&unfinished));
     let (inside, unclear) = inside_each(&client, &bound.table, bound.filter.as_deref(), &keys).await?;
     let mut held = held_fields(&client, bound.id, &keys).await?;
-    let now = SystemTime::now();
-    let age = |link: &Link| link.lines_sent_at.map(|at| now.duration_since(at).unwrap_or(Duration::ZERO));
+    // by the database's clock, which wrote down when lines were sent: ours may be ahead of it (I20)
+    let unseen = links.values().any(|link| link.lines_sent_at.is_some());
+    let now = if unseen { Some(store.clock().await?) } else { None };
+    let age = |link: &Link| Some(now?.duration_since(link.lines_sent_at?).unwrap_or(Duration::ZERO));
     let mut approvals =
         if bound.asks_for_approvals() { approvals(&client, bound.id, &keys).await? } else { HashMap::new() };
     let mut approval = |key: &str| approvals.remove(key).unwrap_or_default();

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use secrecy::SecretString;
 use serde_json::Value;
 
@@ -15,21 +14,19 @@ use crate::config::{BindingFile, LifecycleFile, RowtwinFile, Setting, SystemFile
 use crate::connector::{Client, Connector, SettingValue, Settings};
 use crate::engine::documents;
 use crate::engine::gate::{SharedGate, UnderWay};
+pub use crate::engine::pool::open_pool;
 use crate::engine::{DEFAULT_NAME, Drifted, Engine, EngineError};
 use crate::mapping::Mapping;
 use crate::mapping::reference::Reference;
 use crate::metrics::Metrics;
 use crate::model::binding::{Allowance, Brake, Guard, ReferredBy};
 use crate::model::lifecycle::Plan;
-use crate::postgres::{ConnectOptions, connect_options};
 use crate::remote::gate::{Gate, OpenGate};
 use crate::remote::http::HttpTransport;
 use crate::store::binding::{BindingSpec, SystemSpec};
 use crate::store::slot::SlotSpec;
 use crate::store::{Store, StoreError};
 
-/// Connections to the mirror database at the same time.
-const POOL: usize = 16;
 /// Calls of one binding at the same time where nothing says otherwise.
 const IN_FLIGHT: u32 = 4;
 
@@ -49,33 +46,6 @@ pub struct Given {
     /// Only to look: a sign-in that fails with this configuration says nothing about the system that others run with
     /// theirs, and does not hold it.
     pub only_looks: bool,
-}
-
-/// A pool for the mirror database.
-///
-/// # Errors
-/// When the address is not one.
-pub fn open_pool(url: &str) -> Result<(Store, ConnectOptions), EngineError> {
-    let mut options = connect_options(url)?;
-    let settings = "-c timezone=UTC -c datestyle=ISO -c lock_timeout=5s -c idle_in_transaction_session_timeout=120s -c client_min_messages=warning";
-    options
-        .config_mut()
-        .application_name("rowtwin")
-        .options(settings)
-        .connect_timeout(Duration::from_secs(10));
-    let manager = Manager::from_config(
-        options.config().clone(),
-        options.tls(),
-        ManagerConfig { recycling_method: RecyclingMethod::Fast },
-    );
-    let pool = Pool::builder(manager)
-        .max_size(POOL)
-        .runtime(Runtime::Tokio1)
-        .wait_timeout(Some(Duration::from_secs(30)))
-        .create_timeout(Some(Duration::from_secs(15)))
-        .build()
-        .map_err(|error| EngineError::Database(error.to_string()))?;
-    Ok((Store::new(pool), options))
 }
 
 impl Engine {
@@ -266,6 +236,7 @@ impl Engine {
                     watched_lines: bound_lines.watched,
                     abilities,
                     lifecycle,
+                    heard: Arc::default(),
                     parents: Vec::new(),
                     children: Vec::new(),
                 }));

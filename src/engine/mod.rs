@@ -6,10 +6,12 @@ mod documents;
 pub mod error;
 mod gate;
 pub mod observe;
+mod pool;
 pub mod prepare;
 mod relate;
 pub mod run;
 pub mod slot;
+pub mod webhooks;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

@@ -19,6 +19,7 @@ use crate::engine::slot::{Alarm, Tended};
 use crate::engine::{Engine, EngineError};
 use crate::pull::Puller;
 use crate::store::error::Class;
+use crate::store::upkeep::Left;
 
 /// How often expired leases are looked for.
 const RESCUE_EVERY: Duration = Duration::from_secs(1);
@@ -311,6 +312,7 @@ async fn pull_loop(
         };
         tokio::select! {
             () = stop.cancelled() => {}
+            () = puller.bound.heard.notified() => {}
             () = tokio::time::sleep(rest) => {}
         }
     }
@@ -321,6 +323,7 @@ async fn pull_loop(
 
 async fn upkeep_loop(engine: Arc<Engine>, stop: CancellationToken, watch: Arc<dyn Watch>) {
     let mut alarm = Alarm::None;
+    let mut left = Left::default();
     let mut upkeep_due = tokio::time::Instant::now() + UPKEEP_EVERY;
     while !stop.is_cancelled() {
         if let Err(failure) = engine.store.rescue_outbox().await {
@@ -328,6 +331,9 @@ async fn upkeep_loop(engine: Arc<Engine>, stop: CancellationToken, watch: Arc<dy
         }
         if let Err(failure) = engine.store.release_all_waiting().await {
             warn!(error = %failure, "rows that wait for others could not be looked at");
+        }
+        if let Err(failure) = engine.store.vacuum_work_lists(&mut left).await {
+            warn!(error = %failure, "the work lists could not be vacuumed; autovacuum does it later");
         }
         match engine.guard_slot(alarm, watch.as_ref()).await {
             Ok(found) => alarm = found,

@@ -87,6 +87,11 @@ impl Draft {
         format!("{}.{}", identifier(&self.schema), identifier(&self.table))
     }
 
+    /// The table's name with its schema, as the configuration has it.
+    pub fn table_name(&self) -> String {
+        format!("{}.{}", self.schema, self.table)
+    }
+
     /// The statements that make the table, with a comment for each column.
     pub fn sql(&self) -> String {
         let table = self.name();
@@ -122,7 +127,7 @@ impl Draft {
     pub fn yaml(&self) -> String {
         let mut text = format!(
             "tables:\n  {}:\n    bindings:\n      - system: {}\n        object: {}\n        id_column: {}\n",
-            scalar(&format!("{}.{}", self.schema, self.table)),
+            scalar(&self.table_name()),
             scalar(&self.system),
             scalar(&self.object),
             scalar(&self.id_column)

@@ -39,9 +39,10 @@ pub struct Batch<'a> {
     pub records: Vec<RemoteRecord>,
     /// The mirror database's clock just before the read: a link settled later makes the record stale.
     pub read_at: SystemTime,
-    /// When these records surely existed: the list's end, or when the oldest of these ids was first heard of. Creates
-    /// begun later cannot have made them.
+    /// When these records surely existed: the answer's end. Creates begun later cannot have made them.
     pub first_seen: SystemTime,
+    /// Ids that were heard of before that, each with when: one that was heard of long ago says nothing about the others.
+    pub heard_of: HashMap<String, SystemTime>,
     /// Ids that a person approved: the guard lets them pass.
     pub waved: BTreeSet<String>,
     /// Ids of records that wait for each other in a circle: their rows are made without the reference that is missing.
@@ -126,6 +127,7 @@ impl Batch<'_> {
             bound: self.bound,
             read_at: self.read_at,
             first_seen: self.first_seen,
+            heard_of: self.heard_of,
             waved: self.waved,
             loose: self.loose,
         };
@@ -157,12 +159,18 @@ impl Batch<'_> {
 pub(super) struct Context<'a> {
     pub(super) bound: &'a Bound,
     read_at: SystemTime,
-    pub(super) first_seen: SystemTime,
+    first_seen: SystemTime,
+    heard_of: HashMap<String, SystemTime>,
     waved: BTreeSet<String>,
     loose: BTreeSet<String>,
 }
 
 impl Context<'_> {
+    /// When the record surely existed.
+    pub(super) fn first_seen(&self, id: &str) -> SystemTime {
+        self.heard_of.get(id).copied().unwrap_or(self.first_seen)
+    }
+
     async fn apply(
         &self,
         transaction: &mut Transaction<'_>,
@@ -304,56 +312,41 @@ impl Context<'_> {
 
     /// The row was deleted and the delete has not gone out yet.
     fn plan_without_row(&self, record: &RemoteRecord, link: &Link, work: &mut Work) {
-        let edited =
-            link.shadow.as_ref().is_some_and(|shadow| !self.bound.mapping.same(shadow, &record.fields));
-        if edited {
-            // an edit wins over a delete: the record, read again without its link, gets a row of its own, or the one
-            // that another system's edit has made meanwhile
-            let edit_wins = self.bound.against_edit == AgainstEdit::Edit;
-            let shadow = link.shadow.clone().unwrap_or_default();
-            let edits = diff(
-                &record.fields,
-                &shadow,
-                self.bound.mapping.field_names(),
-                self.bound.mapping.blank_is_null,
-            );
-            let edits = edits.into_iter().map(|(field, value)| FieldConflict {
-                shadow: shadow.get(&field).cloned().unwrap_or(Value::Null),
-                row: Value::Null,
-                record: value,
-                winner: if edit_wins { Side::Record } else { Side::Row },
-                policy: if edit_wins { Policy::Remote } else { Policy::Local },
-                unit: field.clone(),
-                frozen: false,
-                field,
-            });
-            work.conflicts.push((link.key.clone(), record.id.clone(), edits.collect()));
-            if !edit_wins {
-                // the edit is seen and kept: the delete goes on from there
-                work.links.push(LinkUpdate {
-                    key: link.key.clone(),
-                    remote_id: record.id.clone(),
-                    shadow: self.bound.mapping.shadow_of(&record.fields),
-                    version: record.version.clone(),
-                    remote_ms: record.modified_ms,
-                    reference: record.reference.clone(),
-                    stage: record.stage.clone(),
-                    keeps_sent: false,
-                });
-                return;
-            }
-            work.unlink.push(link.key.clone());
-            work.journal.push(JournalLine {
-                key: Some(link.key.clone()),
-                remote_id: Some(record.id.clone()),
-                side: "link",
-                effect: "unlink",
-                before: link.shadow.clone(),
-                after: None,
-                reason: Some("the row was deleted and the record edited: the edit wins".to_owned()),
-            });
-            work.defer.insert(record.id.clone());
+        let mapping = &self.bound.mapping;
+        let Some(shadow) = &link.shadow else {
+            // a row that was tied, never compared and deleted has changed nothing
+            return untie(record, link, "the row was deleted before it was compared with the record", work);
+        };
+        if mapping.same(shadow, &record.fields) {
+            return;
         }
+        let edit_wins = self.bound.against_edit == AgainstEdit::Edit;
+        let edits = diff(&record.fields, shadow, mapping.field_names(), mapping.blank_is_null);
+        let edits = edits.into_iter().map(|(field, value)| FieldConflict {
+            shadow: shadow.get(&field).cloned().unwrap_or(Value::Null),
+            row: Value::Null,
+            record: value,
+            winner: if edit_wins { Side::Record } else { Side::Row },
+            policy: if edit_wins { Policy::Remote } else { Policy::Local },
+            unit: field.clone(),
+            frozen: false,
+            field,
+        });
+        work.conflicts.push((link.key.clone(), record.id.clone(), edits.collect()));
+        if edit_wins {
+            return untie(record, link, "the row was deleted and the record edited: the edit wins", work);
+        }
+        // the edit is seen and kept: the delete goes on from there
+        work.links.push(LinkUpdate {
+            key: link.key.clone(),
+            remote_id: record.id.clone(),
+            shadow: mapping.shadow_of(&record.fields),
+            version: record.version.clone(),
+            remote_ms: record.modified_ms,
+            reference: record.reference.clone(),
+            stage: record.stage.clone(),
+            keeps_sent: false,
+        });
     }
 
     fn take_plan(&self, record: &RemoteRecord, link: &Link, mut plan: RowPlan, work: &mut Work) {
@@ -487,4 +480,20 @@ impl Context<'_> {
         note_records(transaction, bound.id, &deferred, "busy when it was read", DEFERRED).await?;
         gone::apply_gone(transaction, bound, &work.gone, &self.waved).await
     }
+}
+
+/// Ends a link whose row is gone: the record, read again without it, gets a row of its own, or the one that somebody
+/// else has made meanwhile.
+fn untie(record: &RemoteRecord, link: &Link, reason: &str, work: &mut Work) {
+    work.unlink.push(link.key.clone());
+    work.journal.push(JournalLine {
+        key: Some(link.key.clone()),
+        remote_id: Some(record.id.clone()),
+        side: "link",
+        effect: "unlink",
+        before: link.shadow.clone(),
+        after: None,
+        reason: Some(reason.to_owned()),
+    });
+    work.defer.insert(record.id.clone());
 }

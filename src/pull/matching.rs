@@ -189,7 +189,7 @@ impl Context<'_> {
 
     fn may_have_made(&self, doubt: &Doubt, record: &RemoteRecord) -> bool {
         if !doubt.parked {
-            return doubt.attempted_at <= self.first_seen;
+            return doubt.attempted_at <= self.first_seen(&record.id);
         }
         // one that a person has to decide must not hold everything up: only what looks like it waits
         doubt.intent.iter().all(|(field, value)| {

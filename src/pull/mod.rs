@@ -195,16 +195,17 @@ impl Puller {
             due.iter().filter(|one| one.loose).map(|one| one.remote_id.clone()).collect();
         let early: Vec<String> = early.into_iter().map(|one| one.remote_id.clone()).collect();
         let gone: Vec<String> = gone.into_iter().map(|one| one.remote_id.clone()).collect();
-        let first_seen = due.iter().map(|one| one.since).min().unwrap_or(read_at);
+        let first_seen = self.store.clock().await?;
+        let heard_of = due.iter().map(|one| (one.remote_id.clone(), one.since)).collect();
 
         let mut client = self.store.client().await?;
         let mut transaction = client.transaction().await?;
-        let settled: Vec<String> = ids.iter().filter(|id| !early.contains(id)).cloned().collect();
-        clear_records(&transaction, bound.id, &settled).await?;
+        clear_records(&transaction, bound.id, due.iter().filter(|one| !early.contains(&one.remote_id)))
+            .await?;
         put_off(&transaction, bound.id, &early, Duration::from_secs(1), "not found yet").await?;
         let waved: BTreeSet<String> =
             due.iter().filter(|one| one.waved).map(|one| one.remote_id.clone()).collect();
-        let batch = Batch { bound, records, read_at, first_seen, loose, waved: waved.clone() };
+        let batch = Batch { bound, records, read_at, first_seen, heard_of, loose, waved: waved.clone() };
         batch.apply(&mut transaction).await?;
         gone::apply_gone(&mut transaction, bound, &gone, &waved).await?;
         for id in &not_given {

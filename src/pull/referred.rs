@@ -1,6 +1,6 @@
 //! Referred: records that others refer to by their number or code, and whose id is therefore not known yet.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
 
@@ -53,10 +53,11 @@ impl Puller {
             .filter(|record| !record.deleted)
             .filter_map(|record| record.reference.clone())
             .collect();
-        let first_seen = due.iter().map(|one| one.since).min().unwrap_or(read_at);
+        // a name may have been heard of long before a create of ours gave it to a record
+        let first_seen = self.store.clock().await?;
         let mut client = self.store.client().await?;
         let mut transaction = client.transaction().await?;
-        clear_records(&transaction, bound.id, &names).await?;
+        clear_records(&transaction, bound.id, due).await?;
         for name in &names {
             let here = Value::from(name.as_str());
             if !present.iter().any(|other| same_value(Some(&here), Some(&Value::from(other.as_str())), true))
@@ -65,8 +66,15 @@ impl Puller {
             }
         }
         let count = records.len();
-        let batch =
-            Batch { bound, records, read_at, first_seen, loose: BTreeSet::new(), waved: BTreeSet::new() };
+        let batch = Batch {
+            bound,
+            records,
+            read_at,
+            first_seen,
+            heard_of: HashMap::new(),
+            loose: BTreeSet::new(),
+            waved: BTreeSet::new(),
+        };
         batch.apply(&mut transaction).await?;
         book_read(&transaction, bound.id, count).await?;
         transaction.commit().await?;

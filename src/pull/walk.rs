@@ -1,6 +1,6 @@
 //! Walk: over the pages of an object, one page a turn, resumable at any page.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::Value;
@@ -102,6 +102,7 @@ impl Puller {
                 records: page.records,
                 read_at,
                 first_seen: listed_at,
+                heard_of: HashMap::new(),
                 loose: BTreeSet::new(),
                 waved: BTreeSet::new(),
             };

@@ -1,9 +1,53 @@
-//! Request signatures that no expression can compute: the K3Cloud gateway's `X-Api` and `X-Kd` headers.
+//! Signatures that no expression can compute or should compare: those of the K3Cloud gateway's `X-Api` and `X-Kd`
+//! headers, and those that webhooks carry.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
+
+/// How a webhook is sealed by its sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seal {
+    /// The secret itself is sent along.
+    Token,
+    /// A plain hash of a text that has the secret in it.
+    Sha1,
+    Sha256,
+    Md5,
+    HmacSha1,
+    HmacSha256,
+}
+
+impl Seal {
+    /// The bytes that a text sealed with a secret must carry. For hashes the secret is a part of `text` already.
+    pub fn of(self, secret: &[u8], text: &[u8]) -> Vec<u8> {
+        fn mac<M: Mac + KeyInit>(secret: &[u8], text: &[u8]) -> Vec<u8> {
+            // HMAC takes keys of any length, so this cannot fail.
+            let Ok(mut mac) = <M as KeyInit>::new_from_slice(secret) else { return Vec::new() };
+            mac.update(text);
+            mac.finalize().into_bytes().to_vec()
+        }
+        match self {
+            Self::Token => secret.to_vec(),
+            Self::Sha1 => Sha1::digest(text).to_vec(),
+            Self::Sha256 => Sha256::digest(text).to_vec(),
+            Self::Md5 => md5::Md5::digest(text).to_vec(),
+            Self::HmacSha1 => mac::<Hmac<Sha1>>(secret, text),
+            Self::HmacSha256 => mac::<Hmac<Sha256>>(secret, text),
+        }
+    }
+}
+
+/// Whether two texts are equal, in a time that depends on their lengths alone. Nothing equals an empty one.
+pub fn same_secret(left: &[u8], right: &[u8]) -> bool {
+    if left.len() != right.len() || left.is_empty() {
+        return false;
+    }
+    let differing = left.iter().zip(right).fold(0, |all, (left, right)| all | (left ^ right));
+    std::hint::black_box(differing) == 0
+}
 
 /// The gateway's fixed mask over the client secret inside an application id.
 const MASK: &[u8] = b"0054f397c6234378b09ca7d3e5debce7";
@@ -115,6 +159,28 @@ mod tests {
             header("X-Kd-Signature"),
             Some("ODIyMGZkN2I3MThhYTFkZjExZmE5NGY3NjdhOTY4MjdjMGVlOGY3MjNhMjJhYWVmNGVlNWJiNTlhYjM1MDE4ZQ==")
         );
+    }
+
+    #[test]
+    fn seals_are_those_of_the_standards() {
+        // RFC 2202 and RFC 4231, case 2; FIPS 180 for "abc"
+        let text = b"what do ya want for nothing?";
+        assert_eq!(hex::encode(Seal::HmacSha1.of(b"Jefe", text)), "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79");
+        assert_eq!(
+            hex::encode(Seal::HmacSha256.of(b"Jefe", text)),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
+        assert_eq!(hex::encode(Seal::Sha1.of(b"", b"abc")), "a9993e364706816aba3e25717850c26c9cd0d89d");
+        assert_eq!(hex::encode(Seal::Md5.of(b"", b"abc")), "900150983cd24fb0d6963f7d28e17f72");
+        assert_eq!(Seal::Token.of(b"secret", b"abc"), b"secret");
+    }
+
+    #[test]
+    fn secrets_are_the_same_only_when_they_are() {
+        assert!(same_secret(b"abc", b"abc"));
+        for (left, right) in [("abc", "abd"), ("abc", "ab"), ("", ""), ("", "a")] {
+            assert!(!same_secret(left.as_bytes(), right.as_bytes()), "{left} {right}");
+        }
     }
 
     #[test]

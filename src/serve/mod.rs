@@ -1,9 +1,10 @@
 //! What the process tells others: on 127.0.0.1 `/metrics` for Prometheus and `/health` for whoever watches, over its
-//! socket the service manager, and by OTLP a collector.
+//! socket the service manager, and by OTLP a collector. And the door through which the systems' webhooks come in.
 
 mod health;
 mod notify;
 pub mod otlp;
+mod webhooks;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use health::{Capture, Health, SystemHealth};
 pub use notify::Notifier;
+pub use webhooks::{DoorLimits, Receive, Reply, listen};
 
 use crate::metrics::{CONTENT_TYPE, Metrics};
 
@@ -38,6 +40,17 @@ pub enum ServeError {
     PortInUse {
         /// The port that was asked for.
         port: u16,
+    },
+    /// The address for webhooks cannot be had.
+    #[error(
+        "cannot listen on {address} for webhooks ({source}): set `serve: {{webhooks: {{listen: …}}}}` to an address of \
+         this machine whose port is free and allowed here"
+    )]
+    Webhooks {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
     },
     /// The port cannot be had for another reason.
     #[error(

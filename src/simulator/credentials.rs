@@ -18,6 +18,18 @@ pub mod fxiaoke {
     pub const USER_ID: &str = "1000";
 }
 
+/// The credentials of the simulated Jiandaoyun, and the form that it describes.
+pub mod jiandaoyun {
+    /// The key.
+    pub const API_KEY: &str = "demo-api-key";
+    /// The secret of the data pushes.
+    pub const WEBHOOK_SECRET: &str = "demo-push-secret";
+    /// The app.
+    pub const APP_ID: &str = "demo_app";
+    /// The form.
+    pub const ENTRY_ID: &str = "customer";
+}
+
 /// The credentials of the simulated Kingdee K3Cloud.
 pub mod kingdee {
     /// The data centre.

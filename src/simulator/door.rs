@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::Value;
 
 use super::{
-    Kind, Shared, effect::Effect, exchange, fault::Fault, fxiaoke, kingdee, state::Call, state::State,
+    Kind, Push, Shared, effect::Effect, exchange, fault::Fault, fxiaoke, jiandaoyun, kingdee, state::Call,
+    state::State,
 };
 use crate::model::record::Record;
 
@@ -62,6 +63,7 @@ impl Door {
     pub fn document(&self, object: &str, id: &str) -> Option<Record> {
         self.with(|state| match state.kind {
             Kind::Fxiaoke => fxiaoke::person::document(state, object, id),
+            Kind::Jiandaoyun => state.table(object).get(id).map(|row| row.fields.clone()),
             Kind::KingdeeK3cloud => kingdee::person::document(state, object, id),
         })
     }
@@ -82,10 +84,21 @@ impl Door {
     /// Changes fields of a record as a person would; a null clears. Lines that are given are the whole set, known by
     /// their ids. False where there is no such record.
     pub fn edit(&self, object: &str, id: &str, fields: impl Fields) -> bool {
+        self.edit_seeing(object, id, fields).is_some()
+    }
+
+    /// Changes fields as [`Door::edit`] does, and gives the record as it was in that same moment: what the person saw and
+    /// replaced. `None` where there is no such record.
+    pub fn edit_seeing(&self, object: &str, id: &str, fields: impl Fields) -> Option<Record> {
         let fields = fields.into_fields();
-        self.with(|state| match state.kind {
-            Kind::Fxiaoke => fxiaoke::person::edit(state, object, id, fields),
-            Kind::KingdeeK3cloud => kingdee::person::edit(state, object, id, fields),
+        self.with(|state| {
+            let was = state.table(object).get(id).map(|row| row.fields.clone())?;
+            let found = match state.kind {
+                Kind::Fxiaoke => fxiaoke::person::edit(state, object, id, fields),
+                Kind::Jiandaoyun => jiandaoyun::person::edit(state, object, id, fields),
+                Kind::KingdeeK3cloud => kingdee::person::edit(state, object, id, fields),
+            };
+            found.then_some(was)
         })
     }
 
@@ -95,6 +108,7 @@ impl Door {
         let fields = fields.into_fields();
         self.with(|state| match state.kind {
             Kind::Fxiaoke => fxiaoke::person::add_line(state, object, id, fields),
+            Kind::Jiandaoyun => None,
             Kind::KingdeeK3cloud => kingdee::person::add_line(state, object, id, fields),
         })
     }
@@ -104,6 +118,7 @@ impl Door {
         let fields = fields.into_fields();
         self.with(|state| match state.kind {
             Kind::Fxiaoke => fxiaoke::person::edit_line(state, object, id, line, fields),
+            Kind::Jiandaoyun => false,
             Kind::KingdeeK3cloud => kingdee::person::edit_line(state, object, id, line, fields),
         })
     }
@@ -112,6 +127,7 @@ impl Door {
     pub fn remove_line(&self, object: &str, id: &str, line: &str) -> bool {
         self.with(|state| match state.kind {
             Kind::Fxiaoke => fxiaoke::person::remove_line(state, object, id, line),
+            Kind::Jiandaoyun => false,
             Kind::KingdeeK3cloud => kingdee::person::remove_line(state, object, id, line),
         })
     }
@@ -120,6 +136,7 @@ impl Door {
     pub fn remove(&self, object: &str, id: &str) -> bool {
         self.with(|state| match state.kind {
             Kind::Fxiaoke => fxiaoke::person::remove(state, object, id),
+            Kind::Jiandaoyun => jiandaoyun::person::remove(state, object, id),
             Kind::KingdeeK3cloud => kingdee::person::remove(state, object, id),
         })
     }
@@ -207,6 +224,12 @@ impl Door {
         self.with(|state| state.described.insert(name, kind.map(str::to_owned)));
     }
 
+    /// Takes the pushes of changes made in the pages that nobody has taken yet, oldest first (Jiandaoyun alone). They
+    /// are not sent by themselves: so one can be lost, repeated, or come late.
+    pub fn take_pushes(&self) -> Vec<Push> {
+        self.with(jiandaoyun::take_pushes)
+    }
+
     /// Ends every token and session, as an administrator could.
     pub fn end_sessions(&self) {
         self.with(State::end_sessions);
@@ -216,6 +239,7 @@ impl Door {
 fn insert(state: &mut State, object: &str, fields: Record) -> String {
     match state.kind {
         Kind::Fxiaoke => fxiaoke::person::insert(state, object, fields),
+        Kind::Jiandaoyun => jiandaoyun::person::insert(state, object, fields),
         Kind::KingdeeK3cloud => kingdee::person::insert(state, object, fields),
     }
 }

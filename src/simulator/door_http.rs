@@ -60,7 +60,10 @@ fn open(door: &Door, verb: &str, body: &Map<String, Value>) -> Result<Value, Str
             let records = records.ok_or("every one of \"records\" must be an object")?;
             json!({"ids": door.insert_many(text("object")?, records)})
         }
-        "edit" => json!({"found": door.edit(text("object")?, text("id")?, fields()?)}),
+        "edit" => {
+            let was = door.edit_seeing(text("object")?, text("id")?, fields()?);
+            json!({"found": was.is_some(), "was": was})
+        }
         "add_line" => json!({"line": door.add_line(text("object")?, text("id")?, fields()?)}),
         "edit_line" => {
             json!({"found": door.edit_line(text("object")?, text("id")?, text("line")?, fields()?)})

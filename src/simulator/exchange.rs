@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     Kind, Shared,
     fault::{Mangling, Trouble},
-    fxiaoke, kingdee,
+    fxiaoke, jiandaoyun, kingdee,
     state::{Late, State},
 };
 
@@ -151,6 +151,7 @@ pub(super) fn settle_late(state: &mut State) {
 fn ask(kind: Kind, request: &Request) -> Asked {
     match kind {
         Kind::Fxiaoke => fxiaoke::ask(request),
+        Kind::Jiandaoyun => jiandaoyun::ask(request),
         Kind::KingdeeK3cloud => kingdee::ask(request),
     }
 }
@@ -159,6 +160,7 @@ fn perform(state: &mut State, request: &Request, asked: &Asked, trouble: Option<
     state.effects.by.clone_from(&asked.operation);
     match state.kind {
         Kind::Fxiaoke => fxiaoke::perform(state, request, asked),
+        Kind::Jiandaoyun => jiandaoyun::perform(state, asked, trouble),
         Kind::KingdeeK3cloud => kingdee::perform(state, request, asked, trouble),
     }
 }
@@ -191,7 +193,8 @@ fn answer_struck(state: &mut State, request: Request, asked: &Asked, troubles: &
                 (reply, "throttled".to_owned())
             }
             Trouble::Error(code) => (api_error(state.kind, asked, *code), format!("error {code}")),
-            Trouble::TokenExpired if asked.items > 1 => {
+            // Only a session can end in the middle of a batch: a token is looked at once.
+            Trouble::TokenExpired if asked.items > 1 && state.kind == Kind::KingdeeK3cloud => {
                 batch = Some(BatchTrouble::SessionEnds);
                 continue;
             }
@@ -252,6 +255,10 @@ fn admitted(state: &mut State, asked: &Asked) -> bool {
         // The API's own limits: 10 tokens a minute, 100 calls per interface and 20 s.
         (Kind::Fxiaoke, None) if asked.is("sign-in") => state.admit(&asked.interface, 10, 60_000),
         (Kind::Fxiaoke, None) => state.admit(&asked.interface, 100, 20_000),
+        // For each interface, and 50 for the company.
+        (Kind::Jiandaoyun, None) => {
+            state.admit(&asked.interface, jiandaoyun::per_second(asked), 1000) && state.admit("", 50, 1000)
+        }
         (Kind::KingdeeK3cloud, None) => true,
         (_, Some(_)) if asked.is("sign-in") => true,
         (_, Some(limit)) => state.admit(&asked.interface, limit, 20_000),
@@ -261,6 +268,7 @@ fn admitted(state: &mut State, asked: &Asked) -> bool {
 fn throttled(kind: Kind, asked: &Asked) -> Reply {
     match kind {
         Kind::Fxiaoke => fxiaoke::error_reply(30004, "the api call frequency exceeds the limit"),
+        Kind::Jiandaoyun => jiandaoyun::throttled(),
         Kind::KingdeeK3cloud => kingdee::failure(asked, 14, "", "API调用次数超过限制"),
     }
 }
@@ -268,6 +276,7 @@ fn throttled(kind: Kind, asked: &Asked) -> Reply {
 fn api_error(kind: Kind, asked: &Asked, code: i64) -> Reply {
     match kind {
         Kind::Fxiaoke => fxiaoke::error_reply(code, "the simulator was told to answer this error"),
+        Kind::Jiandaoyun => jiandaoyun::error_reply(code, "the simulator was told to answer this error"),
         Kind::KingdeeK3cloud => kingdee::failure(asked, code, "", "模拟器按要求返回的错误"),
     }
 }
@@ -275,6 +284,7 @@ fn api_error(kind: Kind, asked: &Asked, code: i64) -> Reply {
 fn signed_out(kind: Kind, asked: &Asked) -> Reply {
     match kind {
         Kind::Fxiaoke => fxiaoke::token_refused(),
+        Kind::Jiandaoyun => jiandaoyun::key_refused(),
         Kind::KingdeeK3cloud => kingdee::session_lost(asked),
     }
 }
@@ -287,6 +297,7 @@ fn sign_in_state(
 ) -> Result<Vec<(String, String)>, Answer> {
     match state.kind {
         Kind::Fxiaoke => fxiaoke::signed_in(state, request, asked).map(|()| Vec::new()),
+        Kind::Jiandaoyun => jiandaoyun::signed_in(request).map(|()| Vec::new()),
         Kind::KingdeeK3cloud => kingdee::signed_in(state, request, asked),
     }
 }

@@ -1,4 +1,4 @@
-//! Local stand-ins of Fxiaoke and Kingdee K3Cloud: servers that behave like the real APIs in sign-in, shapes,
+//! Local stand-ins of Fxiaoke, Jiandaoyun and Kingdee K3Cloud: servers that behave like the real APIs in sign-in, shapes,
 //! limits, errors and faults, so that a mapping can be tried before it meets production.
 //!
 //! State is in memory and the servers bind 127.0.0.1 only. What the vendors do not document is marked
@@ -16,7 +16,7 @@
 //! | `document` | `{"object", "id"}` | `{"document": {…} or null}`, the record with its lines |
 //! | `insert` | `{"object", "fields": {…}}` | `{"id"}` |
 //! | `insert_many` | `{"object", "records": [{…}, …]}` | `{"ids": […]}` |
-//! | `edit` | `{"object", "id", "fields": {…}}` | `{"found"}` |
+//! | `edit` | `{"object", "id", "fields": {…}}` | `{"found", "was": {…} or null}`, the record as it was in that moment |
 //! | `add_line` | `{"object", "id", "fields": {…}}` | `{"line": id or null}` |
 //! | `edit_line` | `{"object", "id", "line", "fields": {…}}` | `{"found"}` |
 //! | `remove_line` | `{"object", "id", "line"}` | `{"found"}` |
@@ -58,6 +58,7 @@ mod effect;
 mod exchange;
 mod fault;
 mod fxiaoke;
+mod jiandaoyun;
 mod kingdee;
 mod state;
 mod table;
@@ -66,6 +67,7 @@ mod value;
 pub use door::{Door, Fields};
 pub use effect::{Deed, Effect};
 pub use fault::{Fault, Mangling, Trouble};
+pub use jiandaoyun::Push;
 pub use state::Call;
 
 use exchange::{Reply, Request};
@@ -88,7 +90,7 @@ pub enum SimulatorError {
         source: std::io::Error,
     },
     /// There is no simulator of this name.
-    #[error("there is no simulator of {name:?}; the known ones are fxiaoke and kingdee-k3cloud")]
+    #[error("there is no simulator of {name:?}; the known ones are fxiaoke, jiandaoyun and kingdee-k3cloud")]
     Unknown {
         /// The name that was asked for.
         name: String,
@@ -108,6 +110,8 @@ pub enum SimulatorError {
 pub enum Kind {
     /// Fxiaoke, both generations of its open platform.
     Fxiaoke,
+    /// Jiandaoyun's open API, version 5.
+    Jiandaoyun,
     /// Kingdee K3Cloud's WebAPI.
     KingdeeK3cloud,
 }
@@ -116,6 +120,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Kind::Fxiaoke => "fxiaoke",
+            Kind::Jiandaoyun => "jiandaoyun",
             Kind::KingdeeK3cloud => "kingdee-k3cloud",
         })
     }
@@ -127,6 +132,7 @@ impl FromStr for Kind {
     fn from_str(name: &str) -> Result<Kind, SimulatorError> {
         match name {
             "fxiaoke" => Ok(Kind::Fxiaoke),
+            "jiandaoyun" => Ok(Kind::Jiandaoyun),
             "kingdee-k3cloud" => Ok(Kind::KingdeeK3cloud),
             _ => Err(SimulatorError::Unknown { name: name.to_owned() }),
         }
@@ -187,10 +193,11 @@ impl Simulator {
         Ok(Simulator { kind, address, shared, stop, server })
     }
 
-    /// The address that a connector is given: `http://127.0.0.1:P`, or `http://127.0.0.1:P/k3cloud/`.
+    /// The address that a connector is given: `http://127.0.0.1:P`, `http://127.0.0.1:P/api`, or `http://127.0.0.1:P/k3cloud/`.
     pub fn base_url(&self) -> String {
         match self.kind {
             Kind::Fxiaoke => format!("http://{}", self.address),
+            Kind::Jiandaoyun => format!("http://{}/api", self.address),
             Kind::KingdeeK3cloud => format!("http://{}/k3cloud/", self.address),
         }
     }

@@ -12,6 +12,7 @@ use super::{
     effect::{Deed, Effects},
     exchange::{Asked, Request},
     fault::{Fault, Trouble},
+    jiandaoyun,
     table::{Row, Table},
 };
 
@@ -80,6 +81,7 @@ pub(super) struct State {
     /// Calls by operation and object, since the log was last emptied.
     pub(super) tally: BTreeMap<(String, String), u64>,
     pub(super) effects: Effects,
+    pub(super) jiandaoyun: jiandaoyun::Memory,
     serial: u64,
 }
 
@@ -103,6 +105,7 @@ impl State {
             calls_counted: 0,
             tally: BTreeMap::new(),
             effects: Effects::default(),
+            jiandaoyun: jiandaoyun::Memory::default(),
             serial: 0,
         }
     }
@@ -126,6 +129,7 @@ impl State {
         let kind = self.kind;
         self.objects.entry(object.to_owned()).or_insert_with(|| match kind {
             Kind::Fxiaoke => Table::new(false, &["name"]),
+            Kind::Jiandaoyun => Table::new(false, &["_widget_name"]),
             Kind::KingdeeK3cloud => Table::new(true, &["FNumber", "FBillNo"]),
         })
     }

@@ -66,6 +66,35 @@ impl Store {
         })
     }
 
+    /// Runs the statements that make a table, all of them or none.
+    ///
+    /// # Errors
+    /// When a statement fails: the table is there already, or the role may not make it.
+    pub async fn make_table(&self, statements: &str) -> Result<(), StoreError> {
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        transaction.batch_execute(statements).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Takes a table away that was just made, unless it has rows.
+    ///
+    /// # Errors
+    /// When a statement fails.
+    pub async fn unmake_table(&self, name: &str) -> Result<(), StoreError> {
+        let (schema, table) = name.split_once('.').unwrap_or(("public", name));
+        let table = format!("{}.{}", quote(schema), quote(table));
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        transaction.batch_execute(&format!("lock table {table} in access exclusive mode")).await?;
+        let used: bool =
+            transaction.query_one(&format!("select exists (select from {table})"), &[]).await?.get(0);
+        if !used {
+            transaction.batch_execute(&format!("drop table {table}")).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
     /// Looks a table up: its key and columns.
     ///
     /// # Errors

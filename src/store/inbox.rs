@@ -14,7 +14,7 @@ use crate::store::{Store, StoreError};
 
 /// Which records are due; the tests of plans look at it, too.
 pub const DUE_RECORDS: &str =
-    "select remote_id, why, attempts, since, waved, loose from rowtwin_private.inbox
+    "select remote_id, why, attempts, since, waved, loose, xmin::text from rowtwin_private.inbox
      where binding_id = $1 and state = 'ready' and not_before <= rowtwin_private.clock()
      order by not_before limit $2";
 
@@ -30,9 +30,21 @@ pub struct Waiting {
     pub waved: bool,
     /// One of a circle of records that wait for each other: it is taken without the reference that is missing.
     pub loose: bool,
+    /// Another one as soon as the entry is noted again.
+    pub mark: String,
 }
 
 impl Store {
+    /// Puts the ids that a webhook names into the inbox: ids and their bindings in turn.
+    ///
+    /// # Errors
+    /// When the statement fails.
+    pub async fn note_webhook(&self, bindings: &[i32], ids: &[String]) -> Result<(), StoreError> {
+        let client = self.client().await?;
+        client.execute("select rowtwin_private.note_webhook($1, $2)", &[&bindings, &ids]).await?;
+        Ok(())
+    }
+
     /// Up to `limit` remote ids of a binding that are due.
     ///
     /// # Errors
@@ -49,6 +61,7 @@ impl Store {
                 since: row.get(3),
                 waved: row.get(4),
                 loose: row.get(5),
+                mark: row.get(6),
             })
             .collect())
     }
@@ -130,19 +143,23 @@ pub async fn park_records(
     Ok(())
 }
 
-/// Takes ids out of the inbox: they are about to be applied in this transaction.
+/// Takes entries out of the inbox: their records are about to be applied in this transaction. One that was noted again
+/// since it was found due stays: what it tells of may be newer than what was read.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn clear_records(
+pub async fn clear_records<'a>(
     client: &impl GenericClient,
     binding: i32,
-    ids: &[String],
+    read: impl IntoIterator<Item = &'a Waiting>,
 ) -> Result<(), StoreError> {
+    let (ids, marks): (Vec<&str>, Vec<&str>) =
+        read.into_iter().map(|one| (one.remote_id.as_str(), one.mark.as_str())).unzip();
     client
         .execute(
-            "delete from rowtwin_private.inbox where binding_id = $1 and remote_id = any ($2)",
-            &[&binding, &ids],
+            "delete from rowtwin_private.inbox i using unnest($2::text[], $3::text[]) as x (id, mark)
+             where i.binding_id = $1 and i.remote_id = any ($2) and i.remote_id = x.id and i.xmin::text = x.mark",
+            &[&binding, &ids, &marks],
         )
         .await?;
     Ok(())

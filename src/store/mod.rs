@@ -23,6 +23,7 @@ pub mod reference;
 pub mod slot;
 pub mod standing;
 pub mod steps;
+pub mod upkeep;
 pub mod walk;
 
 use deadpool_postgres::{Client, Pool};

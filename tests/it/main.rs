@@ -7,6 +7,9 @@
     reason = "a failed assumption of a test is a failed test"
 )]
 
+mod cases;
+mod add;
+mod connectors;
 mod monitoring;
 mod rules;
 mod runbook;

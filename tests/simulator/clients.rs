@@ -14,7 +14,7 @@ const FXIAOKE: [&str; 3] = ["fxiaoke-python==0.0.3", "requests==2.34.2", "six==1
 const KINGDEE: [&str; 2] = ["kingdee.cdp.webapi.sdk==8.2.0", "requests==2.34.2"];
 
 /// Runs a foreign client's script in its own environment and gives what it printed.
-async fn foreign(
+pub async fn foreign(
     name: &'static str,
     script: &'static str,
     packages: &'static [&'static str],

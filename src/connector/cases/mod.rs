@@ -3,6 +3,7 @@
 //! A case names an operation and its inputs; what the requests must be; the answers they get; and what comes out.
 
 mod compare;
+mod webhooks;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -46,6 +47,22 @@ struct Cases {
     #[serde(default = "noon")]
     now_ms: i64,
     cases: Vec<Case>,
+    /// What the system sends by itself.
+    #[serde(default)]
+    webhooks: Vec<webhooks::WebhookCase>,
+}
+
+impl Cases {
+    /// The file's settings and secrets, with a case's own laid over them.
+    fn account(&self, own: &BTreeMap<String, Value>) -> Settings {
+        let plain =
+            self.settings.iter().chain(own).map(|(name, value)| (name, SettingValue::Plain(value.clone())));
+        let secrets = self
+            .secrets
+            .iter()
+            .map(|(name, secret)| (name, SettingValue::Secret(SecretString::from(secret.as_str()))));
+        Settings(plain.chain(secrets).map(|(name, value)| (name.clone(), value)).collect())
+    }
 }
 
 fn noon() -> i64 {
@@ -204,7 +221,16 @@ pub fn run_cases(connector: &Connector, cases_yaml: &str) -> Vec<CaseResult> {
                 detail: outcome.err().unwrap_or_default(),
             }
         };
-        Ok::<_, String>(cases.cases.iter().map(run).collect::<Vec<_>>())
+        let mut results: Vec<CaseResult> = cases.cases.iter().map(run).collect();
+        results.extend(cases.webhooks.iter().map(|case| {
+            let outcome = runtime.block_on(webhooks::run_case(&connector, &cases, case));
+            CaseResult {
+                name: case.name.clone(),
+                passed: outcome.is_ok(),
+                detail: outcome.err().unwrap_or_default(),
+            }
+        }));
+        Ok::<_, String>(results)
     };
     match std::thread::spawn(work).join() {
         Ok(Ok(results)) => results,
@@ -256,20 +282,13 @@ struct Seen {
 }
 
 async fn run_case(connector: &Arc<Connector>, cases: &Cases, case: &Case) -> Result<(), String> {
-    let mut settings = BTreeMap::new();
-    for (name, value) in cases.settings.iter().chain(&case.settings) {
-        settings.insert(name.clone(), SettingValue::Plain(value.clone()));
-    }
-    for (name, secret) in &cases.secrets {
-        settings.insert(name.clone(), SettingValue::Secret(SecretString::from(secret.as_str())));
-    }
+    let settings = cases.account(&case.settings);
     let script = Arc::new(Script {
         answers: Mutex::new(case.exchanges.iter().map(|exchange| exchange.answer.clone()).collect()),
         asked: Mutex::new(Vec::new()),
     });
     let transport: Arc<dyn Transport> = Arc::<Script>::clone(&script);
-    let caller =
-        Caller::new("case", Arc::clone(connector), &Settings(settings), transport, Arc::new(OpenGate));
+    let caller = Caller::new("case", Arc::clone(connector), &settings, transport, Arc::new(OpenGate));
     let mut caller = caller.map_err(|error| error.to_string())?;
     caller.still = Some(Still { now_ms: cases.now_ms, uuid: STILL_UUID.to_owned() });
     if let (Some(token), false) = (&cases.token, case.signed_out) {

@@ -21,37 +21,48 @@ thread_local! {
     static ON_POOL: Cell<bool> = const { Cell::new(false) };
 }
 
-fn sender() -> &'static Mutex<mpsc::Sender<Job>> {
-    static POOL: OnceLock<Mutex<mpsc::Sender<Job>>> = OnceLock::new();
-    POOL.get_or_init(|| {
-        let (sender, receiver) = mpsc::channel::<Job>();
-        let receiver = Arc::new(Mutex::new(receiver));
-        for number in 0..THREADS {
-            let receiver = Arc::clone(&receiver);
-            let thread = std::thread::Builder::new().name(format!("expr-{number}")).stack_size(STACK).spawn(
-                move || {
-                    ON_POOL.set(true);
-                    loop {
-                        let job = match receiver.lock() {
-                            Ok(receiver) => receiver.recv(),
-                            Err(poisoned) => poisoned.into_inner().recv(),
-                        };
-                        let Ok(job) = job else { return };
-                        // A panic in one evaluation must not cost the thread; its caller sees the lost answer.
-                        let _ = std::panic::catch_unwind(AssertUnwindSafe(job));
-                    }
-                },
-            );
-            if let Err(error) = thread {
-                tracing::error!(%error, "a thread for expressions could not be started");
-            }
-        }
-        Mutex::new(sender)
-    })
+/// Where jobs are put, each one taken by a thread that is free.
+type Queue = Mutex<mpsc::Sender<Job>>;
+
+/// For calls to systems: few, since what they do is large.
+fn calls() -> &'static Queue {
+    static POOL: OnceLock<Queue> = OnceLock::new();
+    POOL.get_or_init(|| threads("expr", THREADS))
 }
 
-fn submit(job: Job) {
-    let sender = match sender().lock() {
+/// For what must be answered in time: it does not wait behind a large page.
+fn hurried() -> &'static Queue {
+    static POOL: OnceLock<Queue> = OnceLock::new();
+    POOL.get_or_init(|| threads("expr-hurried", 1))
+}
+
+fn threads(name: &str, count: usize) -> Queue {
+    let (sender, receiver) = mpsc::channel::<Job>();
+    let receiver = Arc::new(Mutex::new(receiver));
+    for number in 0..count {
+        let receiver = Arc::clone(&receiver);
+        let work = move || {
+            ON_POOL.set(true);
+            loop {
+                let job = match receiver.lock() {
+                    Ok(receiver) => receiver.recv(),
+                    Err(poisoned) => poisoned.into_inner().recv(),
+                };
+                let Ok(job) = job else { return };
+                // A panic in one evaluation must not cost the thread; its caller sees the lost answer.
+                let _ = std::panic::catch_unwind(AssertUnwindSafe(job));
+            }
+        };
+        let name = format!("{name}-{number}");
+        if let Err(error) = std::thread::Builder::new().name(name).stack_size(STACK).spawn(work) {
+            tracing::error!(%error, "a thread for expressions could not be started");
+        }
+    }
+    Mutex::new(sender)
+}
+
+fn submit(queue: &Queue, job: Job) {
+    let sender = match queue.lock() {
         Ok(sender) => sender.clone(),
         Err(poisoned) => poisoned.into_inner().clone(),
     };
@@ -66,10 +77,22 @@ pub fn on_pool_thread() -> bool {
 
 /// Runs `work` on one of these threads and waits for it without blocking; `None` when it panicked.
 pub async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    run_on(calls(), work).await
+}
+
+/// Runs `work` on a thread that calls to systems do not use; `None` when it panicked.
+pub async fn run_hurried<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    run_on(hurried(), work).await
+}
+
+async fn run_on<T: Send + 'static>(queue: &Queue, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (sender, receiver) = oneshot::channel();
-    submit(Box::new(move || {
-        let _ = sender.send(work());
-    }));
+    submit(
+        queue,
+        Box::new(move || {
+            let _ = sender.send(work());
+        }),
+    );
     receiver.await.ok()
 }
 
@@ -79,8 +102,11 @@ pub fn run_and_wait<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static
         return Some(work());
     }
     let (sender, receiver) = mpsc::sync_channel(1);
-    submit(Box::new(move || {
-        let _ = sender.send(work());
-    }));
+    submit(
+        calls(),
+        Box::new(move || {
+            let _ = sender.send(work());
+        }),
+    );
     receiver.recv().ok()
 }

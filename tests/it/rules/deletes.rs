@@ -239,3 +239,48 @@ async fn r17_a_row_made_anew_under_the_same_key_is_another_one() {
     assert_eq!(rows(&scene).await, [json!({"name": "Bolt", "number": "C9"})]);
     assert_eq!(scene.crm().count(CRM), 1);
 }
+
+/// A row is tied to a record that was there before, and deleted before the two were ever compared.
+async fn tied_and_deleted(scene: &Scene) {
+    scene.settle().await;
+    scene.crm().insert(CRM, json!({"name": "Acme", "account_no": "C1"}));
+    scene.run("insert into sales.customer (name, number) values ('Acme', 'C1')").await;
+    scene.push("crm").await;
+    let tied = "select count(*) from rowtwin.links where state = 'linked' and shadow is null";
+    assert_eq!(scene.number(tied).await, 1, "{}", scene.story().await);
+    scene.run("delete from sales.customer").await;
+}
+
+async fn nothing_is_left_to_do(scene: &Scene) {
+    for list in ["rowtwin.outbox", "rowtwin.inbox"] {
+        let left = scene.number(&format!("select count(*) from {list}")).await;
+        assert_eq!(left, 0, "{list}: {}", scene.story().await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r17_a_row_that_is_deleted_before_the_first_comparison_leaves_the_record_alone() {
+    let scene = Scene::with(crm_only("")).await;
+    tied_and_deleted(&scene).await;
+    scene.crm().forget_calls();
+    scene.settle().await;
+    // made and unmade, the row has changed nothing: the record is one without a row, and gets one
+    assert_eq!(rows(&scene).await, [json!({"name": "Acme", "number": "C1"})]);
+    assert_eq!(scene.crm().count(CRM), 1);
+    assert!(Scene::writes(&scene.crm()).is_empty());
+    nothing_is_left_to_do(&scene).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r17_a_row_made_again_before_the_first_comparison_takes_the_record_over() {
+    let scene = Scene::with(crm_only("")).await;
+    tied_and_deleted(&scene).await;
+    scene.run("insert into sales.customer (name, number) values ('Acme', 'C1')").await;
+    scene.settle().await;
+    assert_eq!(rows(&scene).await, [json!({"name": "Acme", "number": "C1"})]);
+    assert_eq!(scene.crm().count(CRM), 1);
+    nothing_is_left_to_do(&scene).await;
+    scene.run("update sales.customer set phone = '13800000000'").await;
+    scene.settle().await;
+    assert_eq!(scene.crm().records(CRM)[0]["tel"], "13800000000");
+}

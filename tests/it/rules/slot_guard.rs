@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use rowtwin::cluster::Cluster;
 use rowtwin::config::file::OnBudget;
 use rowtwin::engine::run::{Unwatched, Watch};
 use rowtwin::engine::slot::{Alarm, Tended};
@@ -31,15 +32,16 @@ const BULK: &str = "create table if not exists sales.bulk (t text);
 const BUDGET: i64 = 6 << 20;
 
 /// What a slot retains is counted over the whole server, so these tests have one that nobody else writes to.
-async fn alone() -> Scene {
+async fn alone() -> (Cluster, Scene) {
     let cluster = own_cluster(&[]);
     execute(&cluster.url("postgres"), "create database mirror").await;
-    Scene::at(cluster.url("mirror"), CUSTOMER, crm_only()).await
+    let scene = Scene::at(cluster.url("mirror"), CUSTOMER, crm_only()).await;
+    (cluster, scene)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn r02_a_slot_beyond_its_warning_is_told_and_left_alone() {
-    let mut scene = alone().await;
+    let (_cluster, mut scene) = alone().await;
     scene.settle().await;
     scene.engine.slot_spec.warn_bytes = Some(BUDGET);
     assert_eq!(scene.engine.guard_slot(Alarm::None, &Unwatched).await.unwrap(), Alarm::None);
@@ -55,7 +57,7 @@ async fn r02_a_slot_beyond_its_warning_is_told_and_left_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn r02_a_slot_beyond_its_budget_is_given_up_and_nothing_is_lost() {
-    let mut scene = alone().await;
+    let (_cluster, mut scene) = alone().await;
     scene.run("insert into sales.customer (name, number) values ('Acme', 'C1')").await;
     scene.settle().await;
     scene.crm().forget_calls();

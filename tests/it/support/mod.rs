@@ -70,8 +70,9 @@ pub struct Script {
     pub crm_match: String,
     pub crm_limits: String,
     pub erp_limits: String,
-    /// More settings of the CRM, each with a comma before it.
+    /// More settings of the systems, each with a comma before it.
     pub crm_settings: String,
+    pub erp_settings: String,
     /// Keys of `database`, as one YAML mapping.
     pub database: String,
     /// The mirror's schema.
@@ -94,6 +95,7 @@ impl Default for Script {
             crm_limits: "{per_second: 1000, in_flight: 4}".to_owned(),
             erp_limits: "{per_second: 1000, in_flight: 4}".to_owned(),
             crm_settings: String::new(),
+            erp_settings: String::new(),
             database: "{}".to_owned(),
             schema: CUSTOMER.to_owned(),
             more_tables: String::new(),
@@ -176,7 +178,7 @@ impl Scene {
             );
         }
         format!(
-            "database: {}\nsystems:\n  crm:\n    connector: fxiaoke\n    limits: {}\n    settings: {{base_url: '{}', app_id: {}, app_secret: {{file: '{}'}}, permanent_code: {{file: '{}'}}, user_id: '{}'{}}}\n  erp:\n    connector: kingdee-k3cloud\n    limits: {}\n    settings: {{base_url: '{}', account_id: {}, user: {}, app_id: {}, app_secret: {{file: '{}'}}}}\ntables:\n  sales.customer:\n    bindings:\n{bindings}{}",
+            "database: {}\nsystems:\n  crm:\n    connector: fxiaoke\n    limits: {}\n    settings: {{base_url: '{}', app_id: {}, app_secret: {{file: '{}'}}, permanent_code: {{file: '{}'}}, user_id: '{}'{}}}\n  erp:\n    connector: kingdee-k3cloud\n    limits: {}\n    settings: {{base_url: '{}', account_id: {}, user: {}, app_id: {}, app_secret: {{file: '{}'}}{}}}\ntables:\n  sales.customer:\n    bindings:\n{bindings}{}",
             script.database,
             script.crm_limits,
             crm.base_url(),
@@ -191,6 +193,7 @@ impl Scene {
             k::USER,
             k::APP_ID,
             secret(k::APP_SECRET),
+            script.erp_settings,
             script.more_tables,
         )
     }
@@ -320,7 +323,7 @@ impl Scene {
         self.settle().await;
     }
 
-    async fn is_quiet(&self) -> bool {
+    pub async fn is_quiet(&self) -> bool {
         self.number(
             "select (select count(*) from rowtwin_private.outbox where state in ('ready', 'sending'))
                   + (select count(*) from rowtwin_private.inbox where state = 'ready')

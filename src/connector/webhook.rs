@@ -1,0 +1,438 @@
+//! Webhooks: from what a system sent to the ids of records that may have changed. Nothing else is taken from it.
+//!
+//! The order is fixed: the body must be text, the signature must be right, its time must be near, and only then is the
+//! body taken apart.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::ExposeSecret;
+use serde_json::{Map, Value};
+
+use crate::connector::call::Caller;
+use crate::connector::client::Client;
+use crate::connector::expr::{Bounds, Expr, pool};
+use crate::connector::load::Compiler;
+use crate::connector::manifest::SettingSpec;
+use crate::connector::request::{as_text, object as members};
+use crate::connector::webhook_spec::{SecretForm, SignatureEncoding, WebhookSignatureKind, WebhooksSpec};
+use crate::remote::signature::{Seal, same_secret};
+
+/// The most records that one webhook may name.
+pub const MOST_RECORDS: usize = 1000;
+/// The longest name of an object, or id of a record, in bytes.
+const LONGEST_NAME: usize = 200;
+/// Seconds between the moment of a signature and now, where the manifest says nothing.
+const WINDOW: u64 = 300;
+
+/// The webhooks of a manifest, compiled.
+#[derive(Debug, Clone)]
+pub(super) struct Webhooks {
+    pub(super) seal: Seal,
+    pub(super) secrets: Vec<String>,
+    pub(super) secret_form: SecretForm,
+    pub(super) signed: Option<Expr>,
+    pub(super) given: Expr,
+    pub(super) encoding: SignatureEncoding,
+    pub(super) signed_at: Option<Expr>,
+    pub(super) window_ms: i64,
+    pub(super) records: Expr,
+    pub(super) answer: Option<Expr>,
+    pub(super) challenge: Option<Challenge>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Challenge {
+    pub(super) when: Expr,
+    pub(super) unsigned: bool,
+    pub(super) answer: Expr,
+}
+
+/// A request as it came. Debug is left out on purpose: it holds secrets and values.
+#[derive(Clone, Default)]
+pub struct Webhook {
+    pub method: String,
+    /// The whole address as the sender wrote it.
+    pub url: String,
+    /// What the path holds behind the system's name, without its first slash.
+    pub rest: String,
+    /// What follows the `?`, still encoded.
+    pub query: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+/// What a webhook that was taken says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Told {
+    /// Objects and ids of records that may have changed.
+    pub records: Vec<(String, String)>,
+    /// The text of the answer.
+    pub answer: String,
+}
+
+/// Why a webhook is not taken. Neither values nor secrets are in it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WebhookRefusal {
+    #[error("the connector {0} knows no webhooks; records are found by polling")]
+    NotKnown(String),
+    #[error("no secret is set: set one of the settings {0} of the system to the secret of its webhooks")]
+    NoSecret(String),
+    #[error("the body is not text in UTF-8")]
+    NotText,
+    #[error("the signature is missing or wrong; the secret here must be the one that the system signs with")]
+    Signature,
+    #[error("it was signed too long ago, or by a clock that is far from ours")]
+    Stale,
+    #[error("it cannot be understood: {0}")]
+    Malformed(String),
+    #[error("it names more than {MOST_RECORDS} records")]
+    TooMany,
+}
+
+impl WebhookRefusal {
+    /// One word, for metrics.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::NotKnown(_) | Self::NoSecret(_) => "not_configured",
+            Self::Signature => "signature",
+            Self::Stale => "stale",
+            Self::NotText | Self::Malformed(_) => "malformed",
+            Self::TooMany => "too_large",
+        }
+    }
+
+    /// The HTTP status that says it.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::NotKnown(_) | Self::NoSecret(_) => 404,
+            Self::Signature | Self::Stale => 401,
+            Self::NotText | Self::Malformed(_) => 400,
+            Self::TooMany => 413,
+        }
+    }
+}
+
+impl Client {
+    /// Judges a webhook by the connector's words. `now_ms` is the time against which its signature is held.
+    ///
+    /// # Errors
+    /// [`WebhookRefusal`] for what is not taken.
+    pub async fn hear(&self, webhook: Webhook, now_ms: i64) -> Result<Told, WebhookRefusal> {
+        let connector = &self.caller.connector;
+        let Some(webhooks) = connector.webhooks.clone() else {
+            return Err(WebhookRefusal::NotKnown(connector.name.clone()));
+        };
+        let secrets: Vec<String> =
+            webhooks.secrets.iter().filter_map(|name| self.caller.secret(name)).collect();
+        if secrets.is_empty() {
+            return Err(WebhookRefusal::NoSecret(webhooks.secrets.join(", ")));
+        }
+        let settings = self.caller.plain.clone();
+        let work = move || webhooks.judge(webhook, settings, &secrets, now_ms);
+        pool::run_hurried(work)
+            .await
+            .unwrap_or_else(|| Err(WebhookRefusal::Malformed("it could not be worked on".to_owned())))
+    }
+
+    /// Whether webhooks of this system can be taken: its connector knows them and a secret is set.
+    pub fn can_hear(&self) -> bool {
+        let webhooks = self.caller.connector.webhooks.as_ref();
+        webhooks
+            .is_some_and(|webhooks| webhooks.secrets.iter().any(|name| self.caller.secret(name).is_some()))
+    }
+}
+
+impl Caller {
+    fn secret(&self, name: &str) -> Option<String> {
+        self.secrets.get(name).map(|secret| secret.expose_secret().to_owned())
+    }
+}
+
+impl Compiler<'_> {
+    pub(super) fn webhooks(
+        &mut self,
+        spec: &WebhooksSpec,
+        settings: &BTreeMap<String, SettingSpec>,
+    ) -> Option<Webhooks> {
+        let signature = &spec.signature;
+        let line = signature.given.line;
+        if signature.secrets.is_empty() {
+            self.wrong(line, "webhooks.signature needs `secrets`: the settings that hold them");
+        }
+        for name in &signature.secrets {
+            if !settings.get(name).is_some_and(|setting| setting.secret) {
+                self.wrong(line, format!("webhooks.signature.secrets: there is no secret setting {name}"));
+            }
+        }
+        let seal = match signature.kind {
+            WebhookSignatureKind::Token => Seal::Token,
+            WebhookSignatureKind::Sha1 => Seal::Sha1,
+            WebhookSignatureKind::Sha256 => Seal::Sha256,
+            WebhookSignatureKind::Md5 => Seal::Md5,
+            WebhookSignatureKind::HmacSha1 => Seal::HmacSha1,
+            WebhookSignatureKind::HmacSha256 => Seal::HmacSha256,
+        };
+        match &signature.signed {
+            None if seal != Seal::Token => {
+                self.wrong(line, "webhooks.signature needs `signed`: the text that is signed");
+            }
+            Some(signed) if seal == Seal::Token => {
+                self.wrong(signed.line, "a token signs nothing; leave out `signed`");
+            }
+            // a hash of what everybody sees is no signature
+            Some(signed)
+                if matches!(seal, Seal::Sha1 | Seal::Sha256 | Seal::Md5)
+                    && !signed.text.contains(".secret") =>
+            {
+                self.wrong(signed.line, "a plain hash proves nothing unless `.secret` is in what is signed");
+            }
+            _ => {}
+        }
+        let challenge =
+            spec.challenge.as_ref().map(|spec| (self.expr(&spec.when), self.expr(&spec.answer), spec));
+        let challenge = challenge.and_then(|(when, answer, spec)| {
+            Some(Challenge { when: when?, answer: answer?, unsigned: spec.unsigned })
+        });
+        let signed = self.maybe(signature.signed.as_ref());
+        let signed_at = self.maybe(signature.signed_at.as_ref());
+        let answer = self.maybe(spec.answer.as_ref());
+        let (given, records) = (self.expr(&signature.given), self.expr(&spec.records));
+        Some(Webhooks {
+            seal,
+            secrets: signature.secrets.clone(),
+            secret_form: signature.secret_form,
+            signed,
+            given: given?,
+            encoding: signature.encoding,
+            signed_at,
+            window_ms: i64::try_from(signature.window.unwrap_or(WINDOW).saturating_mul(1000))
+                .unwrap_or(i64::MAX),
+            records: records?,
+            answer,
+            challenge,
+        })
+    }
+}
+
+/// A webhook is small and its expressions are plain: they may use less than those of answers.
+fn bounds() -> Bounds {
+    Bounds { steps: 2_000_000, time: Duration::from_secs(1), ..Bounds::default() }
+}
+
+fn first(expr: &Expr, input: &Value) -> Result<Value, WebhookRefusal> {
+    let values = expr.evaluate(input, Some(1), bounds());
+    let values = values.map_err(|error| WebhookRefusal::Malformed(error.to_string()))?;
+    Ok(values.into_iter().next().unwrap_or(Value::Null))
+}
+
+impl Webhooks {
+    fn judge(
+        &self,
+        webhook: Webhook,
+        settings: Value,
+        secrets: &[String],
+        now_ms: i64,
+    ) -> Result<Told, WebhookRefusal> {
+        let Ok(text) = String::from_utf8(webhook.body) else { return Err(WebhookRefusal::NotText) };
+        let headers: Map<String, Value> = webhook
+            .headers
+            .into_iter()
+            .map(|(name, value)| (name.to_ascii_lowercase(), Value::from(value)))
+            .collect();
+        let kind = headers.get("content-type").map(as_text).unwrap_or_default();
+        let mut input = Value::Object(members([
+            ("settings", settings),
+            ("method", Value::from(webhook.method)),
+            ("url", Value::from(webhook.url)),
+            ("rest", Value::from(webhook.rest)),
+            ("query", Value::Object(pairs(&webhook.query))),
+            ("headers", Value::Object(headers)),
+            ("text", Value::from(text)),
+        ]));
+        if let Some(answer) = self.challenged(&input, true)? {
+            return Ok(Told { records: Vec::new(), answer });
+        }
+        if !self.is_signed(&mut input, secrets)? {
+            return Err(WebhookRefusal::Signature);
+        }
+        if let Some(signed_at) = &self.signed_at {
+            let told = whole(&first(signed_at, &input)?).ok_or(WebhookRefusal::Stale)?;
+            if now_ms.abs_diff(told) > self.window_ms.unsigned_abs() {
+                return Err(WebhookRefusal::Stale);
+            }
+        }
+        let text = input.get("text").and_then(Value::as_str).unwrap_or_default();
+        let body = if kind.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded") {
+            Value::Object(pairs(text))
+        } else {
+            serde_json::from_str(text).unwrap_or(Value::Null)
+        };
+        if let Value::Object(input) = &mut input {
+            input.insert("body".to_owned(), body);
+        }
+        if let Some(answer) = self.challenged(&input, false)? {
+            return Ok(Told { records: Vec::new(), answer });
+        }
+        let told = self.records.evaluate(&input, Some(1), bounds());
+        let told = told.map_err(|error| WebhookRefusal::Malformed(error.to_string()))?;
+        let records = match told.first() {
+            Some(told) => named(told)?,
+            None => return Err(WebhookRefusal::Malformed("`records` says nothing of it".to_owned())),
+        };
+        let answer = self.answer.as_ref().map(|answer| first(answer, &input)).transpose()?;
+        Ok(Told { records, answer: answer.map(|answer| as_text(&answer)).unwrap_or_default() })
+    }
+
+    /// The answer to the system's question, if this is it.
+    fn challenged(&self, input: &Value, unsigned: bool) -> Result<Option<String>, WebhookRefusal> {
+        match &self.challenge {
+            Some(challenge) if challenge.unsigned == unsigned => {
+                if first(&challenge.when, input)? != Value::Bool(true) {
+                    return Ok(None);
+                }
+                match first(&challenge.answer, input)? {
+                    Value::Null => Err(WebhookRefusal::Malformed("the question is not there".to_owned())),
+                    answer => Ok(Some(as_text(&answer))),
+                }
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether one of the secrets has sealed it.
+    fn is_signed(&self, input: &mut Value, secrets: &[String]) -> Result<bool, WebhookRefusal> {
+        // an expression that fails here misses a part that a sealed webhook has
+        let given = match first(&self.given, input) {
+            Ok(Value::Array(several)) => {
+                several.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+            }
+            Ok(Value::String(one)) => vec![one],
+            _ => return Ok(false),
+        };
+        let hashes = matches!(self.seal, Seal::Sha1 | Seal::Sha256 | Seal::Md5);
+        for secret in secrets {
+            let text = match &self.signed {
+                Some(signed) if hashes => {
+                    if let Value::Object(input) = input {
+                        input.insert("secret".to_owned(), Value::from(secret.as_str()));
+                    }
+                    let text = first(signed, input);
+                    if let Value::Object(input) = input {
+                        input.shift_remove("secret");
+                    }
+                    text.unwrap_or(Value::Null)
+                }
+                Some(signed) => first(signed, input).unwrap_or(Value::Null),
+                None => Value::Null,
+            };
+            let key = match self.secret_form {
+                SecretForm::Text => secret.as_bytes().to_vec(),
+                SecretForm::Base64 => {
+                    let bare = secret.rsplit_once('_').map_or(secret.as_str(), |(_, bare)| bare);
+                    let wrong = |_| WebhookRefusal::NoSecret(self.secrets.join(", "));
+                    STANDARD.decode(bare).map_err(wrong)?
+                }
+            };
+            // what cannot be told is not signed: an absent part must not make a text that anybody can sign
+            if self.signed.is_some() && !text.is_string() {
+                return Ok(false);
+            }
+            let seal = self.seal.of(&key, text.as_str().unwrap_or_default().as_bytes());
+            let seal = match (self.seal, self.encoding) {
+                (Seal::Token, _) => seal,
+                (_, SignatureEncoding::Hex) => hex::encode(seal).into_bytes(),
+                (_, SignatureEncoding::Base64) => STANDARD.encode(seal).into_bytes(),
+            };
+            // all are compared, so that the time does not tell which was nearly right
+            let right = given.iter().filter(|given| same_secret(given.as_bytes(), &seal)).count();
+            if right > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// The records that an expression names.
+fn named(told: &Value) -> Result<Vec<(String, String)>, WebhookRefusal> {
+    let wrong = |what: &str| WebhookRefusal::Malformed(what.to_owned());
+    let items = match told {
+        Value::Null => return Ok(Vec::new()),
+        Value::Array(items) => items,
+        _ => return Err(wrong("`records` is not an array")),
+    };
+    if items.len() > MOST_RECORDS {
+        return Err(WebhookRefusal::TooMany);
+    }
+    let name = |item: &Value, part: &str| match item.get(part) {
+        Some(value @ (Value::String(_) | Value::Number(_))) => {
+            let text = as_text(value);
+            let fits = !text.is_empty() && text.len() <= LONGEST_NAME && !text.chars().any(char::is_control);
+            fits.then_some(text)
+        }
+        _ => None,
+    };
+    let mut records = Vec::with_capacity(items.len());
+    for item in items {
+        match (name(item, "object"), name(item, "id")) {
+            (Some(object), Some(id)) => records.push((object, id)),
+            (None, _) => return Err(wrong("it does not say of which object its record is")),
+            (_, None) => return Err(wrong("it does not say the id of its record")),
+        }
+    }
+    Ok(records)
+}
+
+/// Milliseconds, as a number or as its text.
+fn whole(value: &Value) -> Option<i64> {
+    match value {
+        Value::Number(number) => number.as_i64().or_else(|| {
+            let float = number.as_f64()?;
+            #[expect(clippy::cast_possible_truncation, reason = "within what a whole number holds")]
+            (float.abs() < 9e15).then_some(float as i64)
+        }),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+/// Names and values of a query or a form; the first of a name counts.
+fn pairs(text: &str) -> Map<String, Value> {
+    let mut pairs = Map::new();
+    for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        pairs.entry(decoded(name)).or_insert_with(|| Value::from(decoded(value)));
+    }
+    pairs
+}
+
+/// Without `+` and `%XX`; what is no code stays as it is.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let code = after.get(..2).filter(|_| *first == b'%').and_then(|code| hex::decode(code).ok());
+        match (code, *first) {
+            (Some(code), _) => {
+                bytes.extend(code);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            (None, b'+') => {
+                bytes.push(b' ');
+                rest = after;
+            }
+            (None, other) => {
+                bytes.push(other);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+#[path = "webhook_tests.rs"]
+mod tests;
