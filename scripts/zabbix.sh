@@ -54,6 +54,10 @@ done
 # the package reads its settings from /etc, where nothing of ours belongs
 sed -i "s|CConfigFile::CONFIG_FILE_PATH|getenv('ZABBIX_CONF')|" \
     "$scratch/unpacked/usr/share/zabbix/include/classes/core/ZBase.php"
+if ! grep -q "getenv('ZABBIX_CONF')" "$scratch/unpacked/usr/share/zabbix/include/classes/core/ZBase.php"; then
+    echo "zabbix.sh: this version of Zabbix reads its settings from somewhere else" >&2
+    exit 3
+fi
 touch "$scratch/unpacked/ready"
 # another process may have been quicker
 mv -T "$scratch/unpacked" "$kept" 2>/dev/null || [ -f "$kept/ready" ]

@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use crate::bound::Bound;
 use crate::cli::Common;
 use crate::cli::nagios::{Thresholds, nagios};
+use crate::connector::FieldInfo;
 use crate::engine::Engine;
+use crate::mapping::Mapping;
 use crate::model::record::member;
 use crate::store::catalog::Column;
 use crate::terminal::Listing;
@@ -165,35 +167,53 @@ async fn fields(bound: &Bound, findings: &mut Findings) {
         Err(outcome) => {
             findings.bad(&bound.name, format!("{} cannot be described: {}", bound.object, outcome.reason()));
         }
-        Ok(described) => {
-            let mut good = true;
-            for field in &bound.mapping.fields {
-                match described.iter().find(|present| present.is_of(&field.field)) {
-                    None => {
-                        good = false;
-                        findings.bad(
-                            &bound.name,
-                            format!(
-                                "{} has no field `{}`; correct its name, or check the rights of the account",
-                                bound.object, field.field
-                            ),
-                        );
-                    }
-                    Some(present) if !present.writable && field.pushes => {
-                        findings.note(
-                            &bound.name,
-                            format!("field `{}` cannot be written; set `direction: pull` on it", field.field),
-                        );
-                    }
-                    Some(_) => {}
-                }
+        Ok(described) => compared(bound, &bound.object, &bound.mapping, &described, findings),
+    }
+    for lines in &bound.mapping.lines {
+        let named = format!("{}.{}", bound.object, lines.collection);
+        match bound.client.describe_lines(&bound.object, &lines.collection).await {
+            Err(outcome) => {
+                findings.bad(&bound.name, format!("{named} cannot be described: {}", outcome.reason()));
             }
-            if good {
-                findings.good(
+            Ok(None) => {
+                findings.note(&bound.name, format!("{} does not tell the fields of {named}", bound.system));
+            }
+            Ok(Some(described)) => compared(bound, &named, &lines.mapping, &described, findings),
+        }
+    }
+}
+
+/// Whether what is mapped is among what was described.
+fn compared(
+    bound: &Bound,
+    object: &str,
+    mapping: &Mapping,
+    described: &[FieldInfo],
+    findings: &mut Findings,
+) {
+    let mut good = true;
+    for field in &mapping.fields {
+        match described.iter().find(|present| present.is_of(&field.field)) {
+            None => {
+                good = false;
+                findings.bad(
                     &bound.name,
-                    format!("{} has the {} mapped fields", bound.object, bound.mapping.fields.len()),
+                    format!(
+                        "{object} has no field `{}`; correct its name, or check the rights of the account",
+                        field.field
+                    ),
                 );
             }
+            Some(present) if !present.writable && field.pushes => {
+                findings.note(
+                    &bound.name,
+                    format!("field `{}` cannot be written; set `direction: pull` on it", field.field),
+                );
+            }
+            Some(_) => {}
         }
+    }
+    if good {
+        findings.good(&bound.name, format!("{object} has the {} mapped fields", mapping.fields.len()));
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::connector::answer;
 use crate::connector::call::{Call, Caller};
-use crate::connector::compiled::{Abilities, Connector, Object, Operation};
+use crate::connector::compiled::{Abilities, Connector, Lines, Object, Operation};
 use crate::connector::error::ConnectorError;
 use crate::connector::expr::pool;
 pub use crate::connector::items::{Change, FieldInfo, NewRecord, Page, Removal, same_field};
@@ -250,8 +250,34 @@ impl Client {
         &self.caller.connector.columns
     }
 
-    /// The object's fields as the remote describes them.
+    /// The object's own fields as the remote describes them.
     pub async fn describe(&self, object: &str) -> Result<Vec<FieldInfo>, Outcome> {
+        let mut fields = self.describe_all(object).await?;
+        fields.retain(|field| field.collection.is_none());
+        Ok(fields)
+    }
+
+    /// The fields of the lines of one of the object's collections; none where the remote does not tell.
+    pub async fn describe_lines(
+        &self,
+        object: &str,
+        collection: &str,
+    ) -> Result<Option<Vec<FieldInfo>>, Outcome> {
+        let (compiled, _) = self.operation(object, OperationName::Describe)?;
+        if let Some(Lines::Own { object: of_lines, .. }) = compiled.lines(collection) {
+            return self.describe(of_lines).await.map(Some);
+        }
+        let mut fields = self.describe_all(object).await?;
+        let of_lines =
+            fields.iter().find(|field| field.name == collection).and_then(|field| field.lines_of.clone());
+        if let Some(of_lines) = of_lines {
+            return self.describe(&of_lines).await.map(Some);
+        }
+        fields.retain(|field| field.collection.as_deref() == Some(collection));
+        Ok(Some(fields).filter(|fields| !fields.is_empty()))
+    }
+
+    async fn describe_all(&self, object: &str) -> Result<Vec<FieldInfo>, Outcome> {
         let (compiled, operation) = self.operation(object, OperationName::Describe)?;
         let call = self.call(OperationName::Describe, object, &compiled, members([]), 0, Priority::Edit);
         let step = operation.steps.first().ok_or_else(no_step)?;

@@ -53,6 +53,10 @@ pub struct FieldInfo {
     pub kind: String,
     pub required: bool,
     pub writable: bool,
+    /// The collection whose lines hold it; none for a field of the record itself.
+    pub collection: Option<String>,
+    /// For a field that is a collection: the object that its lines are records of.
+    pub lines_of: Option<String>,
 }
 
 impl FieldInfo {

@@ -85,6 +85,8 @@ pub(super) fn fields(operation: &Operation, input: &Value) -> Result<Vec<FieldIn
             kind: text("kind").unwrap_or_default(),
             required: truth("required", false),
             writable: truth("writable", true),
+            collection: text("collection"),
+            lines_of: text("lines_of"),
         })
     };
     fields.iter().map(field).collect()

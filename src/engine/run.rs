@@ -31,8 +31,10 @@ const DRIFT_EVERY: Duration = Duration::from_secs(3600);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// A second process looks this often whether the slot is free.
 const STAND_BY: Duration = Duration::from_secs(1);
-/// A process that captures and gives no sign of life for so long is frozen: three of its signs are missing.
-const FROZEN_AFTER: Duration = Duration::from_secs(6);
+/// A process that captures and gives no sign of life for so long is frozen: two of its signs are missing.
+const FROZEN_AFTER: Duration = Duration::from_secs(5);
+/// How long the server takes to let go of a slot whose stream was ended.
+const LETS_GO: Duration = Duration::from_millis(100);
 
 /// What the engine's loops tell to whoever watches.
 pub trait Watch: Send + Sync {
@@ -172,8 +174,7 @@ impl Engine {
                 EngineError::Capture(CaptureError::Stream(error)) if error.fault() == Fault::SlotInUse => {
                     info!(slot = %self.slot, "another process captures; standing by");
                     watch.standing_by();
-                    self.end_frozen_capture().await;
-                    STAND_BY
+                    if self.end_frozen_capture().await { LETS_GO } else { STAND_BY }
                 }
                 EngineError::Capture(CaptureError::Stream(error)) if error.fault() == Fault::SlotMissing => {
                     STAND_BY
@@ -209,15 +210,17 @@ impl Engine {
 
 impl Engine {
     /// A frozen process holds the slot as long as its connection stands: for the server's `wal_sender_timeout`, which
-    /// may be for ever.
-    async fn end_frozen_capture(&self) {
+    /// may be for ever. True when its stream was ended.
+    async fn end_frozen_capture(&self) -> bool {
         match self.store.end_frozen_capture(&self.slot, FROZEN_AFTER).await {
             Ok(true) => {
                 warn!(slot = %self.slot, "the process that captures gives no sign of life; its stream was ended, and another one takes over");
+                true
             }
-            Ok(false) => {}
+            Ok(false) => false,
             Err(failure) => {
                 warn!(error = %failure, slot = %self.slot, "the process that captures gives no sign of life, and its stream cannot be ended; let all processes sign in with the same role");
+                false
             }
         }
     }

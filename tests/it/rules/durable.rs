@@ -31,13 +31,14 @@ async fn marks(scene: &Scene) -> i64 {
     scene.number("select count(*) from rowtwin_private.outbox").await
 }
 
-/// A scene at rest with one linked row, and a lock that stops capture just before its outbox rows commit.
+/// A scene at rest with one linked row, and a lock that stops capture just before its outbox rows commit: at the books,
+/// which only that transaction writes.
 async fn stopped_before_the_commit() -> (Scene, tokio_postgres::Client) {
     let scene = Scene::start().await;
     scene.run("insert into sales.customer (name, number) values ('Acme', 'C1')").await;
     scene.settle().await;
     let lock = connect(&scene.url).await;
-    lock.batch_execute("begin; lock table rowtwin_private.capture in share mode").await.unwrap();
+    lock.batch_execute("begin; lock table rowtwin_private.usage in share mode").await.unwrap();
     (scene, lock)
 }
 
@@ -47,7 +48,7 @@ async fn capture_waits(scene: &Scene) {
             .number(
                 "select count(*) from pg_locks where not granted
                  and database = (select oid from pg_database where datname = current_database())
-                 and relation = 'rowtwin_private.capture'::regclass",
+                 and relation = 'rowtwin_private.usage'::regclass",
             )
             .await
             > 0

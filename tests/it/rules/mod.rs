@@ -12,6 +12,7 @@ mod conflicts;
 mod convergence;
 mod costs;
 mod deletes;
+mod document_check;
 mod document_tables;
 pub mod documents;
 mod doubt;
