@@ -13,7 +13,7 @@ use crate::deliver::approval::or_hold;
 use crate::deliver::create::{Newcomer, agrees};
 use crate::deliver::decide::Decision;
 use crate::deliver::look::Looked;
-use crate::deliver::settle::{Settler, not_done};
+use crate::deliver::settle::{Noted, Settler, not_done};
 use crate::model::diff::project;
 use crate::model::outcome::Outcome;
 use crate::model::record::{Record, RemoteRecord, same_value};
@@ -116,10 +116,13 @@ impl Deliverer {
                     reason: Some("the answer was lost; the record was found".to_owned()),
                     ..Settlement::default()
                 };
-                settler.settle(vec![settler.saved(twin.stage.clone(), done)]).await?;
-                settler.read_again(std::slice::from_ref(&twin.id), "found after a lost answer").await?;
                 // the row may have changed, or gone, since the create
-                mark_deleted_or_changed(&self.store.client().await?, bound.id, &looked).await?;
+                let noted = Noted {
+                    read_again: std::slice::from_ref(&twin.id),
+                    why: "found after a lost answer",
+                    look_again: Some(&looked),
+                };
+                settler.settle_noting(vec![settler.saved(twin.stage.clone(), done)], &noted).await?;
                 Ok(None)
             }
             [] => {
@@ -188,16 +191,4 @@ impl Deliverer {
         });
         Newcomer { record: current.unwrap_or(intent), looked, attempt }
     }
-}
-
-/// Marks a key again whose entry was just settled, with what capture had said of its row.
-async fn mark_deleted_or_changed(
-    client: &deadpool_postgres::Client,
-    binding: i32,
-    looked: &Looked,
-) -> Result<(), StoreError> {
-    let keys = std::slice::from_ref(&looked.key);
-    let gone = looked.row_gone.then_some(true);
-    client.execute("select rowtwin_private.mark_later($1, $2, $3)", &[&binding, &keys, &gone]).await?;
-    Ok(())
 }
