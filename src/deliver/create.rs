@@ -5,7 +5,7 @@ use uuid::Uuid;
 use crate::connector::client::NewRecord;
 use crate::deliver::look::Looked;
 use crate::deliver::send::{chunks, halve, splits};
-use crate::deliver::settle::{Settler, not_done};
+use crate::deliver::settle::{Noted, Settler, not_done};
 use crate::deliver::{Deliverer, bounded};
 use crate::mapping::Mapping;
 use crate::mapping::reference::Missing;
@@ -138,10 +138,8 @@ impl Deliverer {
                     )),
                 }
             }
-            settler.settle(settlements).await?;
-            if !read_again.is_empty() {
-                settler.read_again(&read_again, "first comparison").await?;
-            }
+            let noted = Noted { read_again: &read_again, why: "first comparison", ..Noted::default() };
+            settler.settle_noting(settlements, &noted).await?;
         }
         Ok(unmatched)
     }
@@ -235,10 +233,8 @@ impl Deliverer {
             for (one, outcome) in batch.iter().zip(answer.outcomes) {
                 settlements.push(self.settle_create(settler, one, outcome, &mut read_again).await?);
             }
-            settler.settle(settlements).await?;
-            if !read_again.is_empty() {
-                settler.read_again(&read_again, "first comparison").await?;
-            }
+            let noted = Noted { read_again: &read_again, why: "first comparison", ..Noted::default() };
+            settler.settle_noting(settlements, &noted).await?;
         }
         Ok(())
     }

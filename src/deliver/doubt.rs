@@ -16,7 +16,7 @@ use crate::deliver::create::{Newcomer, agrees};
 use crate::deliver::decide::Decision;
 use crate::deliver::look::Looked;
 use crate::deliver::send::chunks;
-use crate::deliver::settle::{Settler, not_done};
+use crate::deliver::settle::{Noted, Settler, not_done};
 use crate::model::diff::project;
 use crate::model::outcome::Outcome;
 use crate::model::record::{Record, RemoteRecord, same_value};
@@ -114,7 +114,7 @@ impl Deliverer {
             return Ok(chunk);
         }
         let (mut settlements, mut read_again) = (Vec::new(), Vec::new());
-        let (mut gone, mut changed) = (Vec::new(), Vec::new());
+        let mut look_again = Vec::new();
         let mut taken = HashSet::new();
         for doubt in chunk {
             let names: Vec<String> = doubt.by.keys().cloned().collect();
@@ -126,8 +126,8 @@ impl Deliverer {
             match twins.as_slice() {
                 [twin] if taken.insert(twin.id.clone()) => {
                     read_again.push(twin.id.clone());
-                    let marks = if doubt.looked.row_gone { &mut gone } else { &mut changed };
-                    marks.push(doubt.looked.key.clone());
+                    // the row may have changed, or gone, since the create
+                    look_again.push((doubt.looked.key.clone(), doubt.looked.row_gone.then_some(true)));
                     settlements.push(made(settler, doubt, twin));
                 }
                 [] => match self.not_there(doubt) {
@@ -149,18 +149,9 @@ impl Deliverer {
                 }),
             }
         }
-        settler.settle(settlements).await?;
-        if read_again.is_empty() {
-            return Ok(Vec::new());
-        }
-        settler.read_again(&read_again, "found after a lost answer").await?;
-        // the rows may have changed, or gone, since the create
-        let client = self.store.client().await?;
-        for (keys, gone) in [(gone, Some(true)), (changed, None)] {
-            client
-                .execute("select rowtwin_private.mark_later($1, $2, $3)", &[&bound.id, &keys, &gone])
-                .await?;
-        }
+        let noted =
+            Noted { read_again: &read_again, why: "found after a lost answer", look_again: &look_again };
+        settler.settle_noting(settlements, &noted).await?;
         Ok(Vec::new())
     }
 

@@ -6,7 +6,7 @@ use futures_util::stream::{StreamExt, iter};
 
 use crate::connector::client::{Change, Removal};
 use crate::deliver::look::Looked;
-use crate::deliver::settle::{Settler, not_done};
+use crate::deliver::settle::{Noted, Settler, not_done};
 use crate::deliver::steps::unsaved;
 use crate::deliver::{Deliverer, bounded};
 use crate::model::binding::OverwriteCheck;
@@ -248,11 +248,9 @@ impl Deliverer {
                     }
                 }
             }
-            settler.settle(settlements).await?;
+            let noted = Noted { read_again: &read_again, why: "changed in the remote", ..Noted::default() };
+            settler.settle_noting(settlements, &noted).await?;
             self.refused_saves(settler, refused).await?;
-            if !read_again.is_empty() {
-                settler.read_again(&read_again, "changed in the remote").await?;
-            }
         }
         Ok(())
     }
@@ -315,11 +313,9 @@ impl Deliverer {
                     other => settlements.push(not_done(one, &repeatable(other))),
                 }
             }
-            settler.settle(settlements).await?;
+            let noted = Noted { read_again: &read_again, why: "changed in the remote", ..Noted::default() };
+            settler.settle_noting(settlements, &noted).await?;
             self.refused_saves(settler, refused).await?;
-            if !read_again.is_empty() {
-                settler.read_again(&read_again, "changed in the remote").await?;
-            }
         }
         Ok(())
     }

@@ -13,8 +13,18 @@ use crate::model::record::Record;
 use crate::model::retry;
 use crate::store::inbox::note_records;
 use crate::store::mirror::{Row, emit_tag, read_rows, update_rows};
-use crate::store::outbox::{Settlement, mark_later, settle};
+use crate::store::outbox::{Settlement, mark_later, mark_later_as, settle};
 use crate::store::{Store, StoreError};
+
+/// What is to be done after a settlement.
+#[derive(Default)]
+pub struct Noted<'a> {
+    /// Records that are to be read and merged, and why.
+    pub read_again: &'a [String],
+    pub why: &'static str,
+    /// Keys that are looked at once more, each with what capture had said of its row: that may have changed, or gone.
+    pub look_again: &'a [(String, Option<bool>)],
+}
 
 /// Settles the keys of one lease.
 pub struct Settler<'a> {
@@ -29,6 +39,18 @@ impl Settler<'_> {
     /// # Errors
     /// When the database fails; nothing was settled then.
     pub async fn settle(&self, settlements: Vec<Settlement>) -> Result<(), StoreError> {
+        self.settle_noting(settlements, &Noted::default()).await
+    }
+
+    /// The same, and notes what is still to be done: who dies after this commit has forgotten nothing.
+    ///
+    /// # Errors
+    /// When the database fails; nothing was settled or noted then.
+    pub async fn settle_noting(
+        &self,
+        settlements: Vec<Settlement>,
+        noted: &Noted<'_>,
+    ) -> Result<(), StoreError> {
         if settlements.is_empty() {
             return Ok(());
         }
@@ -43,6 +65,10 @@ impl Settler<'_> {
             .collect();
         self.write_ids(&transaction, &linked).await?;
         self.write_line_ids(&transaction, &settlements, &linked).await?;
+        note_records(&transaction, self.bound.id, noted.read_again, noted.why, Duration::ZERO).await?;
+        for (key, gone) in noted.look_again {
+            mark_later_as(&transaction, self.bound.id, key, *gone).await?;
+        }
         transaction.commit().await?;
         if !self.bound.children.is_empty() {
             // what was linked, and what has come to the end of its lifecycle

@@ -344,6 +344,21 @@ pub async fn mark_later(
     Ok(())
 }
 
+/// Marks one key to be looked at once more, with what is known of its row: `Some(true)` when it was deleted.
+///
+/// # Errors
+/// When the statement fails.
+pub async fn mark_later_as(
+    client: &impl GenericClient,
+    binding: i32,
+    key: &str,
+    gone: Option<bool>,
+) -> Result<(), StoreError> {
+    let sql = "select rowtwin_private.mark_later($1, array[$2::text], $3)";
+    client.execute(sql, &[&binding, &key, &gone]).await?;
+    Ok(())
+}
+
 impl Store {
     /// Whether these transactions (32-bit ids) can be seen already; see `rowtwin_private.all_visible`.
     ///

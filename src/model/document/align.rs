@@ -129,7 +129,8 @@ fn pair(
 /// Whether two lines may be one.
 type Agree<'a> = dyn Fn(&Line, &Line) -> bool + 'a;
 
-/// Ties lines that are still free: by equal values first, then by the match fields, then by their place.
+/// Ties lines that are still free: by equal values first, then by the match fields, then by their place, and there to
+/// one that agrees in something before one that agrees in nothing.
 fn pair_refs(
     left: &[&Line],
     right: &[&Line],
@@ -146,12 +147,21 @@ fn pair_refs(
     }
     let equal = |left: &Line, right: &Line| by.agree(&left.fields, &right.fields, by.fields);
     let matching = |left: &Line, right: &Line| by.agree(&left.fields, &right.fields, by.match_fields);
+    let similar = |left: &Line, right: &Line| {
+        let told = |field: &&String| left.fields.get(*field).is_some_and(|value| !value.is_null());
+        by.fields
+            .iter()
+            .filter(told)
+            .any(|field| by.agree(&left.fields, &right.fields, std::slice::from_ref(field)))
+    };
     let any = |_: &Line, _: &Line| true;
     let mut rounds: Vec<&Agree<'_>> = vec![&equal];
     if passes.by_match && !by.match_fields.is_empty() {
         rounds.push(&matching);
     }
     if passes.by_place {
+        // what the remote rounded or trimmed still agrees in the rest
+        rounds.push(&similar);
         rounds.push(&any);
     }
     for agree in rounds {

@@ -95,7 +95,11 @@ pub fn merge_lines(row: &[Line], record: &[Line], shadow: &[Line], rules: &impl 
     for triple in align(row, record, shadow, rules.recognition(), false) {
         match (triple.row, triple.record, triple.shadow) {
             (Some(row), Some(record), Some(base)) => {
-                let line = rules.merge(&row.fields, &record.fields, &base.fields);
+                let mut line = rules.merge(&row.fields, &record.fields, &base.fields);
+                // tied without knowing: it may be a line that somebody else added
+                if base.id.is_none() && rules.recognition().match_fields.is_empty() {
+                    line.conflicts.extend(taken_away(row, record, base, &line.take));
+                }
                 merged.take(row, record, Some(base), line, rules);
             }
             (Some(row), Some(record), None) => {
@@ -133,6 +137,23 @@ pub fn merge_lines(row: &[Line], record: &[Line], shadow: &[Line], rules: &impl 
         }
     }
     merged
+}
+
+/// What a record's line that may be another one takes away from the row's: kept, so that nothing is lost unseen.
+fn taken_away(row: &Line, record: &Line, base: &Line, take: &BTreeSet<String>) -> Vec<FieldConflict> {
+    let value = |line: &Line, field: &String| line.fields.get(field).cloned().unwrap_or(Value::Null);
+    take.iter()
+        .map(|field| FieldConflict {
+            unit: field.clone(),
+            frozen: false,
+            shadow: value(base, field),
+            row: value(row, field),
+            record: value(record, field),
+            winner: Side::Record,
+            policy: Policy::Remote,
+            field: field.clone(),
+        })
+        .collect()
 }
 
 /// The first meeting of a row's lines and a record's: the preferred side's decide, when it has any.

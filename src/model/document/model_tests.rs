@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::model::binding::Prefer;
 use crate::model::diff::{diff, project};
-use crate::model::merge::{Group, Merged, Policy, Stamps, first_meeting, merge};
+use crate::model::merge::{Group, Merged, Policy, Side, Stamps, first_meeting, merge};
 
 /// Lines of two fields that go both ways.
 struct Plain {
@@ -148,6 +148,29 @@ fn lines_that_were_sent_and_never_seen_find_each_other() {
     let merged = merge_lines(&row, &record[..1], &shadow, &Plain::new(Policy::Latest));
     assert!(merged.deletes.is_empty());
     assert_eq!(changes(&row, &merged.shadow, &Plain::new(Policy::Latest)).added.len(), 1);
+}
+
+#[test]
+fn a_line_that_never_arrived_is_not_lost_to_one_that_somebody_else_added() {
+    let rules = Plain::new(Policy::Latest);
+    let shadow = [line(None, Some("x"), 1, 10), line(None, Some("y"), 2, 20)];
+    let row = shadow.clone();
+    // of the two that were sent, the second arrived, rounded: the first does not take its place
+    let arrived = [line(Some("70"), None, 2, 21)];
+    let merged = merge_lines(&row, &arrived, &shadow, &rules);
+    assert_eq!(merged.ids, [("y".to_owned(), "70".to_owned())]);
+    let (rows, records) = played(&row, &arrived, &merged, &rules);
+    assert_eq!((values(&rows), values(&records)), (values(&records), values(&rows)));
+    assert_eq!(rows.len(), 2);
+    // neither arrived, and a person has added one: whichever it is taken for, what it takes away is kept
+    let strange = [line(Some("71"), None, 3, 30)];
+    let merged = merge_lines(&row, &strange, &shadow, &rules);
+    let kept: Vec<(Value, Value)> =
+        merged.conflicts.iter().map(|one| (one.row.clone(), one.record.clone())).collect();
+    assert_eq!(kept, [(json!(1), json!(3)), (json!(10), json!(30))]);
+    assert!(
+        merged.conflicts.iter().all(|one| one.winner == Side::Record && one.field.starts_with("Lines[71]"))
+    );
 }
 
 #[test]

@@ -377,3 +377,47 @@ async fn r08_a_record_heard_of_long_ago_says_nothing_about_the_others_of_its_bat
     scene.poll().await;
     assert_eq!((scene.crm().count(CRM), scene.number("select count(*) from sales.customer").await), (2, 2));
 }
+
+/// Lets every note in the inbox fail, as a process fails that dies where it would write it.
+const NO_NOTES: &str = "
+    create function public.no_note() returns trigger language plpgsql as $$ begin raise exception 'no note'; end $$;
+    create trigger no_note before insert on rowtwin_private.inbox for each row execute function public.no_note()";
+const NOTES: &str = "drop trigger no_note on rowtwin_private.inbox";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r09_an_edit_made_while_a_create_was_in_doubt_survives_a_crash_after_the_record_was_found() {
+    let scene = Scene::with(Script { with_erp: false, ..Script::default() }).await;
+    scene.settle().await;
+    scene.run(ACME).await;
+    let crm = scene.crm();
+    kill_before_settling(&scene, "crm", || crm.count(CRM) == 1).await;
+    scene.run("update sales.customer set phone = '13800000006'").await;
+    expire_leases(&scene).await;
+    scene.capture().await;
+    // the record is found, and the process dies before it has noted that the row has changed since
+    scene.run(NO_NOTES).await;
+    assert!(scene.deliverer(&scene.bound("crm")).turn().await.is_err());
+    scene.run(NOTES).await;
+    expire_leases(&scene).await;
+    scene.settle().await;
+    assert_eq!(scene.crm().count(CRM), 1);
+    assert_eq!(scene.crm().records(CRM)[0]["tel"], json!("13800000006"), "{}", scene.story().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r09_a_first_comparison_survives_a_crash_after_the_twin_was_found() {
+    let scene = Scene::with(Script { with_erp: false, ..Script::default() }).await;
+    scene.settle().await;
+    scene.crm().insert(CRM, json!({"name": "Acme", "account_no": "C1", "tel": "13800000007"}));
+    scene.run(ACME).await;
+    scene.capture().await;
+    scene.run(NO_NOTES).await;
+    assert!(scene.deliverer(&scene.bound("crm")).turn().await.is_err());
+    scene.run(NOTES).await;
+    expire_leases(&scene).await;
+    scene.settle().await;
+    let same = "select count(*) from rowtwin.links where shadow is null";
+    assert_eq!(scene.number(same).await, 0, "{}", scene.story().await);
+    assert_eq!(scene.row("select phone from sales.customer").await, json!({"phone": "13800000007"}));
+    assert_eq!(scene.crm().count(CRM), 1);
+}
