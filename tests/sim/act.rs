@@ -43,6 +43,7 @@ pub async fn act(world: &mut World, server: &mut Server, step: &Step) -> Result<
     let table = dice.pick(tables);
     // what refers to a row would refer to nothing
     let table = if step.act == Act::Rekey { tables[tables.len() - 1] } else { table };
+    world.recovers |= matches!(step.act, Act::LoseSlot | Act::Crash | Act::Recover(_));
     match step.act {
         Act::Insert | Act::Edit | Act::EditAll | Act::Delete | Act::Rekey => {
             let said = people(world, &mut dice, step, table).await;
@@ -53,12 +54,16 @@ pub async fn act(world: &mut World, server: &mut Server, step: &Step) -> Result<
             fields.insert("code".to_owned(), Value::from(format!("c{number}")));
             for field in ["name", "tel", "credit"] {
                 if field == "name" || dice.percent(50) {
-                    fields.insert(field.to_owned(), in_form(world, system, field, value(&mut dice, field, number, false)));
+                    fields.insert(
+                        field.to_owned(),
+                        in_form(world, system, field, value(&mut dice, field, number, false)),
+                    );
                 }
             }
             if table == "part" && dice.percent(80) {
                 let abilities = world.remotes[system].abilities().clone();
-                let parents: Vec<u64> = world.remotes[system].state().live("item").iter().map(|(id, _)| *id).collect();
+                let parents: Vec<u64> =
+                    world.remotes[system].state().live("item").iter().map(|(id, _)| *id).collect();
                 if !parents.is_empty() {
                     let id = dice.pick(&parents);
                     fields.insert("owner".to_owned(), reference(&abilities, id));
@@ -66,7 +71,10 @@ pub async fn act(world: &mut World, server: &mut Server, step: &Step) -> Result<
             }
             let id = world.remotes[system].insert(table, &fields);
             let name = world.plan.systems[system].name.clone();
-            world.tell(format!("{number:>4}  somebody makes {table} {id} in {name}: {}", Value::Object(fields)));
+            world.tell(format!(
+                "{number:>4}  somebody makes {table} {id} in {name}: {}",
+                Value::Object(fields)
+            ));
         }
         Act::RemoteEdit(system) | Act::RemoteDelete(system) => {
             let name = world.plan.systems[system].name.clone();
@@ -88,17 +96,26 @@ pub async fn act(world: &mut World, server: &mut Server, step: &Step) -> Result<
             }
             let mut changes = Map::new();
             let field = dice.pick(&["name", "tel", "credit"]);
-            changes.insert(field.to_owned(), in_form(world, system, field, value(&mut dice, field, number, false)));
+            changes.insert(
+                field.to_owned(),
+                in_form(world, system, field, value(&mut dice, field, number, false)),
+            );
             world.remotes[system].change(table, *id, &changes);
-            world.tell(format!("{number:>4}  somebody edits {table} {code} in {name}: {}", Value::Object(changes)));
+            world.tell(format!(
+                "{number:>4}  somebody edits {table} {code} in {name}: {}",
+                Value::Object(changes)
+            ));
         }
         Act::HoldRow => {
+            world.holder = None;
             let Ok(holder) = connect(&world.url).await else { return Ok(()) };
             let at = dice.below(6);
             let sql = format!("begin; select 1 from m.{table} order by code limit 1 offset {at} for update");
             if holder.batch_execute(&sql).await.is_ok() {
                 world.holder = Some(holder);
-                world.tell(format!("{number:>4}  somebody holds the {at}th row of {table} in an open transaction"));
+                world.tell(format!(
+                    "{number:>4}  somebody holds the {at}th row of {table} in an open transaction"
+                ));
             }
         }
         Act::FreeRow => {
@@ -130,8 +147,11 @@ pub async fn act(world: &mut World, server: &mut Server, step: &Step) -> Result<
             world.round(who, 3).await?;
         }
         Act::PollDue | Act::SweepDue => {
-            let (column, what) =
-                if step.act == Act::PollDue { ("next_poll_at", "polls") } else { ("next_sweep_at", "sweeps") };
+            let (column, what) = if step.act == Act::PollDue {
+                ("next_poll_at", "polls")
+            } else {
+                ("next_sweep_at", "sweeps")
+            };
             let sql = format!("update rowtwin_private.binding set {column} = '-infinity'");
             world.sql().await.batch_execute(&sql).await.unwrap();
             world.tell(format!("{number:>4}  {what} are due"));
@@ -172,7 +192,13 @@ pub async fn act(world: &mut World, server: &mut Server, step: &Step) -> Result<
     Ok(())
 }
 
-async fn turn(world: &mut World, number: usize, who: usize, work: Work, polls: Option<u32>) -> Result<(), Finding> {
+async fn turn(
+    world: &mut World,
+    number: usize,
+    who: usize,
+    work: Work,
+    polls: Option<u32>,
+) -> Result<(), Finding> {
     let name = match work {
         Work::Pull(at) | Work::Deliver(at) => format!(" {}", world.binding(at).await?.1),
         _ => String::new(),
@@ -238,7 +264,9 @@ async fn people(world: &mut World, dice: &mut Dice, step: &Step, table: &str) ->
     let sql = match step.act {
         Act::Delete => format!("delete from m.{table} where code = '{code}'"),
         Act::Rekey => match world.plan.key {
-            KeyKind::Number | KeyKind::Pair => format!("update m.{table} set id = {} where code = '{code}'", 100_000 + number),
+            KeyKind::Number | KeyKind::Pair => {
+                format!("update m.{table} set id = {} where code = '{code}'", 100_000 + number)
+            }
             KeyKind::Text => format!("update m.{table} set id = 'n{number}' where code = '{code}'"),
             KeyKind::Uuid => format!("update m.{table} set id = gen_random_uuid() where code = '{code}'"),
         },
@@ -253,9 +281,11 @@ async fn people(world: &mut World, dice: &mut Dice, step: &Step, table: &str) ->
 
 async fn run(world: &mut World, sql: String) -> String {
     // nobody waits for a row that somebody else holds
-    let told = world.sql().await.batch_execute(&format!("set lock_timeout = '50ms'; {sql}")).await;
+    let told = world.sql().await.batch_execute(&sql).await;
     match told {
         Ok(()) => format!("sql: {sql}"),
-        Err(error) => format!("sql: {sql} (fails: {})", error.as_db_error().map_or("?", |error| error.message())),
+        Err(error) => {
+            format!("sql: {sql} (fails: {})", error.as_db_error().map_or("?", |error| error.message()))
+        }
     }
 }

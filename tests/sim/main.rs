@@ -93,8 +93,13 @@ fn main() {
     if let Some(name) = &arguments.mutations {
         std::process::exit(i32::from(!mutations::prove(name)));
     }
-    let at_most = arguments.at_most.as_deref().map(|text| parse_duration(text).expect("a duration such as 5m"));
-    let of_seed = |seed: u64| Job { name: format!("seed {seed}"), replay: format!("--seed {seed}"), plan: Plan::of(seed) };
+    let at_most =
+        arguments.at_most.as_deref().map(|text| parse_duration(text).expect("a duration such as 5m"));
+    let of_seed = |seed: u64| Job {
+        name: format!("seed {seed}"),
+        replay: format!("--seed {seed}"),
+        plan: Plan::of(seed),
+    };
     let jobs: Vec<Job> = match &arguments {
         Arguments { story: Some(path), .. } => vec![regression(path)],
         Arguments { seed: Some(seed), steps, .. } => {
@@ -124,7 +129,8 @@ fn main() {
 
 fn regressions() -> Vec<PathBuf> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sim/regressions");
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
     paths.sort();
     paths
@@ -134,7 +140,11 @@ fn regressions() -> Vec<PathBuf> {
 fn regression(path: &PathBuf) -> Job {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let plan = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    Job { name: path.file_stem().unwrap().display().to_string(), replay: format!("--story {}", path.display()), plan }
+    Job {
+        name: path.file_stem().unwrap().display().to_string(),
+        replay: format!("--story {}", path.display()),
+        plan,
+    }
 }
 
 /// The last lines, and the exit code.

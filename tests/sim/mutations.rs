@@ -88,7 +88,8 @@ fn copied(root: &Path) -> PathBuf {
     if !target.exists() {
         // hard links: what is built already is not built again, and takes no room
         std::fs::create_dir_all(&target).unwrap();
-        let linked = Command::new("cp").arg("-al").arg(root.join("target/debug")).arg(target.join("debug")).status();
+        let linked =
+            Command::new("cp").arg("-al").arg(root.join("target/debug")).arg(target.join("debug")).status();
         assert!(linked.is_ok_and(|status| status.success()), "what is built already cannot be linked");
     }
     copy
@@ -109,7 +110,13 @@ fn refresh(from: &Path, to: &Path) {
 fn judge(copy: &Path, one: &Mutation) -> (Verdict, String) {
     let path = copy.join(&one.file);
     let original = std::fs::read_to_string(&path).unwrap();
-    assert_eq!(original.matches(&one.from).count(), 1, "{}: `from` must occur once in {}", one.name, one.file);
+    assert_eq!(
+        original.matches(&one.from).count(),
+        1,
+        "{}: `from` must occur once in {}",
+        one.name,
+        one.file
+    );
     std::fs::write(&path, original.replacen(&one.from, &one.to, 1)).unwrap();
     let judged = judge_copy(copy, one);
     std::fs::write(&path, original).unwrap();
@@ -119,20 +126,28 @@ fn judge(copy: &Path, one: &Mutation) -> (Verdict, String) {
 fn judge_copy(copy: &Path, one: &Mutation) -> (Verdict, String) {
     let cargo = |arguments: &[&str]| {
         let mut command = Command::new("cargo");
-        command.args(arguments).current_dir(copy).env("CARGO_TARGET_DIR", copy.parent().unwrap().join("target"));
+        command
+            .args(arguments)
+            .current_dir(copy)
+            .env("CARGO_TARGET_DIR", copy.parent().unwrap().join("target"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     };
     let target = if one.caught_by.seeds.is_some() { "sim" } else { "it" };
     let built = cargo(&["test", "--quiet", "--no-run", "--test", target]).output().unwrap();
     if !built.status.success() {
-        return (Verdict::Unbuilt, String::from_utf8_lossy(&built.stderr).lines().take(5).collect::<Vec<_>>().join(" "));
+        return (
+            Verdict::Unbuilt,
+            String::from_utf8_lossy(&built.stderr).lines().take(5).collect::<Vec<_>>().join(" "),
+        );
     }
     let (mut command, by) = match &one.caught_by {
         CaughtBy { seeds: Some((from, to)), .. } => {
             let (first, count) = (from.to_string(), (to - from + 1).to_string());
-            let arguments =
-                ["test", "--quiet", "--test", "sim", "--", "--whole", "--first", "--from", &first, "--count", &count];
+            let arguments = [
+                "test", "--quiet", "--test", "sim", "--", "--whole", "--first", "--from", &first, "--count",
+                &count,
+            ];
             (cargo(&arguments), format!("seeds {from} to {to}"))
         }
         CaughtBy { test, .. } => {

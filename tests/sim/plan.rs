@@ -109,8 +109,13 @@ pub struct Plan {
 impl Plan {
     pub fn of(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
-        let world = world(&mut dice);
-        let steps = story(&mut dice, &world);
+        let mut world = world(&mut dice);
+        let mood = Mood::by(&mut dice);
+        if mood.hanging || mood.deaths {
+            // what hangs, and what a dead process has begun, takes a place; nobody wants to wait for one in real time
+            world.systems.iter_mut().for_each(|system| system.abilities.in_flight = 8);
+        }
+        let steps = story(&mut dice, &world, &mood);
         Self { seed, world, steps }
     }
 
@@ -160,26 +165,31 @@ struct Mood {
     crash: bool,
 }
 
-fn story(dice: &mut Dice, world: &WorldPlan) -> Vec<Step> {
-    let mood = Mood {
-        row_deletes: dice.percent(60),
-        record_deletes: dice.percent(60),
-        rekeys: dice.percent(20),
-        holds: dice.percent(25),
-        network: dice.percent(65),
-        hanging: dice.percent(30),
-        deaths: dice.percent(40),
-        slot: dice.percent(15),
-        sessions: dice.percent(15),
-        crash: dice.percent(3),
-    };
+impl Mood {
+    fn by(dice: &mut Dice) -> Self {
+        Self {
+            row_deletes: dice.percent(60),
+            record_deletes: dice.percent(60),
+            rekeys: dice.percent(20),
+            holds: dice.percent(25),
+            network: dice.percent(65),
+            hanging: dice.percent(30),
+            deaths: dice.percent(40),
+            slot: dice.percent(15),
+            sessions: dice.percent(15),
+            crash: dice.percent(3),
+        }
+    }
+}
+
+fn story(dice: &mut Dice, world: &WorldPlan, mood: &Mood) -> Vec<Step> {
     let count = dice.between(20, 80);
     let mut steps = Vec::new();
     for number in 1..=count {
         // nobody can edit what is not there
         let system = dice.below(world.systems.len());
         let first = if dice.percent(60) { Act::Insert } else { Act::RemoteInsert(system) };
-        let act = act(dice, world, &mood);
+        let act = act(dice, world, mood);
         steps.push(Step { number, act: if number <= 3 { first } else { act }, dice: dice.next() });
     }
     steps
@@ -260,6 +270,15 @@ fn held(dice: &mut Dice, world: &WorldPlan, system: usize) -> Act {
 }
 
 fn dying(dice: &mut Dice, system: usize) -> Act {
-    let op = dice.pick(&[Op::List, Op::Read, Op::Find, Op::Create, Op::Create, Op::Update, Op::Update, Op::Delete]);
+    let op = dice.pick(&[
+        Op::List,
+        Op::Read,
+        Op::Find,
+        Op::Create,
+        Op::Create,
+        Op::Update,
+        Op::Update,
+        Op::Delete,
+    ]);
     Act::Fault(system, op, if dice.percent(50) { Fault::DeathBefore } else { Fault::DeathAfter })
 }

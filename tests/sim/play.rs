@@ -95,7 +95,13 @@ async fn one(job: Job, server: &mut Server, how: How) -> Option<Failure> {
     let mut plan = job.plan;
     let mut ended = run(&plan, server).await;
     if how.verbose {
-        println!("{} ({:.1} s): {:#?}\n{}", job.name, ended.took.as_secs_f64(), plan.world, ended.story.join("\n"));
+        println!(
+            "{} ({:.1} s): {:#?}\n{}",
+            job.name,
+            ended.took.as_secs_f64(),
+            plan.world,
+            ended.story.join("\n")
+        );
     }
     if ended.findings.is_empty() {
         return None;

@@ -127,7 +127,11 @@ impl Inside {
         let pullers = engine
             .bounds
             .iter()
-            .map(|bound| Puller { store: engine.store.clone(), bound: Arc::clone(bound), lease: Uuid::new_v4() })
+            .map(|bound| Puller {
+                store: engine.store.clone(),
+                bound: Arc::clone(bound),
+                lease: Uuid::new_v4(),
+            })
             .collect();
         let recoverers = Mutex::new(engine.recoverers());
         Ok(Self { engine, pullers, recoverers })
@@ -150,7 +154,8 @@ impl Inside {
                     Tended::Busy => return Err("the slot is busy".to_owned()),
                     Tended::Waits(reason) => return Err(reason),
                 }
-                let caught = catch_up(&engine.store, &engine.slot, &engine.publication, engine.watched()).await;
+                let caught =
+                    catch_up(&engine.store, &engine.slot, &engine.publication, engine.watched()).await;
                 caught.map(|marks| (marks, false)).map_err(|error| said(&error))
             }
             Work::Upkeep => {

@@ -34,8 +34,15 @@ pub async fn run(plan: &Plan, server: &mut Server) -> Ended {
                     let name = |field: &str| line[field].to_string();
                     let said = format!(
                         "      journal: {} {} {} {} {} {} {} -> {} {}",
-                        name("system"), name("object"), name("key"), name("remote_id"), name("side"), name("effect"),
-                        name("before"), name("after"), name("reason")
+                        name("system"),
+                        name("object"),
+                        name("key"),
+                        name("remote_id"),
+                        name("side"),
+                        name("effect"),
+                        name("before"),
+                        name("after"),
+                        name("reason")
                     );
                     world.tell(said.replace('"', ""));
                 }
@@ -89,8 +96,17 @@ fn tell_effects(world: &mut World) {
         for effect in &remote.state().effects {
             let by = if effect.by == By::Person { "somebody" } else { "the engine" };
             let lost = if effect.answered { "" } else { " (its answer was lost)" };
-            let after = effect.after.clone().map_or_else(String::new, |after| serde_json::Value::Object(after).to_string());
-            let said = format!("      {}: {by} {} {} {}{lost} {after}", plan.name, effect.op.word(), effect.object, effect.id);
+            let after = effect
+                .after
+                .clone()
+                .map_or_else(String::new, |after| serde_json::Value::Object(after).to_string());
+            let said = format!(
+                "      {}: {by} {} {} {}{lost} {after}",
+                plan.name,
+                effect.op.word(),
+                effect.object,
+                effect.id
+            );
             world.tell(said);
         }
     }
@@ -107,13 +123,18 @@ fn is_calm(plan: &Plan) -> bool {
                 | Act::DiePulling(..)
                 | Act::Terminate
                 | Act::Crash
-                | Act::Fault(_, _, Fault::DeathAfter | Fault::DeathBefore | Fault::HeldAfter | Fault::HeldBefore)
+                | Act::Fault(
+                    _,
+                    _,
+                    Fault::DeathAfter | Fault::DeathBefore | Fault::HeldAfter | Fault::HeldBefore
+                )
         )
     })
 }
 
 async fn due(world: &mut World, column: &str) {
-    let sql = format!("update rowtwin_private.binding set {column} = '-infinity', next_overlap_at = '-infinity'");
+    let sql =
+        format!("update rowtwin_private.binding set {column} = '-infinity', next_overlap_at = '-infinity'");
     world.sql().await.batch_execute(&sql).await.unwrap();
 }
 
@@ -136,22 +157,22 @@ async fn rest(world: &mut World) -> Result<(), Finding> {
         remote.calm();
     }
     world.let_go().await?;
-    let mut wait = 1.0;
+    let mut wait = 2.0;
     let (mut idle, mut rounds) = (0, 0);
     loop {
         let who = rounds % world.plan.processes;
         rounds += 1;
         if world.round(who, 200).await? {
-            wait = 1.0;
+            wait = 2.0;
         } else {
             idle += 1;
             if left(world).await == 0 {
                 break;
             }
             world.pass(wait).await?;
-            wait = f64::min(wait * 1.7, 120.0);
+            wait = f64::min(wait * 3.0, 100.0);
         }
-        if idle > 60 || rounds > 400 {
+        if idle > 40 || rounds > 400 {
             let outbox = world.query("select * from rowtwin.outbox").await;
             let inbox = world.query("select * from rowtwin.inbox").await;
             let status = world.query("select * from rowtwin.status").await;
@@ -159,10 +180,16 @@ async fn rest(world: &mut World) -> Result<(), Finding> {
             let recovery = world.query("select * from rowtwin.recovery where finished_at is null").await;
             let mut last = Vec::new();
             for at in 0..world.bindings().await? {
-                last.push(format!("{:?} {:?}", world.turn(0, Work::Pull(at), None).await?, world.turn(0, Work::Deliver(at), None).await?));
+                last.push(format!(
+                    "{:?} {:?}",
+                    world.turn(0, Work::Pull(at), None).await?,
+                    world.turn(0, Work::Deliver(at), None).await?
+                ));
             }
             let capture = world.turn(0, Work::Capture, None).await?;
-            let says = format!("{rounds} rounds, {idle} of them idle\noutbox {outbox:?}\ninbox {inbox:?}\nstatus {status:?}\nsystems {systems:?}\nrecovery {recovery:?}\nlast {last:?}\ncapture {capture:?}");
+            let says = format!(
+                "{rounds} rounds, {idle} of them idle\noutbox {outbox:?}\ninbox {inbox:?}\nstatus {status:?}\nsystems {systems:?}\nrecovery {recovery:?}\nlast {last:?}\ncapture {capture:?}"
+            );
             return Err(Finding::new("all comes to rest", says));
         }
     }

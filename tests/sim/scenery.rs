@@ -40,10 +40,10 @@ pub fn tables(world: &WorldPlan) -> String {
 }
 
 fn binding(system: &SystemPlan, table: &str) -> String {
-    let credit = if system.abilities.decimal_text { "{field: credit, codec: decimal_string}" } else { "credit" };
+    let credit =
+        if system.abilities.decimal_text { "{field: credit, codec: decimal_string}" } else { "credit" };
     let owner = if table == "part" { ", owner: {field: owner, refers_to: m.item}" } else { "" };
-    let id_column =
-        if system.id_column { format!(", id_column: {}_id", system.name) } else { String::new() };
+    let id_column = if system.id_column { format!(", id_column: {}_id", system.name) } else { String::new() };
     let matches = if system.matches { "[code]" } else { "[]" };
     format!(
         "      - {{system: {}, object: {table}, match: {matches}{id_column}, policy: {}, deletes: {{against_edit: {}}}, poll: 30s, sweep: 5m, doubt_window: 60s, fields: {{code: code, name: name, tel: tel, credit: {credit}{owner}}}}}\n",

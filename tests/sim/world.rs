@@ -43,6 +43,8 @@ pub struct World {
     pub story: Vec<String>,
     /// Seconds that have passed since a write broke off or hangs.
     pub waited: u32,
+    /// The slot may have been made anew, so that rows are to be compared.
+    pub recovers: bool,
     began: std::time::Instant,
     _folder: TempDir,
 }
@@ -79,6 +81,7 @@ impl World {
             holder: None,
             story: Vec::new(),
             waited: 0,
+            recovers: false,
             began: std::time::Instant::now(),
             _folder: folder,
         })
@@ -160,9 +163,15 @@ impl World {
         Ok(turned)
     }
 
-    async fn await_turn(&mut self, who: usize, work: Work, mut handle: JoinHandle<Turned>) -> Result<Turned, Finding> {
+    async fn await_turn(
+        &mut self,
+        who: usize,
+        work: Work,
+        mut handle: JoinHandle<Turned>,
+    ) -> Result<Turned, Finding> {
         let remotes = self.remotes.clone();
-        let events = futures_util::future::select_all(remotes.iter().map(|remote| Box::pin(remote.happened())));
+        let events =
+            futures_util::future::select_all(remotes.iter().map(|remote| Box::pin(remote.happened())));
         tokio::select! {
             biased;
             ended = &mut handle => ended.map_err(|error| Finding::new("a turn broke down", format!("{work:?}: {error}"))),
@@ -207,10 +216,6 @@ impl World {
         Ok(())
     }
 
-    pub fn hangs(&self) -> bool {
-        !self.hanging.is_empty()
-    }
-
     /// Time passes for the database. What broke off in a remote is done before a doubt's window ends.
     pub async fn pass(&mut self, seconds: f64) -> Result<(), Finding> {
         self.waited += seconds.ceil() as u32;
@@ -231,7 +236,8 @@ impl World {
     /// One turn of everybody in one process; true when something was done.
     pub async fn round(&mut self, who: usize, most: usize) -> Result<bool, Finding> {
         let mut worked = false;
-        for work in [Work::Capture, Work::Upkeep, Work::Recover] {
+        let recover = if self.recovers { vec![Work::Recover] } else { Vec::new() };
+        for work in [Work::Capture, Work::Upkeep].into_iter().chain(recover) {
             worked |= matches!(self.turn(who, work, None).await?, Turned::Did(1.., _));
         }
         for at in 0..self.bindings().await? {

@@ -50,11 +50,20 @@ pub struct Side {
 }
 
 impl Side {
-    fn change(&mut self, code: &str, op: Op, by: By, before: Option<&BTreeMap<&'static str, String>>, after: Option<&BTreeMap<&'static str, String>>) {
+    fn change(
+        &mut self,
+        code: &str,
+        op: Op,
+        by: By,
+        before: Option<&BTreeMap<&'static str, String>>,
+        after: Option<&BTreeMap<&'static str, String>>,
+    ) {
         self.life.entry(code.to_owned()).or_default().push((op, by));
         let track = self.tracks.entry(code.to_owned()).or_default();
         for field in FIELDS {
-            let value = |side: Option<&BTreeMap<&'static str, String>>| side.map(|side| side.get(field).cloned().unwrap_or_default());
+            let value = |side: Option<&BTreeMap<&'static str, String>>| {
+                side.map(|side| side.get(field).cloned().unwrap_or_default())
+            };
             let (was, is) = (value(before), value(after));
             if was != is || op == Op::Create {
                 track.entry(field).or_default().push(Seen { value: is, by });
@@ -208,7 +217,8 @@ impl Evidence {
                     }
                 }
                 for effect in state.effects.iter().filter(|effect| effect.object == *table) {
-                    let (before, after) = (effect.before.as_ref().map(of_record), effect.after.as_ref().map(of_record));
+                    let (before, after) =
+                        (effect.before.as_ref().map(of_record), effect.after.as_ref().map(of_record));
                     side.change(&effect.code, effect.op, effect.by, before.as_ref(), after.as_ref());
                     self.codes.insert((plan.name.clone(), effect.id.clone()), effect.code.clone());
                 }
@@ -266,9 +276,11 @@ impl Evidence {
 
     /// Whether a conflict of this system names the value.
     pub fn kept(&self, table: &str, system: &str, field: &str, value: &str) -> bool {
-        let same = |kept: &String| kept == value || self.held_by(system, field, kept) == self.held_by(system, field, value);
-        self.conflicts
-            .iter()
-            .any(|one| one.table == table && one.system == system && one.field == field && one.values.iter().any(same))
+        let same = |kept: &String| {
+            kept == value || self.held_by(system, field, kept) == self.held_by(system, field, value)
+        };
+        self.conflicts.iter().any(|one| {
+            one.table == table && one.system == system && one.field == field && one.values.iter().any(same)
+        })
     }
 }

@@ -12,7 +12,10 @@ use crate::world::Finding;
 /// Whether a side had `old` before it had `new`.
 fn saw_first(track: &[Seen], old: &str, new: &str, same: impl Fn(&str, &str) -> bool) -> bool {
     let place = |wanted: &str, from: usize| {
-        track.iter().skip(from).position(|seen| seen.value.as_deref().is_some_and(|value| same(value, wanted)))
+        track
+            .iter()
+            .skip(from)
+            .position(|seen| seen.value.as_deref().is_some_and(|value| same(value, wanted)))
     };
     let Some(first) = place(old, 0) else { return false };
     place(new, first + 1).is_some()
@@ -27,22 +30,30 @@ pub fn overwritten(evidence: &Evidence) -> Vec<Finding> {
         for (code, track) in &rows.tracks {
             for (field, seen) in track {
                 for pair in seen.windows(2) {
-                    let [Seen { value: Some(old), .. }, Seen { value: Some(new), by: By::Engine }] = pair else { continue };
+                    let [Seen { value: Some(old), .. }, Seen { value: Some(new), by: By::Engine }] = pair
+                    else {
+                        continue;
+                    };
                     if old.is_empty() || *field == "owner" {
                         continue;
                     }
                     let known = systems.iter().any(|system| {
                         let side = &evidence.records[&(table.clone(), (*system).clone())];
-                        let theirs = side.tracks.get(code).and_then(|track| track.get(field)).unwrap_or(&none);
-                        let same = |value: &str, wanted: &str| value == evidence.held_by(system, field, wanted);
-                        let from_here = theirs.iter().any(|seen| seen.value.as_deref().is_some_and(|value| value == new));
+                        let theirs =
+                            side.tracks.get(code).and_then(|track| track.get(field)).unwrap_or(&none);
+                        let same =
+                            |value: &str, wanted: &str| value == evidence.held_by(system, field, wanted);
+                        let from_here =
+                            theirs.iter().any(|seen| seen.value.as_deref().is_some_and(|value| value == new));
                         from_here
                             && (saw_first(theirs, old, new, same)
                                 || evidence.held_by(system, field, old) == *new
                                 || evidence.kept(table, system, field, old))
                     });
                     if !known {
-                        let says = format!("the row {table} {code} said {field} = `{old}`, and `{new}` was put in its place, though no system had seen the first, and no conflict keeps it");
+                        let says = format!(
+                            "the row {table} {code} said {field} = `{old}`, and `{new}` was put in its place, though no system had seen the first, and no conflict keeps it"
+                        );
                         findings.push(Finding::new("no silent loss", says));
                     }
                 }
@@ -54,13 +65,19 @@ pub fn overwritten(evidence: &Evidence) -> Vec<Finding> {
                 for (field, seen) in track {
                     let ours = rows.tracks.get(code).and_then(|track| track.get(field)).unwrap_or(&none);
                     for pair in seen.windows(2) {
-                        let [Seen { value: Some(old), .. }, Seen { value: Some(new), by: By::Engine }] = pair else { continue };
+                        let [Seen { value: Some(old), .. }, Seen { value: Some(new), by: By::Engine }] = pair
+                        else {
+                            continue;
+                        };
                         if old.is_empty() || *field == "owner" {
                             continue;
                         }
-                        let same = |value: &str, wanted: &str| evidence.held_by(system, field, value) == *wanted;
+                        let same =
+                            |value: &str, wanted: &str| evidence.held_by(system, field, value) == *wanted;
                         if !saw_first(ours, old, new, same) && !evidence.kept(table, system, field, old) {
-                            let says = format!("{table} {code} in {system} said {field} = `{old}`, and `{new}` was put in its place, though the row had not said the first before, and no conflict keeps it");
+                            let says = format!(
+                                "{table} {code} in {system} said {field} = `{old}`, and `{new}` was put in its place, though the row had not said the first before, and no conflict keeps it"
+                            );
                             findings.push(Finding::new("no silent loss", says));
                         }
                     }
@@ -81,15 +98,18 @@ pub fn deleted(evidence: &Evidence) -> Vec<Finding> {
             .filter(|((of, _), _)| of == table)
             .map(|((_, system), side)| (system.as_str(), side))
             .collect();
-        let by_a_person = |code: &str| {
-            sides.iter().map(|(_, side)| *side).chain([rows]).any(|side| {
-                side.life.get(code).is_some_and(|life| life.contains(&(Op::Delete, By::Person)))
-            })
-        };
+        let by_a_person =
+            |code: &str| {
+                sides.iter().map(|(_, side)| *side).chain([rows]).any(|side| {
+                    side.life.get(code).is_some_and(|life| life.contains(&(Op::Delete, By::Person)))
+                })
+            };
         for (name, side) in sides.iter().copied().chain([("the mirror", rows)]) {
             for (code, life) in &side.life {
                 if life.contains(&(Op::Delete, By::Engine)) && !by_a_person(code) {
-                    let says = format!("{table} {code} was deleted in {name}, and no person had deleted it anywhere");
+                    let says = format!(
+                        "{table} {code} was deleted in {name}, and no person had deleted it anywhere"
+                    );
                     findings.push(Finding::new("nothing is deleted without a cause", says));
                 }
             }
@@ -98,11 +118,27 @@ pub fn deleted(evidence: &Evidence) -> Vec<Finding> {
             for (code, track) in &side.tracks {
                 for (field, seen) in track {
                     for pair in seen.windows(2) {
-                        let [Seen { value: Some(old), by: By::Person }, Seen { value: None, by: By::Engine }] = pair else { continue };
+                        let [Seen { value: Some(old), by: By::Person }, Seen { value: None, by: By::Engine }] =
+                            pair
+                        else {
+                            continue;
+                        };
                         let ours = rows.tracks.get(code).and_then(|track| track.get(field));
-                        let seen = ours.is_some_and(|ours| ours.iter().any(|seen| seen.value.as_deref().is_some_and(|value| evidence.held_by(system, field, value) == *old)));
-                        if !old.is_empty() && *field != "owner" && !seen && !evidence.kept(table, system, field, old) {
-                            let says = format!("{table} {code} in {system} said {field} = `{old}` when it was deleted; the row had never said so, and no conflict keeps it");
+                        let seen = ours.is_some_and(|ours| {
+                            ours.iter().any(|seen| {
+                                seen.value
+                                    .as_deref()
+                                    .is_some_and(|value| evidence.held_by(system, field, value) == *old)
+                            })
+                        });
+                        if !old.is_empty()
+                            && *field != "owner"
+                            && !seen
+                            && !evidence.kept(table, system, field, old)
+                        {
+                            let says = format!(
+                                "{table} {code} in {system} said {field} = `{old}` when it was deleted; the row had never said so, and no conflict keeps it"
+                            );
                             findings.push(Finding::new("no silent loss", says));
                         }
                     }
@@ -126,7 +162,10 @@ pub fn conflicts(evidence: &Evidence) -> Vec<Finding> {
             _ => true,
         };
         if !wins {
-            let says = format!("{} {} in {}: the policy is {configured}, {} says that {} won", one.table, one.field, one.system, one.policy, one.winner);
+            let says = format!(
+                "{} {} in {}: the policy is {configured}, {} says that {} won",
+                one.table, one.field, one.system, one.policy, one.winner
+            );
             findings.push(Finding::new("the policy decides", says));
         }
     }

@@ -13,11 +13,17 @@ pub fn twins(evidence: &Evidence) -> Vec<Finding> {
     let mut findings: Vec<Finding> =
         evidence.broken.iter().map(|said| Finding::new("one row, one record", said.clone())).collect();
     for (table, side) in &evidence.rows {
-        findings.extend(side.twice.iter().map(|code| Finding::new("one row, one record", format!("{table} {code} has several rows"))));
+        findings.extend(
+            side.twice
+                .iter()
+                .map(|code| Finding::new("one row, one record", format!("{table} {code} has several rows"))),
+        );
     }
     for ((table, system), side) in &evidence.records {
         let twice = side.twice.iter();
-        findings.extend(twice.map(|code| Finding::new("one row, one record", format!("{table} {code} has several records in {system}"))));
+        findings.extend(twice.map(|code| {
+            Finding::new("one row, one record", format!("{table} {code} has several records in {system}"))
+        }));
     }
     findings
 }
@@ -28,7 +34,10 @@ fn waits_for_a_person(evidence: &Evidence, table: &str, system: &str, code: &str
         parked.table == table
             && parked.system == system
             && (evidence.keys.get(&(table.to_owned(), parked.key.clone())).is_some_and(|of| of == code)
-                || evidence.codes.get(&(system.to_owned(), parked.remote_id.clone())).is_some_and(|of| of == code))
+                || evidence
+                    .codes
+                    .get(&(system.to_owned(), parked.remote_id.clone()))
+                    .is_some_and(|of| of == code))
     };
     evidence.parked.iter().any(named)
 }
@@ -56,20 +65,32 @@ pub fn convergence(evidence: &Evidence) -> Vec<Finding> {
         for code in codes {
             if waits_for_a_person(evidence, table, system, code) {
                 if !is_refused(evidence, table, system, code) {
-                    let why = evidence.parked.iter().map(|one| format!("{} {} {}: {}", one.table, one.key, one.state, one.reason));
+                    let why = evidence
+                        .parked
+                        .iter()
+                        .map(|one| format!("{} {} {}: {}", one.table, one.key, one.state, one.reason));
                     let why: Vec<String> = why.collect();
-                    findings.push(Finding::new("nothing waits without a cause", format!("{table} {code} of {system}: {}", why.join("; "))));
+                    findings.push(Finding::new(
+                        "nothing waits without a cause",
+                        format!("{table} {code} of {system}: {}", why.join("; ")),
+                    ));
                 }
                 continue;
             }
             let (row, record) = match (rows.now.get(code), records.now.get(code)) {
                 (Some(row), Some(record)) => (row, record),
                 (Some(_), None) => {
-                    findings.push(Finding::new("all sides equal", format!("{table} {code} has a row and no record in {system}")));
+                    findings.push(Finding::new(
+                        "all sides equal",
+                        format!("{table} {code} has a row and no record in {system}"),
+                    ));
                     continue;
                 }
                 (None, _) => {
-                    findings.push(Finding::new("all sides equal", format!("{table} {code} has a record in {system} and no row")));
+                    findings.push(Finding::new(
+                        "all sides equal",
+                        format!("{table} {code} has a record in {system} and no row"),
+                    ));
                     continue;
                 }
             };
@@ -83,9 +104,14 @@ pub fn convergence(evidence: &Evidence) -> Vec<Finding> {
                 });
                 // a name of something that is not there any more is nobody's matter
                 let lost = field == "owner"
-                    && [&row[field], &record[field]].iter().any(|owner| !evidence.rows["item"].now.contains_key(*owner));
+                    && [&row[field], &record[field]]
+                        .iter()
+                        .any(|owner| !evidence.rows["item"].now.contains_key(*owner));
                 if row[field] != record[field] && !waits && !lost {
-                    let says = format!("{table} {code}.{field}: the row says `{}`, {system} says `{}`", row[field], record[field]);
+                    let says = format!(
+                        "{table} {code}.{field}: the row says `{}`, {system} says `{}`",
+                        row[field], record[field]
+                    );
                     findings.push(Finding::new("all sides equal", says));
                 }
             }

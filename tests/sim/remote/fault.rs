@@ -106,6 +106,14 @@ impl Fault {
 
     /// Whether the caller has the whole answer to what was done.
     pub fn answers(self) -> bool {
-        matches!(self, Self::Partial | Self::Shuffled | Self::Hidden | Self::Throttled | Self::Expired | Self::Refused(_))
+        matches!(
+            self,
+            Self::Partial
+                | Self::Shuffled
+                | Self::Hidden
+                | Self::Throttled
+                | Self::Expired
+                | Self::Refused(_)
+        )
     }
 }

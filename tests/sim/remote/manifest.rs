@@ -7,11 +7,7 @@ use crate::remote::abilities::Abilities;
 pub fn text(abilities: &Abilities) -> String {
     let a = abilities;
     let stamp = if a.seconds { ".record._modified * 1000" } else { ".record._modified" };
-    let since = if a.seconds {
-        "(if .since then (.since / 1000 | floor) else null end)"
-    } else {
-        ".since"
-    };
+    let since = if a.seconds { "(if .since then (.since / 1000 | floor) else null end)" } else { ".since" };
     let version = if a.versions { "    version: .record._version\n    checks_version: true\n" } else { "" };
     let deleted = if a.tombstones { "    deleted: .record._deleted == true\n" } else { "" };
     let plants = if a.plants { "    attempt_field: '\"planted\"'\n" } else { "" };

@@ -184,7 +184,12 @@ fn broken(begin: &str) -> Response<Body> {
     response(200, Body::from_stream(futures_util::stream::iter(pieces)))
 }
 
-async fn serve(Shared(inner): Shared<Arc<Inner>>, Path(op): Path<String>, headers: HeaderMap, body: Bytes) -> Response<Body> {
+async fn serve(
+    Shared(inner): Shared<Arc<Inner>>,
+    Path(op): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response<Body> {
     let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
     let Some(op) = Op::ALL.into_iter().chain([Op::SignIn]).find(|known| known.word() == op) else {
         return response(404, "{}");
@@ -195,8 +200,7 @@ async fn serve(Shared(inner): Shared<Arc<Inner>>, Path(op): Path<String>, header
         state.flying += 1;
         state.most_flying = state.most_flying.max(state.flying);
         let flight = Flight(Arc::clone(&inner));
-        let items = body["items"].as_array().map_or(0, Vec::len);
-        state.calls.push(Call { op, items, body: body.clone() });
+        state.calls.push(Call { op, body: body.clone() });
         if op == Op::SignIn {
             (None, flight)
         } else {

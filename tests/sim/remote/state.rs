@@ -45,7 +45,6 @@ pub struct Record {
 #[derive(Debug, Clone)]
 pub struct Call {
     pub op: Op,
-    pub items: usize,
     pub body: Value,
 }
 
@@ -116,12 +115,35 @@ impl State {
             .collect()
     }
 
-    fn note(&mut self, object: &str, id: String, by: By, op: Op, before: Option<Map<String, Value>>, after: Option<Map<String, Value>>) {
+    fn note(
+        &mut self,
+        object: &str,
+        id: String,
+        by: By,
+        op: Op,
+        before: Option<Map<String, Value>>,
+        after: Option<Map<String, Value>>,
+    ) {
         let code = Self::code(after.as_ref().or(before.as_ref()).unwrap_or(&Map::new()));
-        self.effects.push(Effect { object: object.to_owned(), id, code, by, op, before, after, answered: true });
+        self.effects.push(Effect {
+            object: object.to_owned(),
+            id,
+            code,
+            by,
+            op,
+            before,
+            after,
+            answered: true,
+        });
     }
 
-    pub fn insert(&mut self, abilities: &Abilities, object: &str, fields: &Map<String, Value>, by: By) -> u64 {
+    pub fn insert(
+        &mut self,
+        abilities: &Abilities,
+        object: &str,
+        fields: &Map<String, Value>,
+        by: By,
+    ) -> u64 {
         self.last_id += 1;
         let id = self.last_id;
         let mut stored: Map<String, Value> = Map::new();
@@ -133,15 +155,26 @@ impl State {
         if by == By::Engine && twin {
             self.broken.push(format!("a second record with code {code} was made while the first is there"));
         }
-        let shown_from = if by == By::Engine || abilities.lag > 0 { self.calls_ever + abilities.lag } else { 0 };
-        let record = Record { fields: stored.clone(), version: 1, modified_ms: now_ms(), deleted: false, shown_from };
+        let shown_from =
+            if by == By::Engine || abilities.lag > 0 { self.calls_ever + abilities.lag } else { 0 };
+        let record =
+            Record { fields: stored.clone(), version: 1, modified_ms: now_ms(), deleted: false, shown_from };
         self.objects.entry(object.to_owned()).or_default().insert(id, record);
         self.note(object, Self::id_text(abilities, id), by, Op::Create, None, Some(stored));
         id
     }
 
-    pub fn change(&mut self, abilities: &Abilities, object: &str, id: u64, changes: &Map<String, Value>, by: By) {
-        let Some(record) = self.objects.get_mut(object).and_then(|records| records.get_mut(&id)) else { return };
+    pub fn change(
+        &mut self,
+        abilities: &Abilities,
+        object: &str,
+        id: u64,
+        changes: &Map<String, Value>,
+        by: By,
+    ) {
+        let Some(record) = self.objects.get_mut(object).and_then(|records| records.get_mut(&id)) else {
+            return;
+        };
         let before = record.fields.clone();
         for (field, value) in changes {
             record.fields.insert(field.clone(), abilities.stored(field, value));
@@ -182,14 +215,26 @@ impl State {
     }
 
     /// What a call does, and its answer: a status and a body.
-    pub fn answer(&mut self, abilities: &Abilities, op: Op, body: &Value, fault: Option<Fault>) -> (u16, Value) {
+    pub fn answer(
+        &mut self,
+        abilities: &Abilities,
+        op: Op,
+        body: &Value,
+        fault: Option<Fault>,
+    ) -> (u16, Value) {
         let object = body["object"].as_str().unwrap_or_default().to_owned();
         match op {
-            Op::SignIn => (200, json!({"token": format!("token-{:08}", self.token), "account": "the only one"})),
+            Op::SignIn => {
+                (200, json!({"token": format!("token-{:08}", self.token), "account": "the only one"}))
+            }
             Op::List => (200, self.list(abilities, &object, body, fault)),
             Op::Read => {
-                let ids: Vec<u64> =
-                    body["ids"].as_array().unwrap().iter().map(|id| Self::number(id.as_str().unwrap())).collect();
+                let ids: Vec<u64> = body["ids"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|id| Self::number(id.as_str().unwrap()))
+                    .collect();
                 let known = self.objects.get(&object);
                 let found = ids.iter().filter_map(|id| known?.get(id).map(|record| (*id, record)));
                 let records = found.map(|(id, record)| Self::told(abilities, id, record)).collect();
@@ -198,10 +243,14 @@ impl State {
             Op::Find => {
                 let fits = |record: &Record| {
                     body["by"].as_array().unwrap().iter().any(|by| {
-                        by.as_object().unwrap().iter().all(|(field, value)| record.fields.get(field) == Some(value))
+                        by.as_object()
+                            .unwrap()
+                            .iter()
+                            .all(|(field, value)| record.fields.get(field) == Some(value))
                     })
                 };
-                let found = self.shown(&object).into_iter().filter(|(_, record)| fits(record) && !record.deleted);
+                let found =
+                    self.shown(&object).into_iter().filter(|(_, record)| fits(record) && !record.deleted);
                 let records = found.map(|(id, record)| Self::told(abilities, id, record)).collect();
                 (200, json!({"records": shuffled(records, fault)}))
             }
@@ -211,7 +260,10 @@ impl State {
 
     fn shown(&self, object: &str) -> Vec<(u64, &Record)> {
         let records = self.objects.get(object).into_iter().flatten();
-        records.filter(|(_, record)| record.shown_from <= self.calls_ever).map(|(id, record)| (*id, record)).collect()
+        records
+            .filter(|(_, record)| record.shown_from <= self.calls_ever)
+            .map(|(id, record)| (*id, record))
+            .collect()
     }
 
     fn list(&self, abilities: &Abilities, object: &str, body: &Value, fault: Option<Fault>) -> Value {
@@ -219,7 +271,8 @@ impl State {
         let since = body["since"].as_i64();
         let limit = usize::try_from(body["limit"].as_u64().unwrap()).unwrap();
         let ids_only = body["ids_only"].as_bool().unwrap_or(false);
-        let stamp = |record: &Record| if abilities.seconds { record.modified_ms / 1000 } else { record.modified_ms };
+        let stamp =
+            |record: &Record| if abilities.seconds { record.modified_ms / 1000 } else { record.modified_ms };
         let found: Vec<(u64, &Record)> = self
             .shown(object)
             .into_iter()
@@ -237,7 +290,9 @@ impl State {
         let fields = if op == Op::Create { &item["fields"] } else { &item["changes"] };
         for (field, value) in fields.as_object().into_iter().flatten() {
             if value.as_str().is_some_and(|text| text.contains("!!")) {
-                return Some(json!({"outcome": "reject", "field": field, "reason": "no exclamation marks, please"}));
+                return Some(
+                    json!({"outcome": "reject", "field": field, "reason": "no exclamation marks, please"}),
+                );
             }
             let refers = self.references.iter().find(|(of, name, _)| of == object && name == field);
             if let Some((_, _, to)) = refers
@@ -252,7 +307,14 @@ impl State {
         None
     }
 
-    fn write(&mut self, abilities: &Abilities, op: Op, object: &str, body: &Value, fault: Option<Fault>) -> (u16, Value) {
+    fn write(
+        &mut self,
+        abilities: &Abilities,
+        op: Op,
+        object: &str,
+        body: &Value,
+        fault: Option<Fault>,
+    ) -> (u16, Value) {
         let items = body["items"].as_array().unwrap().clone();
         if abilities.atomic
             && let Some(refusal) = items.iter().find_map(|item| self.refusal(op, object, item))
@@ -303,7 +365,9 @@ impl State {
 
     fn change_or_remove(&mut self, abilities: &Abilities, op: Op, object: &str, item: &Value) -> Value {
         let id = Self::number(item["id"].as_str().unwrap());
-        let Some(record) = self.objects.get(object).and_then(|records| records.get(&id)).filter(|r| !r.deleted) else {
+        let Some(record) =
+            self.objects.get(object).and_then(|records| records.get(&id)).filter(|r| !r.deleted)
+        else {
             return json!({"outcome": "gone", "reason": "there is no such record"});
         };
         let based_on = item["version"].as_str();
