@@ -44,6 +44,7 @@ pub async fn act(world: &mut World, server: &mut Server, step: &Step) -> Result<
     // what refers to a row would refer to nothing
     let table = if step.act == Act::Rekey { tables[tables.len() - 1] } else { table };
     world.recovers |= matches!(step.act, Act::LoseSlot | Act::Crash | Act::Recover(_));
+    world.verifies |= step.act == Act::Verify;
     match step.act {
         Act::Insert | Act::Edit | Act::EditAll | Act::Delete | Act::Rekey => {
             let said = people(world, &mut dice, step, table).await;
@@ -172,6 +173,34 @@ pub async fn act(world: &mut World, server: &mut Server, step: &Step) -> Result<
         Act::Kill(who) => {
             world.kill(who);
             world.tell(format!("{number:>4}  process {who} is killed"));
+        }
+        Act::Resolve => {
+            let open = world.query("select id from rowtwin.conflicts where winner = 'held' and resolved_at is null order by id").await;
+            if !open.is_empty() {
+                let (id, side) = (open[dice.below(open.len())]["id"].clone(), dice.pick(&["row", "record"]));
+                let said = run(world, format!("select rowtwin.resolve_conflict({id}, '{side}')")).await;
+                world.tell(format!("{number:>4}  {said}"));
+            }
+        }
+        Act::Retry | Act::Resync | Act::Verify => {
+            let what = match step.act {
+                Act::Retry => "retry",
+                Act::Resync => "resync",
+                _ => "verify",
+            };
+            let repair = if what == "verify" { dice.pick(&["", ", p_repair => 'merge'"]) } else { "" };
+            let said = run(world, format!("select rowtwin.{what}('m.{table}'{repair})")).await;
+            world.tell(format!("{number:>4}  {said}"));
+        }
+        Act::VerifyTurn(who) => turn(world, number, who, Work::Verify, None).await?,
+        Act::Pause(system) => {
+            let said =
+                run(world, format!("select rowtwin.pause('{}')", world.plan.systems[system].name)).await;
+            world.tell(format!("{number:>4}  {said}"));
+        }
+        Act::Resume => {
+            let said = run(world, "select rowtwin.resume(name) from rowtwin.systems".to_owned()).await;
+            world.tell(format!("{number:>4}  {said}"));
         }
         Act::LoseSlot => {
             let sql = "select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = current_database() and not active";

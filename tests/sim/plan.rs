@@ -82,6 +82,15 @@ pub enum Act {
     DieDelivering(usize, u32),
     DiePulling(usize, u32),
     DieCapturing(usize, u32),
+    /// A person decides a conflict that waits, tries again what was refused, or has everything compared.
+    Resolve,
+    Retry,
+    Resync,
+    Verify,
+    VerifyTurn(usize),
+    /// A person takes a system out for a while.
+    Pause(usize),
+    Resume,
     LoseSlot,
     /// The server ends all sessions of ours.
     Terminate,
@@ -114,6 +123,10 @@ impl Plan {
         if mood.hanging || mood.deaths {
             // what hangs, and what a dead process has begun, takes a place; nobody wants to wait for one in real time
             world.systems.iter_mut().for_each(|system| system.abilities.in_flight = 8);
+        }
+        if mood.rekeys && mood.slot {
+            // a row that gets another primary key while nobody watches keeps its record only by this column
+            world.systems.iter_mut().for_each(|system| system.id_column = true);
         }
         let steps = story(&mut dice, &world, &mood);
         Self { seed, world, steps }
@@ -163,6 +176,8 @@ struct Mood {
     slot: bool,
     sessions: bool,
     crash: bool,
+    decisions: bool,
+    verifications: bool,
 }
 
 impl Mood {
@@ -178,6 +193,8 @@ impl Mood {
             slot: dice.percent(15),
             sessions: dice.percent(15),
             crash: dice.percent(3),
+            decisions: dice.percent(30),
+            verifications: dice.percent(20),
         }
     }
 }
@@ -232,6 +249,13 @@ fn act(dice: &mut Dice, world: &WorldPlan, mood: &Mood) -> Act {
         (when(mood.deaths, 2), Act::DiePulling(process, polls)),
         (when(mood.deaths, 1), Act::DieCapturing(process, polls)),
         (when(mood.deaths, 4), dying),
+        (when(mood.decisions, 5), Act::Resolve),
+        (when(mood.decisions, 1), Act::Retry),
+        (when(mood.decisions, 1), Act::Resync),
+        (when(mood.decisions, 1), Act::Pause(system)),
+        (when(mood.decisions, 2), Act::Resume),
+        (when(mood.verifications, 2), Act::Verify),
+        (when(mood.verifications, 5), Act::VerifyTurn(process)),
         (when(mood.slot, 2), Act::LoseSlot),
         (when(mood.sessions, 2), Act::Terminate),
         (when(mood.crash, 2), Act::Crash),

@@ -64,6 +64,8 @@ async fn told(world: &mut World, server: &mut Server, plan: &Plan) -> Result<Vec
         act(world, server, step).await?;
     }
     world.tell("      everything calms down");
+    let resume = "select rowtwin.resume(name) from rowtwin.systems where state = 'paused'";
+    world.sql().await.batch_execute(resume).await.unwrap();
     rest(world).await?;
     for column in ["next_poll_at", "next_sweep_at", "next_poll_at"] {
         due(world, column).await;
@@ -206,6 +208,7 @@ async fn left(world: &mut World) -> i64 {
                      and (state <> 'running' or backfilled_at is null or first_push_at is null or walk is not null
                           or least(next_poll_at, next_sweep_at) <= rowtwin_private.clock()))
                   + (select count(*) from rowtwin.recovery where finished_at is null)
+                  + (select count(*) from rowtwin.verification where finished_at is null)
                   + (select count(*) from rowtwin_private.system where state <> 'running' or down_since is not null)",
         )
         .await

@@ -45,6 +45,8 @@ pub struct World {
     pub waited: u32,
     /// The slot may have been made anew, so that rows are to be compared.
     pub recovers: bool,
+    /// A verification was asked for.
+    pub verifies: bool,
     began: std::time::Instant,
     _folder: TempDir,
 }
@@ -82,6 +84,7 @@ impl World {
             story: Vec::new(),
             waited: 0,
             recovers: false,
+            verifies: false,
             began: std::time::Instant::now(),
             _folder: folder,
         })
@@ -236,7 +239,8 @@ impl World {
     /// One turn of everybody in one process; true when something was done.
     pub async fn round(&mut self, who: usize, most: usize) -> Result<bool, Finding> {
         let mut worked = false;
-        let recover = if self.recovers { vec![Work::Recover] } else { Vec::new() };
+        let recover =
+            self.recovers.then_some(Work::Recover).into_iter().chain(self.verifies.then_some(Work::Verify));
         for work in [Work::Capture, Work::Upkeep].into_iter().chain(recover) {
             worked |= matches!(self.turn(who, work, None).await?, Turned::Did(1.., _));
         }
