@@ -107,6 +107,14 @@ pub async fn act(world: &mut World, server: &mut Server, step: &Step) -> Result<
                 Value::Object(changes)
             ));
         }
+        Act::Line => {
+            let said = line(world, &mut dice, number).await;
+            world.tell(format!("{number:>4}  {said}"));
+        }
+        Act::RemoteLine(system) => {
+            let said = remote_line(world, &mut dice, number, system);
+            world.tell(format!("{number:>4}  {said}"));
+        }
         Act::HoldRow => {
             world.holder = None;
             let Ok(holder) = connect(&world.url).await else { return Ok(()) };
@@ -247,6 +255,68 @@ fn in_form(world: &World, system: usize, field: &str, value: Value) -> Value {
 
 fn reference(abilities: &crate::remote::abilities::Abilities, id: u64) -> Value {
     if abilities.numeric_ids { Value::from(id) } else { Value::from(State::id_text(abilities, id)) }
+}
+
+/// What a person does to the lines of a document in the mirror.
+async fn line(world: &mut World, dice: &mut Dice, number: usize) -> String {
+    let name = literal(&value(dice, "name", number, false));
+    let lines = world.query("select code from m.line order by code").await;
+    let deed = dice.below(10);
+    if lines.is_empty() || deed < 5 {
+        let (area, pick) =
+            if world.plan.key == KeyKind::Pair { ("o_area, ", "area, id") } else { ("", "id") };
+        let at = dice.below(4);
+        return run(world, format!(
+            "insert into m.line ({area}o_id, no, code, name) select {pick}, {number}, 'l{number}', {name} from m.item order by code limit 1 offset {at}"
+        ))
+        .await;
+    }
+    let code = lines[dice.below(lines.len())]["code"].as_str().unwrap_or_default().to_owned();
+    let sql = if deed < 8 {
+        format!("update m.line set name = {name} where code = '{code}'")
+    } else {
+        format!("delete from m.line where code = '{code}'")
+    };
+    run(world, sql).await
+}
+
+/// What a person does to the lines of a document in a remote.
+fn remote_line(world: &World, dice: &mut Dice, number: usize, system: usize) -> String {
+    let remote = &world.remotes[system];
+    let documents: Vec<(u64, Vec<String>)> = remote
+        .state()
+        .live("item")
+        .iter()
+        .map(|(id, record)| {
+            let lines = record.fields.get("lines").and_then(Value::as_array);
+            let ids = lines.into_iter().flatten().filter_map(|line| line["id"].as_str().map(str::to_owned));
+            (*id, ids.collect())
+        })
+        .collect();
+    if documents.is_empty() {
+        return "(nobody finds a document)".to_owned();
+    }
+    let (id, lines) = &documents[dice.below(documents.len())];
+    let deed = dice.below(10);
+    let name = value(dice, "name", number, false);
+    let lines = if lines.is_empty() || deed < 5 {
+        serde_json::json!({"added": [{"code": format!("l{number}"), "name": name}]})
+    } else if deed < 8 {
+        serde_json::json!({"changed": [{"id": dice.below(lines.len()), "fields": {"name": name}}]})
+    } else {
+        serde_json::json!({"removed": [lines[dice.below(lines.len())]]})
+    };
+    // the id of the line that is edited, in place of its number
+    let lines = match lines["changed"][0]["id"].as_u64() {
+        Some(at) => {
+            let line = &documents.iter().find(|(of, _)| of == id).unwrap().1[usize::try_from(at).unwrap()];
+            serde_json::json!({"changed": [{"id": line, "fields": lines["changed"][0]["fields"]}]})
+        }
+        None => lines,
+    };
+    let changes: Map<String, Value> = [("lines".to_owned(), lines)].into_iter().collect();
+    remote.change("item", *id, &changes);
+    format!("somebody edits item {id} in {}: {}", world.plan.systems[system].name, Value::Object(changes))
 }
 
 /// What people with psql do.

@@ -37,6 +37,12 @@ pub struct WorldPlan {
     pub key: KeyKind,
     /// A second table whose rows refer to rows of the first.
     pub parts: bool,
+    /// Rows of the first table are documents with lines.
+    #[serde(default)]
+    pub lines: bool,
+    /// Lines are recognised by their code; by their values and places otherwise.
+    #[serde(default)]
+    pub lines_match: bool,
     pub systems: Vec<SystemPlan>,
     pub processes: usize,
 }
@@ -58,6 +64,9 @@ pub enum Act {
     RemoteInsert(usize),
     RemoteEdit(usize),
     RemoteDelete(usize),
+    /// A line is added, edited or removed.
+    Line,
+    RemoteLine(usize),
     /// Somebody holds a row in an open transaction.
     HoldRow,
     FreeRow,
@@ -143,9 +152,12 @@ fn world(dice: &mut Dice) -> WorldPlan {
     let key = dice.pick(&[KeyKind::Number, KeyKind::Number, KeyKind::Text, KeyKind::Uuid, KeyKind::Pair]);
     let count = dice.weighted(&[(50, 1), (40, 2), (10, 3)]);
     let systems = ["alpha", "beta", "gamma"].into_iter().take(count).map(|name| system(dice, name)).collect();
+    let parts = key != KeyKind::Pair && dice.percent(35);
     WorldPlan {
         key,
-        parts: key != KeyKind::Pair && dice.percent(35),
+        parts,
+        lines: !parts && dice.percent(35),
+        lines_match: dice.percent(60),
         systems,
         processes: if dice.percent(45) { 2 } else { 1 },
     }
@@ -230,6 +242,8 @@ fn act(dice: &mut Dice, world: &WorldPlan, mood: &Mood) -> Act {
         (5, Act::RemoteInsert(system)),
         (12, Act::RemoteEdit(system)),
         (when(mood.record_deletes, 3), Act::RemoteDelete(system)),
+        (when(world.lines, 14), Act::Line),
+        (when(world.lines, 9), Act::RemoteLine(system)),
         (when(mood.holds, 3), Act::HoldRow),
         (when(mood.holds, 2), Act::FreeRow),
         (10, Act::Capture(process)),

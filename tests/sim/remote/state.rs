@@ -148,7 +148,13 @@ impl State {
         let id = self.last_id;
         let mut stored: Map<String, Value> = Map::new();
         for (field, value) in fields {
-            stored.insert(field.clone(), abilities.stored(field, value));
+            if field == "lines" {
+                let lines =
+                    value.as_array().into_iter().flatten().map(|line| self.line(abilities, line)).collect();
+                stored.insert(field.clone(), Value::Array(lines));
+            } else {
+                stored.insert(field.clone(), abilities.stored(field, value));
+            }
         }
         let code = Self::code(&stored);
         let twin = self.live(object).iter().any(|(_, record)| Self::code(&record.fields) == code);
