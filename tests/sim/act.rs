@@ -267,7 +267,7 @@ async fn line(world: &mut World, dice: &mut Dice, number: usize) -> String {
             if world.plan.key == KeyKind::Pair { ("o_area, ", "area, id") } else { ("", "id") };
         let at = dice.below(4);
         return run(world, format!(
-            "insert into m.line ({area}o_id, no, code, name) select {pick}, {number}, 'l{number}', {name} from m.item order by code limit 1 offset {at}"
+            "insert into m.line ({area}o_id, place, code, name) select {pick}, {number}, 'l{number}', {name} from m.item order by code limit 1 offset {at}"
         ))
         .await;
     }

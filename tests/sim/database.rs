@@ -22,7 +22,7 @@ const OURS: &str = "
 
 /// Nobody waits for ever for a row that somebody else holds.
 const AS_PERSON: &str =
-    "application_name=person&options=-c%20lock_timeout%3D300ms%20-c%20statement_timeout%3D60s";
+    "application_name=person&options=-c%20lock_timeout%3D50ms%20-c%20statement_timeout%3D60s";
 
 /// A server, and the template in it.
 pub struct Server {

@@ -245,7 +245,7 @@ fn act(dice: &mut Dice, world: &WorldPlan, mood: &Mood) -> Act {
         (when(world.lines, 14), Act::Line),
         (when(world.lines, 9), Act::RemoteLine(system)),
         (when(mood.holds, 3), Act::HoldRow),
-        (when(mood.holds, 2), Act::FreeRow),
+        (when(mood.holds, 9), Act::FreeRow),
         (10, Act::Capture(process)),
         (12, Act::Deliver(process)),
         (12, Act::Pull(process)),
@@ -256,8 +256,8 @@ fn act(dice: &mut Dice, world: &WorldPlan, mood: &Mood) -> Act {
         (3, Act::SweepDue),
         (6, Act::Pass(seconds)),
         (when(mood.network, 14), fault),
-        (when(mood.hanging, 4), held),
-        (when(mood.hanging, 3), Act::LetGo),
+        (when(mood.hanging, 8), held),
+        (when(mood.hanging, 5), Act::LetGo),
         (when(mood.deaths, 2), Act::Kill(process)),
         (when(mood.deaths, 3), Act::DieDelivering(process, polls)),
         (when(mood.deaths, 2), Act::DiePulling(process, polls)),
@@ -301,7 +301,8 @@ fn fault(dice: &mut Dice, system: usize) -> Act {
 }
 
 fn held(dice: &mut Dice, world: &WorldPlan, system: usize) -> Act {
-    let op = dice.pick(&[Op::List, Op::List, Op::Read, Op::Create, Op::Update, Op::Delete]);
+    let op =
+        dice.pick(&[Op::List, Op::List, Op::List, Op::Read, Op::Create, Op::Update, Op::Update, Op::Delete]);
     // a write that hangs before it is done overwrites whatever comes meanwhile, unless the remote checks versions
     let before = op == Op::Create || (op.writes() && world.systems[system].abilities.versions);
     Act::Fault(system, op, if before && dice.percent(50) { Fault::HeldBefore } else { Fault::HeldAfter })

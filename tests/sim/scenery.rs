@@ -43,7 +43,7 @@ pub fn tables(world: &WorldPlan) -> String {
         };
         let columns = if columns.is_empty() { format!("o_id {owner}") } else { columns.to_owned() };
         text += &format!(
-            "create table m.line ({columns}, no int, code text, name text, primary key ({parent}, no),
+            "create table m.line ({columns}, place int, code text, name text, primary key ({parent}, place),
                foreign key ({parent}) references m.item on delete cascade on update cascade);
              create trigger note after insert or update or delete on m.line for each row execute function sim.note();\n"
         );
@@ -58,7 +58,7 @@ fn lines(world: &WorldPlan) -> String {
     let parent = if world.key == KeyKind::Pair { "[o_area, o_id]" } else { "[o_id]" };
     let matches = if world.lines_match { ", match: [code]" } else { "" };
     format!(
-        ", lines: {{lines: {{table: m.line, parent: {parent}, order_by: [no]{matches}, fields: {{code: code, name: name}}}}}}"
+        ", lines: {{lines: {{table: m.line, parent: {parent}, order_by: [place]{matches}, fields: {{code: code, name: name}}}}}}"
     )
 }
 

@@ -344,8 +344,11 @@ impl Evidence {
         let same = |kept: &String| {
             kept == value || self.held_by(system, field, kept) == self.held_by(system, field, value)
         };
-        self.conflicts.iter().any(|one| {
-            one.table == table && one.system == system && one.field == field && one.values.iter().any(same)
-        })
+        let held = |one: &Conflict| match one.field.as_str() {
+            // a whole line
+            "*" => one.values.iter().any(|values| values.contains(value)),
+            _ => one.field == field && one.values.iter().any(same),
+        };
+        self.conflicts.iter().any(|one| one.table == table && one.system == system && held(one))
     }
 }

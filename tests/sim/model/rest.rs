@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::evidence::{Evidence, FIELDS};
+use crate::model::evidence::{Conflict, Evidence, FIELDS};
 use crate::remote::fault::Op;
 use crate::remote::state::By;
 use crate::world::Finding;
@@ -88,6 +88,10 @@ pub fn convergence(evidence: &Evidence) -> Vec<Finding> {
                         format!("{table} {code} of {system}: {}", why.join("; ")),
                     ));
                 }
+                continue;
+            }
+            let whole = |one: &Conflict| one.open && one.field == "*" && one.system == *system;
+            if table == "line" && evidence.conflicts.iter().any(whole) {
                 continue;
             }
             let (row, record) = match (rows.now.get(code), records.now.get(code)) {
