@@ -295,7 +295,9 @@ impl Evidence {
         for line in world.query("select * from rowtwin.conflicts").await {
             let mut field = text(&line["field"]);
             let mut of = table(&line);
-            if let Some(rest) = field.strip_prefix("lines[") {
+            if field == "lines" {
+                (of, field) = ("line".to_owned(), "*".to_owned());
+            } else if let Some(rest) = field.strip_prefix("lines[") {
                 // of a line, or a whole line
                 of = "line".to_owned();
                 field = rest.rsplit_once("].").map_or_else(|| "*".to_owned(), |(_, field)| field.to_owned());
