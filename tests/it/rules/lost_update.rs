@@ -119,6 +119,7 @@ async fn r09_a_page_read_before_the_last_delivery_is_not_applied() {
         records,
         read_at,
         first_seen: read_at,
+        heard_of: std::collections::HashMap::new(),
         loose: Default::default(),
         waved: Default::default(),
     };
