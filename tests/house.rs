@@ -17,6 +17,8 @@ mod files;
 mod floors;
 #[path = "house/monitoring.rs"]
 mod monitoring;
+#[path = "house/mutations.rs"]
+mod mutations;
 #[path = "house/sql.rs"]
 mod sql;
 
@@ -73,6 +75,11 @@ fn no_file_is_named_after_nothing() {
         .map(|file| file.path)
         .collect();
     none("a file is named after what is in it", &findings);
+}
+
+#[test]
+fn the_rules_that_are_switched_off_are_still_there() {
+    none("each entry of tests/sim/mutations.yaml changes one place", &mutations::findings());
 }
 
 #[test]

@@ -145,7 +145,8 @@ pub fn decide(looked: &Looked, bound: &Bound) -> Decision {
             // the create may have gone through: it must be found before it can be deleted
             LinkState::Creating => Decision::Doubt,
             LinkState::Linked => match bound.to_remote {
-                DeletePolicy::Keep => Decision::Settle(AtOnce::Keep),
+                // a save of ours is finished first: afterwards nobody would know that it is not
+                DeletePolicy::Keep => after_save(looked, bound).unwrap_or(Decision::Settle(AtOnce::Keep)),
                 policy => delete(looked, bound, policy == DeletePolicy::Deactivate),
             },
         },
@@ -227,7 +228,7 @@ fn outside(looked: &Looked, link: Option<&Link>, bound: &Bound) -> Decision {
         (LinkState::Kept, ..) => Decision::Settle(AtOnce::Nothing),
         (LinkState::Creating, ..) => Decision::Doubt,
         (LinkState::Linked, Leaving::Keep, _) | (LinkState::Linked, _, DeletePolicy::Keep) => {
-            Decision::Settle(AtOnce::Outside)
+            after_save(looked, bound).unwrap_or(Decision::Settle(AtOnce::Outside))
         }
         (LinkState::Linked, Leaving::Delete, policy) => {
             delete(looked, bound, policy == DeletePolicy::Deactivate)

@@ -43,6 +43,8 @@ pub async fn act(world: &mut World, server: &mut Server, step: &Step) -> Result<
     let table = dice.pick(tables);
     // what refers to a row would refer to nothing
     let table = if step.act == Act::Rekey { tables[tables.len() - 1] } else { table };
+    world.recovers |= matches!(step.act, Act::LoseSlot | Act::Crash | Act::Recover(_));
+    world.verifies |= step.act == Act::Verify;
     match step.act {
         Act::Insert | Act::Edit | Act::EditAll | Act::Delete | Act::Rekey => {
             let said = people(world, &mut dice, step, table).await;
@@ -105,7 +107,16 @@ pub async fn act(world: &mut World, server: &mut Server, step: &Step) -> Result<
                 Value::Object(changes)
             ));
         }
+        Act::Line => {
+            let said = line(world, &mut dice, number).await;
+            world.tell(format!("{number:>4}  {said}"));
+        }
+        Act::RemoteLine(system) => {
+            let said = remote_line(world, &mut dice, number, system);
+            world.tell(format!("{number:>4}  {said}"));
+        }
         Act::HoldRow => {
+            world.holder = None;
             let Ok(holder) = connect(&world.url).await else { return Ok(()) };
             let at = dice.below(6);
             let sql = format!("begin; select 1 from m.{table} order by code limit 1 offset {at} for update");
@@ -171,6 +182,34 @@ pub async fn act(world: &mut World, server: &mut Server, step: &Step) -> Result<
             world.kill(who);
             world.tell(format!("{number:>4}  process {who} is killed"));
         }
+        Act::Resolve => {
+            let open = world.query("select id from rowtwin.conflicts where winner = 'held' and resolved_at is null order by id").await;
+            if !open.is_empty() {
+                let (id, side) = (open[dice.below(open.len())]["id"].clone(), dice.pick(&["row", "record"]));
+                let said = run(world, format!("select rowtwin.resolve_conflict({id}, '{side}')")).await;
+                world.tell(format!("{number:>4}  {said}"));
+            }
+        }
+        Act::Retry | Act::Resync | Act::Verify => {
+            let what = match step.act {
+                Act::Retry => "retry",
+                Act::Resync => "resync",
+                _ => "verify",
+            };
+            let repair = if what == "verify" { dice.pick(&["", ", p_repair => 'merge'"]) } else { "" };
+            let said = run(world, format!("select rowtwin.{what}('m.{table}'{repair})")).await;
+            world.tell(format!("{number:>4}  {said}"));
+        }
+        Act::VerifyTurn(who) => turn(world, number, who, Work::Verify, None).await?,
+        Act::Pause(system) => {
+            let said =
+                run(world, format!("select rowtwin.pause('{}')", world.plan.systems[system].name)).await;
+            world.tell(format!("{number:>4}  {said}"));
+        }
+        Act::Resume => {
+            let said = run(world, "select rowtwin.resume(name) from rowtwin.systems".to_owned()).await;
+            world.tell(format!("{number:>4}  {said}"));
+        }
         Act::LoseSlot => {
             let sql = "select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = current_database() and not active";
             let lost = world.sql().await.batch_execute(sql).await.is_ok();
@@ -216,6 +255,68 @@ fn in_form(world: &World, system: usize, field: &str, value: Value) -> Value {
 
 fn reference(abilities: &crate::remote::abilities::Abilities, id: u64) -> Value {
     if abilities.numeric_ids { Value::from(id) } else { Value::from(State::id_text(abilities, id)) }
+}
+
+/// What a person does to the lines of a document in the mirror.
+async fn line(world: &mut World, dice: &mut Dice, number: usize) -> String {
+    let name = literal(&value(dice, "name", number, false));
+    let lines = world.query("select code from m.line order by code").await;
+    let deed = dice.below(10);
+    if lines.is_empty() || deed < 5 {
+        let (area, pick) =
+            if world.plan.key == KeyKind::Pair { ("o_area, ", "area, id") } else { ("", "id") };
+        let at = dice.below(4);
+        return run(world, format!(
+            "insert into m.line ({area}o_id, place, code, name) select {pick}, {number}, 'l{number}', {name} from m.item order by code limit 1 offset {at}"
+        ))
+        .await;
+    }
+    let code = lines[dice.below(lines.len())]["code"].as_str().unwrap_or_default().to_owned();
+    let sql = if deed < 8 {
+        format!("update m.line set name = {name} where code = '{code}'")
+    } else {
+        format!("delete from m.line where code = '{code}'")
+    };
+    run(world, sql).await
+}
+
+/// What a person does to the lines of a document in a remote.
+fn remote_line(world: &World, dice: &mut Dice, number: usize, system: usize) -> String {
+    let remote = &world.remotes[system];
+    let documents: Vec<(u64, Vec<String>)> = remote
+        .state()
+        .live("item")
+        .iter()
+        .map(|(id, record)| {
+            let lines = record.fields.get("lines").and_then(Value::as_array);
+            let ids = lines.into_iter().flatten().filter_map(|line| line["id"].as_str().map(str::to_owned));
+            (*id, ids.collect())
+        })
+        .collect();
+    if documents.is_empty() {
+        return "(nobody finds a document)".to_owned();
+    }
+    let (id, lines) = &documents[dice.below(documents.len())];
+    let deed = dice.below(10);
+    let name = value(dice, "name", number, false);
+    let lines = if lines.is_empty() || deed < 5 {
+        serde_json::json!({"added": [{"code": format!("l{number}"), "name": name}]})
+    } else if deed < 8 {
+        serde_json::json!({"changed": [{"id": dice.below(lines.len()), "fields": {"name": name}}]})
+    } else {
+        serde_json::json!({"removed": [lines[dice.below(lines.len())]]})
+    };
+    // the id of the line that is edited, in place of its number
+    let lines = match lines["changed"][0]["id"].as_u64() {
+        Some(at) => {
+            let line = &documents.iter().find(|(of, _)| of == id).unwrap().1[usize::try_from(at).unwrap()];
+            serde_json::json!({"changed": [{"id": line, "fields": lines["changed"][0]["fields"]}]})
+        }
+        None => lines,
+    };
+    let changes: Map<String, Value> = [("lines".to_owned(), lines)].into_iter().collect();
+    remote.change("item", *id, &changes);
+    format!("somebody edits item {id} in {}: {}", world.plan.systems[system].name, Value::Object(changes))
 }
 
 /// What people with psql do.
@@ -279,7 +380,7 @@ async fn people(world: &mut World, dice: &mut Dice, step: &Step, table: &str) ->
 
 async fn run(world: &mut World, sql: String) -> String {
     // nobody waits for a row that somebody else holds
-    let told = world.sql().await.batch_execute(&format!("set lock_timeout = '50ms'; {sql}")).await;
+    let told = world.sql().await.batch_execute(&sql).await;
     match told {
         Ok(()) => format!("sql: {sql}"),
         Err(error) => {

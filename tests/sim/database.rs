@@ -20,6 +20,10 @@ const OURS: &str = "
         return null;
       end $$;";
 
+/// Nobody waits for ever for a row that somebody else holds.
+const AS_PERSON: &str =
+    "application_name=person&options=-c%20lock_timeout%3D50ms%20-c%20statement_timeout%3D60s";
+
 /// A server, and the template in it.
 pub struct Server {
     cluster: Cluster,
@@ -90,8 +94,7 @@ impl Server {
 
 /// A plain connection, as a person's psql.
 pub async fn connect(url: &str) -> Result<Client, tokio_postgres::Error> {
-    let (client, connection) =
-        tokio_postgres::connect(&format!("{url}?application_name=person"), NoTls).await?;
+    let (client, connection) = tokio_postgres::connect(&format!("{url}?{AS_PERSON}"), NoTls).await?;
     tokio::spawn(connection);
     Ok(client)
 }

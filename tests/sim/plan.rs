@@ -37,6 +37,12 @@ pub struct WorldPlan {
     pub key: KeyKind,
     /// A second table whose rows refer to rows of the first.
     pub parts: bool,
+    /// Rows of the first table are documents with lines.
+    #[serde(default)]
+    pub lines: bool,
+    /// Lines are recognised by their code; by their values and places otherwise.
+    #[serde(default)]
+    pub lines_match: bool,
     pub systems: Vec<SystemPlan>,
     pub processes: usize,
 }
@@ -58,6 +64,9 @@ pub enum Act {
     RemoteInsert(usize),
     RemoteEdit(usize),
     RemoteDelete(usize),
+    /// A line is added, edited or removed.
+    Line,
+    RemoteLine(usize),
     /// Somebody holds a row in an open transaction.
     HoldRow,
     FreeRow,
@@ -82,6 +91,15 @@ pub enum Act {
     DieDelivering(usize, u32),
     DiePulling(usize, u32),
     DieCapturing(usize, u32),
+    /// A person decides a conflict that waits, tries again what was refused, or has everything compared.
+    Resolve,
+    Retry,
+    Resync,
+    Verify,
+    VerifyTurn(usize),
+    /// A person takes a system out for a while.
+    Pause(usize),
+    Resume,
     LoseSlot,
     /// The server ends all sessions of ours.
     Terminate,
@@ -109,8 +127,17 @@ pub struct Plan {
 impl Plan {
     pub fn of(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
-        let world = world(&mut dice);
-        let steps = story(&mut dice, &world);
+        let mut world = world(&mut dice);
+        let mood = Mood::by(&mut dice);
+        if mood.hanging || mood.deaths {
+            // what hangs, and what a dead process has begun, takes a place; nobody wants to wait for one in real time
+            world.systems.iter_mut().for_each(|system| system.abilities.in_flight = 8);
+        }
+        if mood.rekeys && mood.slot {
+            // a row that gets another primary key while nobody watches keeps its record only by this column
+            world.systems.iter_mut().for_each(|system| system.id_column = true);
+        }
+        let steps = story(&mut dice, &world, &mood);
         Self { seed, world, steps }
     }
 
@@ -125,9 +152,12 @@ fn world(dice: &mut Dice) -> WorldPlan {
     let key = dice.pick(&[KeyKind::Number, KeyKind::Number, KeyKind::Text, KeyKind::Uuid, KeyKind::Pair]);
     let count = dice.weighted(&[(50, 1), (40, 2), (10, 3)]);
     let systems = ["alpha", "beta", "gamma"].into_iter().take(count).map(|name| system(dice, name)).collect();
+    let parts = key != KeyKind::Pair && dice.percent(35);
     WorldPlan {
         key,
-        parts: key != KeyKind::Pair && dice.percent(35),
+        parts,
+        lines: !parts && dice.percent(35),
+        lines_match: dice.percent(60),
         systems,
         processes: if dice.percent(45) { 2 } else { 1 },
     }
@@ -158,28 +188,37 @@ struct Mood {
     slot: bool,
     sessions: bool,
     crash: bool,
+    decisions: bool,
+    verifications: bool,
 }
 
-fn story(dice: &mut Dice, world: &WorldPlan) -> Vec<Step> {
-    let mood = Mood {
-        row_deletes: dice.percent(60),
-        record_deletes: dice.percent(60),
-        rekeys: dice.percent(20),
-        holds: dice.percent(25),
-        network: dice.percent(65),
-        hanging: dice.percent(30),
-        deaths: dice.percent(40),
-        slot: dice.percent(15),
-        sessions: dice.percent(15),
-        crash: dice.percent(3),
-    };
+impl Mood {
+    fn by(dice: &mut Dice) -> Self {
+        Self {
+            row_deletes: dice.percent(60),
+            record_deletes: dice.percent(60),
+            rekeys: dice.percent(20),
+            holds: dice.percent(25),
+            network: dice.percent(65),
+            hanging: dice.percent(30),
+            deaths: dice.percent(40),
+            slot: dice.percent(15),
+            sessions: dice.percent(15),
+            crash: dice.percent(3),
+            decisions: dice.percent(30),
+            verifications: dice.percent(20),
+        }
+    }
+}
+
+fn story(dice: &mut Dice, world: &WorldPlan, mood: &Mood) -> Vec<Step> {
     let count = dice.between(20, 80);
     let mut steps = Vec::new();
     for number in 1..=count {
         // nobody can edit what is not there
         let system = dice.below(world.systems.len());
         let first = if dice.percent(60) { Act::Insert } else { Act::RemoteInsert(system) };
-        let act = act(dice, world, &mood);
+        let act = act(dice, world, mood);
         steps.push(Step { number, act: if number <= 3 { first } else { act }, dice: dice.next() });
     }
     steps
@@ -203,8 +242,10 @@ fn act(dice: &mut Dice, world: &WorldPlan, mood: &Mood) -> Act {
         (5, Act::RemoteInsert(system)),
         (12, Act::RemoteEdit(system)),
         (when(mood.record_deletes, 3), Act::RemoteDelete(system)),
+        (when(world.lines, 14), Act::Line),
+        (when(world.lines, 9), Act::RemoteLine(system)),
         (when(mood.holds, 3), Act::HoldRow),
-        (when(mood.holds, 2), Act::FreeRow),
+        (when(mood.holds, 9), Act::FreeRow),
         (10, Act::Capture(process)),
         (12, Act::Deliver(process)),
         (12, Act::Pull(process)),
@@ -215,13 +256,20 @@ fn act(dice: &mut Dice, world: &WorldPlan, mood: &Mood) -> Act {
         (3, Act::SweepDue),
         (6, Act::Pass(seconds)),
         (when(mood.network, 14), fault),
-        (when(mood.hanging, 4), held),
-        (when(mood.hanging, 3), Act::LetGo),
+        (when(mood.hanging, 8), held),
+        (when(mood.hanging, 5), Act::LetGo),
         (when(mood.deaths, 2), Act::Kill(process)),
         (when(mood.deaths, 3), Act::DieDelivering(process, polls)),
         (when(mood.deaths, 2), Act::DiePulling(process, polls)),
         (when(mood.deaths, 1), Act::DieCapturing(process, polls)),
         (when(mood.deaths, 4), dying),
+        (when(mood.decisions, 5), Act::Resolve),
+        (when(mood.decisions, 1), Act::Retry),
+        (when(mood.decisions, 1), Act::Resync),
+        (when(mood.decisions, 1), Act::Pause(system)),
+        (when(mood.decisions, 2), Act::Resume),
+        (when(mood.verifications, 2), Act::Verify),
+        (when(mood.verifications, 5), Act::VerifyTurn(process)),
         (when(mood.slot, 2), Act::LoseSlot),
         (when(mood.sessions, 2), Act::Terminate),
         (when(mood.crash, 2), Act::Crash),
@@ -253,7 +301,8 @@ fn fault(dice: &mut Dice, system: usize) -> Act {
 }
 
 fn held(dice: &mut Dice, world: &WorldPlan, system: usize) -> Act {
-    let op = dice.pick(&[Op::List, Op::List, Op::Read, Op::Create, Op::Update, Op::Delete]);
+    let op =
+        dice.pick(&[Op::List, Op::List, Op::List, Op::Read, Op::Create, Op::Update, Op::Update, Op::Delete]);
     // a write that hangs before it is done overwrites whatever comes meanwhile, unless the remote checks versions
     let before = op == Op::Create || (op.writes() && world.systems[system].abilities.versions);
     Act::Fault(system, op, if before && dice.percent(50) { Fault::HeldBefore } else { Fault::HeldAfter })

@@ -107,6 +107,8 @@ async fn one(job: Job, server: &mut Server, how: How) -> Option<Failure> {
         return None;
     }
     if !how.whole {
+        let rule = ended.findings.first().map_or("", |finding| finding.rule);
+        println!("{}: {rule}; looking for a shorter story", job.name);
         (plan, ended) = reduce(&plan, ended, server).await;
     }
     let steps: Vec<String> = plan.steps.iter().map(|step| step.number.to_string()).collect();

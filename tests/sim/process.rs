@@ -15,6 +15,7 @@ use rowtwin::engine::run::Unwatched;
 use rowtwin::engine::slot::{Alarm, Tended};
 use rowtwin::pull::Puller;
 use rowtwin::verify::recover::Recoverer;
+use rowtwin::verify::verifier::Verifier;
 use tokio::runtime::Runtime;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
@@ -27,6 +28,7 @@ pub enum Work {
     Capture,
     Upkeep,
     Recover,
+    Verify,
     Pull(usize),
     Deliver(usize),
     /// Gives the pull leases back, as a clean stop does.
@@ -49,6 +51,7 @@ struct Inside {
     engine: Engine,
     pullers: Vec<Puller>,
     recoverers: Mutex<Vec<Recoverer>>,
+    verifiers: Mutex<Vec<Verifier>>,
 }
 
 pub struct Process {
@@ -134,7 +137,10 @@ impl Inside {
             })
             .collect();
         let recoverers = Mutex::new(engine.recoverers());
-        Ok(Self { engine, pullers, recoverers })
+        let slot = engine.slot.clone();
+        let verifier = |bound: &Arc<_>| Verifier::new(engine.store.clone(), Arc::clone(bound), slot.clone());
+        let verifiers = Mutex::new(engine.bounds.iter().map(verifier).collect());
+        Ok(Self { engine, pullers, recoverers, verifiers })
     }
 
     async fn turn(&self, work: Work) -> Turned {
@@ -172,6 +178,15 @@ impl Inside {
                 }
                 let recovering = engine.recovering().await.map_err(|error| said(&error))?;
                 Ok((usize::from(recovering), false))
+            }
+            Work::Verify => {
+                for verifier in self.verifiers.lock().await.iter_mut() {
+                    verifier.turn().await.map_err(|error| said(&error))?;
+                }
+                let open = "select exists (select 1 from rowtwin.verification where finished_at is null)";
+                let client = engine.store.client().await.map_err(|error| said(&error))?;
+                let row = client.query_one(open, &[]).await.map_err(|error| said(&error))?;
+                Ok((usize::from(row.get::<_, bool>(0)), false))
             }
             Work::Pull(at) => {
                 let turned = self.pullers[at].turn().await.map_err(|error| said(&error))?;

@@ -64,6 +64,8 @@ async fn told(world: &mut World, server: &mut Server, plan: &Plan) -> Result<Vec
         act(world, server, step).await?;
     }
     world.tell("      everything calms down");
+    let resume = "select rowtwin.resume(name) from rowtwin.systems where state = 'paused'";
+    world.sql().await.batch_execute(resume).await.unwrap();
     rest(world).await?;
     for column in ["next_poll_at", "next_sweep_at", "next_poll_at"] {
         due(world, column).await;
@@ -157,22 +159,22 @@ async fn rest(world: &mut World) -> Result<(), Finding> {
         remote.calm();
     }
     world.let_go().await?;
-    let mut wait = 1.0;
+    let mut wait = 2.0;
     let (mut idle, mut rounds) = (0, 0);
     loop {
         let who = rounds % world.plan.processes;
         rounds += 1;
         if world.round(who, 200).await? {
-            wait = 1.0;
+            wait = 2.0;
         } else {
             idle += 1;
             if left(world).await == 0 {
                 break;
             }
             world.pass(wait).await?;
-            wait = f64::min(wait * 1.7, 120.0);
+            wait = f64::min(wait * 3.0, 100.0);
         }
-        if idle > 60 || rounds > 400 {
+        if idle > 40 || rounds > 400 {
             let outbox = world.query("select * from rowtwin.outbox").await;
             let inbox = world.query("select * from rowtwin.inbox").await;
             let status = world.query("select * from rowtwin.status").await;
@@ -206,6 +208,7 @@ async fn left(world: &mut World) -> i64 {
                      and (state <> 'running' or backfilled_at is null or first_push_at is null or walk is not null
                           or least(next_poll_at, next_sweep_at) <= rowtwin_private.clock()))
                   + (select count(*) from rowtwin.recovery where finished_at is null)
+                  + (select count(*) from rowtwin.verification where finished_at is null)
                   + (select count(*) from rowtwin_private.system where state <> 'running' or down_since is not null)",
         )
         .await

@@ -36,18 +36,44 @@ pub fn tables(world: &WorldPlan) -> String {
              create trigger note after insert or update or delete on m.{table} for each row execute function sim.note();\n"
         );
     }
+    if world.lines {
+        let (columns, parent) = match world.key {
+            KeyKind::Pair => ("o_area text, o_id bigint", "o_area, o_id"),
+            _ => ("", "o_id"),
+        };
+        let columns = if columns.is_empty() { format!("o_id {owner}") } else { columns.to_owned() };
+        text += &format!(
+            "create table m.line ({columns}, place int, code text, name text, primary key ({parent}, place),
+               foreign key ({parent}) references m.item on delete cascade on update cascade);
+             create trigger note after insert or update or delete on m.line for each row execute function sim.note();\n"
+        );
+    }
     text
 }
 
-fn binding(system: &SystemPlan, table: &str) -> String {
+fn lines(world: &WorldPlan) -> String {
+    if !world.lines {
+        return String::new();
+    }
+    let parent = if world.key == KeyKind::Pair { "[o_area, o_id]" } else { "[o_id]" };
+    let matches = if world.lines_match { ", match: [code]" } else { "" };
+    format!(
+        ", lines: {{lines: {{table: m.line, parent: {parent}, order_by: [place]{matches}, fields: {{code: code, name: name}}}}}}"
+    )
+}
+
+fn binding(world: &WorldPlan, system: &SystemPlan, table: &str) -> String {
     let credit =
         if system.abilities.decimal_text { "{field: credit, codec: decimal_string}" } else { "credit" };
     let owner = if table == "part" { ", owner: {field: owner, refers_to: m.item}" } else { "" };
     let id_column = if system.id_column { format!(", id_column: {}_id", system.name) } else { String::new() };
     let matches = if system.matches { "[code]" } else { "[]" };
     format!(
-        "      - {{system: {}, object: {table}, match: {matches}{id_column}, policy: {}, deletes: {{against_edit: {}}}, poll: 30s, sweep: 5m, doubt_window: 60s, fields: {{code: code, name: name, tel: tel, credit: {credit}{owner}}}}}\n",
-        system.name, system.policy, system.against_edit
+        "      - {{system: {}, object: {table}, match: {matches}{id_column}, policy: {}, deletes: {{against_edit: {}}}, poll: 30s, sweep: 5m, doubt_window: 60s, fields: {{code: code, name: name, tel: tel, credit: {credit}{owner}}}{}}}\n",
+        system.name,
+        system.policy,
+        system.against_edit,
+        if table == "item" { lines(world) } else { String::new() }
     )
 }
 
@@ -68,7 +94,7 @@ pub fn configuration(world: &WorldPlan, remotes: &[Remote], folder: &Path, slot:
     for table in world.tables() {
         text += &format!("  m.{table}:\n    bindings:\n");
         for system in &world.systems {
-            text += &binding(system, table);
+            text += &binding(world, system, table);
         }
     }
     text

@@ -43,6 +43,10 @@ pub struct World {
     pub story: Vec<String>,
     /// Seconds that have passed since a write broke off or hangs.
     pub waited: u32,
+    /// The slot may have been made anew, so that rows are to be compared.
+    pub recovers: bool,
+    /// A verification was asked for.
+    pub verifies: bool,
     began: std::time::Instant,
     _folder: TempDir,
 }
@@ -79,6 +83,8 @@ impl World {
             holder: None,
             story: Vec::new(),
             waited: 0,
+            recovers: false,
+            verifies: false,
             began: std::time::Instant::now(),
             _folder: folder,
         })
@@ -213,10 +219,6 @@ impl World {
         Ok(())
     }
 
-    pub fn hangs(&self) -> bool {
-        !self.hanging.is_empty()
-    }
-
     /// Time passes for the database. What broke off in a remote is done before a doubt's window ends.
     pub async fn pass(&mut self, seconds: f64) -> Result<(), Finding> {
         self.waited += seconds.ceil() as u32;
@@ -237,7 +239,9 @@ impl World {
     /// One turn of everybody in one process; true when something was done.
     pub async fn round(&mut self, who: usize, most: usize) -> Result<bool, Finding> {
         let mut worked = false;
-        for work in [Work::Capture, Work::Upkeep, Work::Recover] {
+        let recover =
+            self.recovers.then_some(Work::Recover).into_iter().chain(self.verifies.then_some(Work::Verify));
+        for work in [Work::Capture, Work::Upkeep].into_iter().chain(recover) {
             worked |= matches!(self.turn(who, work, None).await?, Turned::Did(1.., _));
         }
         for at in 0..self.bindings().await? {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{CRM, Scene, Script};
+use crate::support::{CRM, ERP, Scene, Script};
 
 /// The note is the region; it is mapped to the remark, so that records have one too.
 fn east(extra: &str) -> Script {
@@ -165,4 +165,39 @@ async fn r11_a_row_for_which_the_condition_fails_stops_no_other() {
     scene.run("update sales.customer set note = '2' where number = 'C2'").await;
     scene.settle().await;
     assert_eq!(scene.crm().count(CRM), 2);
+}
+
+/// A row whose record is saved and owes its audit.
+async fn half_finished(binding: &str) -> Scene {
+    let extra_erp = format!(", lifecycle: {{until: audited}}{binding}");
+    let scene = Scene::with(Script { with_crm: false, extra_erp, ..Script::default() }).await;
+    scene.settle().await;
+    scene.run("insert into sales.customer (name, number, note) values ('Acme', 'C1', 'east')").await;
+    scene.capture().await;
+    scene.deliverer(&scene.bound("erp")).turn().await.unwrap();
+    assert_eq!(scene.erp().records(ERP)[0]["FDocumentStatus"], json!("A"), "saved");
+    scene
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r10_a_save_is_finished_although_its_row_leaves_the_filter_meanwhile() {
+    let scene = half_finished(", where: \"note = 'east'\"").await;
+    scene.run("update sales.customer set note = 'west', phone = '1'").await;
+    scene.settle().await;
+    let record = scene.erp().records(ERP)[0].clone();
+    assert_eq!(
+        (&record["FDocumentStatus"], record["FTEL"].as_str()),
+        (&json!("C"), None),
+        "audited, not edited"
+    );
+    assert_eq!(scene.number("select count(*) from rowtwin.outbox").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r10_a_save_is_finished_although_its_row_is_deleted_and_the_record_kept() {
+    let scene = half_finished(", deletes: {to_remote: keep}").await;
+    scene.run("delete from sales.customer").await;
+    scene.settle().await;
+    assert_eq!(scene.erp().records(ERP)[0]["FDocumentStatus"], json!("C"));
+    assert_eq!(scene.number("select count(*) from rowtwin.outbox").await, 0);
 }

@@ -72,6 +72,52 @@ impl Side {
     }
 }
 
+impl Side {
+    /// The lines of a remote's documents, each as an entity of its own.
+    fn of_lines(state: &State) -> Self {
+        let mut side = Self::default();
+        let lines =
+            |record: Option<&Map<String, Value>>| -> BTreeMap<String, BTreeMap<&'static str, String>> {
+                let owner = record.map(State::code).unwrap_or_default();
+                let lines = record.and_then(|record| record.get("lines")).and_then(Value::as_array);
+                let values = |line: &Value| {
+                    let of = |field: &'static str| match field {
+                        "owner" => (field, owner.clone()),
+                        _ => (field, plain(field, line.get(field))),
+                    };
+                    (text(&line["code"]), FIELDS.into_iter().map(of).collect())
+                };
+                lines.into_iter().flatten().map(values).collect()
+            };
+        for effect in state.effects.iter().filter(|effect| effect.object == "item") {
+            let (before, after) = (lines(effect.before.as_ref()), lines(effect.after.as_ref()));
+            let codes: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+            for code in codes {
+                let op = match (before.get(code), after.get(code)) {
+                    (None, _) => Op::Create,
+                    (_, None) => Op::Delete,
+                    (was, is) if was == is => continue,
+                    _ => Op::Update,
+                };
+                side.change(code, op, effect.by, before.get(code), after.get(code));
+            }
+        }
+        for (_, record) in state.live("item") {
+            let count = record.fields.get("lines").and_then(Value::as_array).map_or(0, Vec::len);
+            let now = lines(Some(&record.fields));
+            if now.len() < count {
+                side.twice.insert(format!("(some line of {})", State::code(&record.fields)));
+            }
+            for (code, line) in now {
+                if side.now.insert(code.clone(), line).is_some() {
+                    side.twice.insert(code);
+                }
+            }
+        }
+        side
+    }
+}
+
 /// A field that both sides had changed, as the engine has noted it.
 #[derive(Debug)]
 pub struct Conflict {
@@ -142,16 +188,25 @@ impl Evidence {
         let mut owners: BTreeMap<String, String> = BTreeMap::new();
         for line in history.iter().filter(|line| line["tbl"] == "item") {
             for side in ["before", "after"] {
-                owners.insert(text(&line[side]["id"]), text(&line[side]["code"]));
+                let row = &line[side];
+                owners.insert(format!("{}|{}", text(&row["area"]), text(&row["id"])), text(&row["code"]));
             }
         }
-        for table in world.plan.tables() {
+        let lines = if world.plan.lines { Some("line") } else { None };
+        for table in world.plan.tables().iter().copied().chain(lines) {
             let mut side = Side::default();
             let of_row = |row: &Value| -> BTreeMap<&'static str, String> {
                 FIELDS
                     .into_iter()
                     .map(|field| match field {
-                        "owner" => (field, owners.get(&text(&row[field])).cloned().unwrap_or_default()),
+                        "owner" if table == "line" => {
+                            let header = format!("{}|{}", text(&row["o_area"]), text(&row["o_id"]));
+                            (field, owners.get(&header).cloned().unwrap_or_default())
+                        }
+                        "owner" => (
+                            field,
+                            owners.get(&format!("|{}", text(&row[field]))).cloned().unwrap_or_default(),
+                        ),
                         _ => (field, plain(field, row.get(field))),
                     })
                     .collect()
@@ -165,9 +220,9 @@ impl Evidence {
                     KeyKind::Pair => Value::from(vec![text(&row["area"]), text(&row["id"])]).to_string(),
                     _ => text(&row["id"]),
                 };
-                evidence.keys.insert(((*table).to_owned(), key), code);
+                evidence.keys.insert((table.to_owned(), key), code);
             }
-            for line in history.iter().filter(|line| line["tbl"] == *table) {
+            for line in history.iter().filter(|line| line["tbl"] == table) {
                 let by = if line["who"] == "person" { By::Person } else { By::Engine };
                 let (op, named) = match line["op"].as_str() {
                     Some("INSERT") => (Op::Create, "after"),
@@ -179,7 +234,7 @@ impl Evidence {
                 let before = (op != Op::Create).then_some(&before);
                 side.change(&code, op, by, before, (op != Op::Delete).then_some(&after));
             }
-            evidence.rows.insert((*table).to_owned(), side);
+            evidence.rows.insert(table.to_owned(), side);
         }
         evidence.remotes(world);
         evidence.books(world).await;
@@ -224,6 +279,10 @@ impl Evidence {
                 }
                 self.records.insert(((*table).to_owned(), plan.name.clone()), side);
             }
+            if world.plan.lines {
+                let side = Side::of_lines(&state);
+                self.records.insert(("line".to_owned(), plan.name.clone()), side);
+            }
             self.broken.extend(state.broken.iter().map(|said| format!("{}: {said}", plan.name)));
             self.effects.insert(plan.name.clone(), state.effects.clone());
             self.abilities.insert(plan.name.clone(), abilities.clone());
@@ -234,10 +293,18 @@ impl Evidence {
     async fn books(&mut self, world: &mut World) {
         let table = |line: &Value| text(&line["table_name"]).replace("m.", "");
         for line in world.query("select * from rowtwin.conflicts").await {
-            let field = text(&line["field"]);
+            let mut field = text(&line["field"]);
+            let mut of = table(&line);
+            if field == "lines" {
+                (of, field) = ("line".to_owned(), "*".to_owned());
+            } else if let Some(rest) = field.strip_prefix("lines[") {
+                // of a line, or a whole line
+                of = "line".to_owned();
+                field = rest.rsplit_once("].").map_or_else(|| "*".to_owned(), |(_, field)| field.to_owned());
+            }
             let value = |side: &str| plain(&field, line.get(side));
             self.conflicts.push(Conflict {
-                table: table(&line),
+                table: of,
                 system: text(&line["system"]),
                 key: text(&line["key"]),
                 values: [value("row_value"), value("record_value")],
@@ -279,8 +346,11 @@ impl Evidence {
         let same = |kept: &String| {
             kept == value || self.held_by(system, field, kept) == self.held_by(system, field, value)
         };
-        self.conflicts.iter().any(|one| {
-            one.table == table && one.system == system && one.field == field && one.values.iter().any(same)
-        })
+        let held = |one: &Conflict| match one.field.as_str() {
+            // a whole line
+            "*" => one.values.iter().any(|values| values.contains(value)),
+            _ => one.field == field && one.values.iter().any(same),
+        };
+        self.conflicts.iter().any(|one| one.table == table && one.system == system && held(one))
     }
 }

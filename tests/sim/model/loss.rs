@@ -4,7 +4,7 @@
 //! This one rule covers lost updates, old pages, deliveries in the wrong order and doubtful writes that are sent twice:
 //! every value names the step that wrote it, so each of them shows as a value that comes back, or goes unseen.
 
-use crate::model::evidence::{Evidence, Seen};
+use crate::model::evidence::{Evidence, Seen, Side};
 use crate::remote::fault::Op;
 use crate::remote::state::By;
 use crate::world::Finding;
@@ -88,22 +88,44 @@ pub fn overwritten(evidence: &Evidence) -> Vec<Finding> {
     findings
 }
 
+fn removed_by_a_person(side: &Side, code: &str) -> bool {
+    side.life.get(code).is_some_and(|life| life.contains(&(Op::Delete, By::Person)))
+}
+
+/// The documents that a line has stood in.
+fn documents(side: &Side, code: &str) -> Vec<String> {
+    let owners = side.tracks.get(code).and_then(|track| track.get("owner"));
+    owners
+        .into_iter()
+        .flatten()
+        .filter_map(|seen| seen.value.clone())
+        .filter(|owner| !owner.is_empty())
+        .collect()
+}
+
 /// What the engine has deleted: somebody else must have deleted it first, and what was last said of it must be known.
 pub fn deleted(evidence: &Evidence) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (table, rows) in &evidence.rows {
-        let sides: Vec<(&str, &crate::model::evidence::Side)> = evidence
+        let sides: Vec<(&str, &Side)> = evidence
             .records
             .iter()
             .filter(|((of, _), _)| of == table)
             .map(|((_, system), side)| (system.as_str(), side))
             .collect();
-        let by_a_person =
-            |code: &str| {
-                sides.iter().map(|(_, side)| *side).chain([rows]).any(|side| {
-                    side.life.get(code).is_some_and(|life| life.contains(&(Op::Delete, By::Person)))
-                })
-            };
+        let by_a_person = |code: &str| {
+            sides.iter().map(|(_, side)| *side).chain([rows]).any(|side| {
+                removed_by_a_person(side, code)
+                    || documents(side, code).iter().any(|document| {
+                        // a line goes with its document, wherever that was deleted
+                        evidence
+                            .records
+                            .iter()
+                            .any(|((of, _), side)| of == "item" && removed_by_a_person(side, document))
+                            || removed_by_a_person(&evidence.rows["item"], document)
+                    })
+            })
+        };
         for (name, side) in sides.iter().copied().chain([("the mirror", rows)]) {
             for (code, life) in &side.life {
                 if life.contains(&(Op::Delete, By::Engine)) && !by_a_person(code) {
@@ -111,6 +133,31 @@ pub fn deleted(evidence: &Evidence) -> Vec<Finding> {
                         "{table} {code} was deleted in {name}, and no person had deleted it anywhere"
                     );
                     findings.push(Finding::new("nothing is deleted without a cause", says));
+                }
+            }
+        }
+        for (code, track) in &rows.tracks {
+            for (field, seen) in track.iter().filter(|(field, _)| **field != "owner") {
+                for pair in seen.windows(2) {
+                    let [Seen { value: Some(old), by: By::Person }, Seen { value: None, by: By::Engine }] =
+                        pair
+                    else {
+                        continue;
+                    };
+                    // some system that the delete may have come from
+                    let known = sides.iter().any(|(system, side)| {
+                        let theirs = side.tracks.get(code).and_then(|track| track.get(field));
+                        let held = evidence.held_by(system, field, old);
+                        theirs.is_some_and(|theirs| {
+                            theirs.iter().any(|seen| seen.value.as_ref() == Some(&held))
+                        }) || evidence.kept(table, system, field, old)
+                    });
+                    if !old.is_empty() && !known {
+                        let says = format!(
+                            "the row {table} {code} said {field} = `{old}` when it was deleted; no system had seen that, and no conflict keeps it"
+                        );
+                        findings.push(Finding::new("no silent loss", says));
+                    }
                 }
             }
         }

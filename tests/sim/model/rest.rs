@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::evidence::{Evidence, FIELDS};
+use crate::model::evidence::{Conflict, Evidence, FIELDS};
 use crate::remote::fault::Op;
 use crate::remote::state::By;
 use crate::world::Finding;
@@ -28,8 +28,18 @@ pub fn twins(evidence: &Evidence) -> Vec<Finding> {
     findings
 }
 
+/// Of a line: the document that it stands in, on either side.
+fn document(evidence: &Evidence, table: &str, system: &str, code: &str) -> Option<String> {
+    let record = evidence.records[&(table.to_owned(), system.to_owned())].now.get(code);
+    let line = evidence.rows[table].now.get(code).or(record);
+    (table == "line").then(|| line.map(|line| line["owner"].clone()).unwrap_or_default())
+}
+
 /// Whether somebody has to do something about this entity, and has been told so.
 fn waits_for_a_person(evidence: &Evidence, table: &str, system: &str, code: &str) -> bool {
+    if let Some(document) = document(evidence, table, system, code) {
+        return waits_for_a_person(evidence, "item", system, &document);
+    }
     let named = |parked: &crate::model::evidence::Parked| {
         parked.table == table
             && parked.system == system
@@ -44,6 +54,9 @@ fn waits_for_a_person(evidence: &Evidence, table: &str, system: &str, code: &str
 
 /// Whether that is right: the remote does not take a value of the row, or a row that it refers to.
 fn is_refused(evidence: &Evidence, table: &str, system: &str, code: &str) -> bool {
+    if let Some(document) = document(evidence, table, system, code) {
+        return is_refused(evidence, "item", system, &document);
+    }
     let Some(row) = evidence.rows[table].now.get(code) else { return false };
     if row.values().any(|value| value.contains("!!")) {
         return true;
@@ -77,6 +90,10 @@ pub fn convergence(evidence: &Evidence) -> Vec<Finding> {
                 }
                 continue;
             }
+            let whole = |one: &Conflict| one.open && one.field == "*" && one.system == *system;
+            if table == "line" && evidence.conflicts.iter().any(whole) {
+                continue;
+            }
             let (row, record) = match (rows.now.get(code), records.now.get(code)) {
                 (Some(row), Some(record)) => (row, record),
                 (Some(_), None) => {
@@ -99,8 +116,9 @@ pub fn convergence(evidence: &Evidence) -> Vec<Finding> {
                     one.open
                         && one.table == *table
                         && one.system == *system
-                        && one.field == field
-                        && evidence.keys.get(&(table.clone(), one.key.clone())) == Some(code)
+                        && (one.field == field || one.field == "*")
+                        && (table == "line"
+                            || evidence.keys.get(&(table.clone(), one.key.clone())) == Some(code))
                 });
                 // a name of something that is not there any more is nobody's matter
                 let lost = field == "owner"

@@ -74,6 +74,8 @@ objects:
     idempotent_create: {idempotent}
     overlap: 60
     read_only: [_id, _version, _modified, _deleted]
+    lines:
+      "*": {{nested: '[.record.lines[]? | {{id, fields: .}}]'}}
 "#,
         in_flight = a.in_flight,
         page = a.page,

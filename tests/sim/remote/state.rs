@@ -45,7 +45,6 @@ pub struct Record {
 #[derive(Debug, Clone)]
 pub struct Call {
     pub op: Op,
-    pub items: usize,
     pub body: Value,
 }
 
@@ -149,7 +148,13 @@ impl State {
         let id = self.last_id;
         let mut stored: Map<String, Value> = Map::new();
         for (field, value) in fields {
-            stored.insert(field.clone(), abilities.stored(field, value));
+            if field == "lines" {
+                let lines =
+                    value.as_array().into_iter().flatten().map(|line| self.line(abilities, line)).collect();
+                stored.insert(field.clone(), Value::Array(lines));
+            } else {
+                stored.insert(field.clone(), abilities.stored(field, value));
+            }
         }
         let code = Self::code(&stored);
         let twin = self.live(object).iter().any(|(_, record)| Self::code(&record.fields) == code);
@@ -165,6 +170,35 @@ impl State {
         id
     }
 
+    /// A new line, with an id of its own.
+    fn line(&mut self, abilities: &Abilities, fields: &Value) -> Value {
+        self.last_id += 1;
+        let mut line = Map::new();
+        line.insert("id".to_owned(), Value::from(format!("l{}", self.last_id)));
+        for (field, value) in fields.as_object().into_iter().flatten() {
+            line.insert(field.clone(), abilities.stored(field, value));
+        }
+        Value::Object(line)
+    }
+
+    /// The lines of a record after `{added, changed, removed}`.
+    fn lines(&mut self, abilities: &Abilities, before: Option<&Value>, changes: &Value) -> Value {
+        let mut lines: Vec<Value> = before.and_then(Value::as_array).cloned().unwrap_or_default();
+        let removed = changes["removed"].as_array().cloned().unwrap_or_default();
+        lines.retain(|line| !removed.contains(&line["id"]));
+        for change in changes["changed"].as_array().into_iter().flatten() {
+            let Some(line) = lines.iter_mut().find(|line| line["id"] == change["id"]) else { continue };
+            for (field, value) in change["fields"].as_object().into_iter().flatten() {
+                line[field] = abilities.stored(field, value);
+            }
+        }
+        for added in changes["added"].as_array().into_iter().flatten() {
+            let line = self.line(abilities, added);
+            lines.push(line);
+        }
+        Value::Array(lines)
+    }
+
     pub fn change(
         &mut self,
         abilities: &Abilities,
@@ -173,11 +207,17 @@ impl State {
         changes: &Map<String, Value>,
         by: By,
     ) {
+        let there = self.objects.get(object).and_then(|records| records.get(&id));
+        let Some(lines) = there.map(|record| record.fields.get("lines").cloned()) else { return };
+        let lines = changes.get("lines").map(|changes| self.lines(abilities, lines.as_ref(), changes));
         let Some(record) = self.objects.get_mut(object).and_then(|records| records.get_mut(&id)) else {
             return;
         };
         let before = record.fields.clone();
-        for (field, value) in changes {
+        if let Some(lines) = lines {
+            record.fields.insert("lines".to_owned(), lines);
+        }
+        for (field, value) in changes.iter().filter(|(field, _)| *field != "lines") {
             record.fields.insert(field.clone(), abilities.stored(field, value));
         }
         let after = record.fields.clone();
