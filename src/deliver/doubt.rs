@@ -114,7 +114,7 @@ impl Deliverer {
             return Ok(chunk);
         }
         let (mut settlements, mut read_again) = (Vec::new(), Vec::new());
-        let mut look_again = Vec::new();
+        let (mut look_again, mut gone) = (Vec::new(), Vec::new());
         let mut taken = HashSet::new();
         for doubt in chunk {
             let names: Vec<String> = doubt.by.keys().cloned().collect();
@@ -127,7 +127,8 @@ impl Deliverer {
                 [twin] if taken.insert(twin.id.clone()) => {
                     read_again.push(twin.id.clone());
                     // the row may have changed, or gone, since the create
-                    look_again.push((doubt.looked.key.clone(), doubt.looked.row_gone.then_some(true)));
+                    let marks = if doubt.looked.row_gone { &mut gone } else { &mut look_again };
+                    marks.push(doubt.looked.key.clone());
                     settlements.push(made(settler, doubt, twin));
                 }
                 [] => match self.not_there(doubt) {
@@ -149,8 +150,12 @@ impl Deliverer {
                 }),
             }
         }
-        let noted =
-            Noted { read_again: &read_again, why: "found after a lost answer", look_again: &look_again };
+        let noted = Noted {
+            read_again: &read_again,
+            why: "found after a lost answer",
+            look_again: &look_again,
+            gone: &gone,
+        };
         settler.settle_noting(settlements, &noted).await?;
         Ok(Vec::new())
     }

@@ -22,8 +22,10 @@ pub struct Noted<'a> {
     /// Records that are to be read and merged, and why.
     pub read_again: &'a [String],
     pub why: &'static str,
-    /// Keys that are looked at once more, each with what capture had said of its row: that may have changed, or gone.
-    pub look_again: &'a [(String, Option<bool>)],
+    /// Keys that are looked at once more, since their rows may have changed.
+    pub look_again: &'a [String],
+    /// The same for keys whose rows are gone, as capture had said.
+    pub gone: &'a [String],
 }
 
 /// Settles the keys of one lease.
@@ -66,9 +68,8 @@ impl Settler<'_> {
         self.write_ids(&transaction, &linked).await?;
         self.write_line_ids(&transaction, &settlements, &linked).await?;
         note_records(&transaction, self.bound.id, noted.read_again, noted.why, Duration::ZERO).await?;
-        for (key, gone) in noted.look_again {
-            mark_later_as(&transaction, self.bound.id, key, *gone).await?;
-        }
+        mark_later_as(&transaction, self.bound.id, noted.look_again, None).await?;
+        mark_later_as(&transaction, self.bound.id, noted.gone, Some(true)).await?;
         transaction.commit().await?;
         if !self.bound.children.is_empty() {
             // what was linked, and what has come to the end of its lifecycle

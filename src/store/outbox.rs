@@ -344,18 +344,20 @@ pub async fn mark_later(
     Ok(())
 }
 
-/// Marks one key to be looked at once more, with what is known of its row: `Some(true)` when it was deleted.
+/// Marks keys to be looked at once more, with what is known of their rows: `Some(true)` when they were deleted.
 ///
 /// # Errors
 /// When the statement fails.
 pub async fn mark_later_as(
     client: &impl GenericClient,
     binding: i32,
-    key: &str,
+    keys: &[String],
     gone: Option<bool>,
 ) -> Result<(), StoreError> {
-    let sql = "select rowtwin_private.mark_later($1, array[$2::text], $3)";
-    client.execute(sql, &[&binding, &key, &gone]).await?;
+    if keys.is_empty() {
+        return Ok(());
+    }
+    client.execute("select rowtwin_private.mark_later($1, $2, $3)", &[&binding, &keys, &gone]).await?;
     Ok(())
 }
 

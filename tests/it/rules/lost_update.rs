@@ -119,11 +119,7 @@ async fn r09_a_page_read_before_the_last_delivery_is_not_applied() {
         records,
         read_at,
         first_seen: read_at,
-<<<<<<< HEAD
         heard_of: Default::default(),
-=======
-        heard_of: std::collections::HashMap::new(),
->>>>>>> sim
         loose: Default::default(),
         waved: Default::default(),
     };
