@@ -8,6 +8,7 @@ use anyhow::{Context, anyhow, bail};
 use serde_json::{Value, json};
 
 use crate::connector::manifest::{Manifest, ObjectSpec, OperationSpec, SettingSpec};
+use crate::connector::openapi;
 use crate::connector::{CaseResult, Connector, run_cases};
 use crate::terminal::{Listing, say};
 
@@ -27,6 +28,17 @@ enum ConnectorCommand {
         /// A name, or a manifest's path (….yaml)
         connector: String,
     },
+    /// Prints a first manifest for a system of your own, made from a description of its API
+    New {
+        /// What the description is
+        #[arg(long, value_name = "KIND")]
+        from: Description,
+        /// The description: JSON or YAML
+        file: PathBuf,
+        /// The connector's name; made of the title when left out
+        #[arg(long)]
+        name: Option<String>,
+    },
     /// Runs the cases that stand beside a manifest; status 1 when one fails
     Test {
         /// A name, or a manifest's path (….yaml) with its cases beside it (….test.yaml); all built-in ones when left out
@@ -35,6 +47,13 @@ enum ConnectorCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// What a first manifest is made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Description {
+    /// An OpenAPI 3 document
+    Openapi,
 }
 
 /// Runs `rowtwin connector …`.
@@ -51,8 +70,21 @@ pub fn connector(args: ConnectorArgs) -> anyhow::Result<ExitCode> {
             show(&connector)?;
             Ok(ExitCode::SUCCESS)
         }
+        ConnectorCommand::New { from: Description::Openapi, file, name } => {
+            say(new(&file, name.as_deref())?.trim_end());
+            Ok(ExitCode::SUCCESS)
+        }
         ConnectorCommand::Test { connector, json } => test(connector.as_deref(), json),
     }
+}
+
+/// A manifest made from an OpenAPI document. It compiles, or the fault is ours and is said.
+fn new(file: &Path, name: Option<&str>) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("the document {} cannot be read", file.display()))?;
+    let manifest = openapi::draft(&text, name).with_context(|| file.display().to_string())?;
+    Connector::compile(&manifest, "the manifest that was made")?;
+    Ok(manifest)
 }
 
 fn list() -> anyhow::Result<Listing> {

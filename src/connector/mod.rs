@@ -16,6 +16,7 @@ pub mod lines;
 mod load;
 pub mod manifest;
 mod object_spec;
+pub mod openapi;
 mod records;
 mod request;
 pub mod settings;
