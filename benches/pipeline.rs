@@ -95,6 +95,7 @@ impl Scene {
         let environment = HashMap::from([
             ("CRM_SECRET".to_owned(), credentials::fxiaoke::APP_SECRET.to_owned()),
             ("CRM_CODE".to_owned(), credentials::fxiaoke::PERMANENT_CODE.to_owned()),
+            ("FORMS_KEY".to_owned(), credentials::jiandaoyun::API_KEY.to_owned()),
             ("ERP_SECRET".to_owned(), credentials::kingdee::APP_SECRET.to_owned()),
         ]);
         let given = Given { database_url: Some(url), environment, ..Given::default() };
@@ -126,6 +127,11 @@ fn configuration(kind: Kind, url: &str, slot: &str) -> String {
                 f::USER_ID
             ),
             "object: AccountObj, match: [account_no], fields: {name: name, number: account_no, phone: tel}",
+        ),
+        Kind::Jiandaoyun => (
+            "jiandaoyun",
+            "api_key: {env: FORMS_KEY}".to_owned(),
+            "object: demo_app/customer, match: [_widget_code], fields: {name: _widget_name, number: _widget_code}",
         ),
         Kind::KingdeeK3cloud => (
             "kingdee-k3cloud",

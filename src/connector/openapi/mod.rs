@@ -125,7 +125,7 @@ fn sign_in(document: &Document<'_>, out: &mut String) {
             *out += key;
             let pair = format!("{{{}: .token}}", Value::from(text("name")));
             let part = if place == "query" { "query" } else { "headers" };
-            let _ = write!(out, "{request}  {part}: {}\n", quoted(&pair));
+            let _ = writeln!(out, "{request}  {part}: {}", quoted(&pair));
         }
         ("oauth2", ..) if document.token_url().is_some() => {
             *out += "  client_id: {required: true}\n";
@@ -139,7 +139,7 @@ fn sign_in(document: &Document<'_>, out: &mut String) {
         }
         _ => {
             let _ = writeln!(out, "{REVIEW} the document does not say how requests are signed in");
-            *out += &request;
+            *out += request;
         }
     }
 }
