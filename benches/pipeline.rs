@@ -96,6 +96,7 @@ impl Scene {
         let environment = HashMap::from([
             ("CRM_SECRET".to_owned(), credentials::fxiaoke::APP_SECRET.to_owned()),
             ("CRM_CODE".to_owned(), credentials::fxiaoke::PERMANENT_CODE.to_owned()),
+            ("FORMS_KEY".to_owned(), credentials::jiandaoyun::API_KEY.to_owned()),
             ("ERP_SECRET".to_owned(), credentials::kingdee::APP_SECRET.to_owned()),
         ]);
         let given = Given { database_url: Some(url), environment, ..Given::default() };
@@ -128,6 +129,11 @@ fn configuration(kind: Kind, url: &str, slot: &str) -> String {
             ),
             "object: AccountObj, match: [account_no], fields: {name: name, number: account_no, phone: tel}",
         ),
+        Kind::Jiandaoyun => (
+            "jiandaoyun",
+            "api_key: {env: FORMS_KEY}".to_owned(),
+            "object: demo_app/customer, match: [_widget_code], fields: {name: _widget_name, number: _widget_code}",
+        ),
         Kind::KingdeeK3cloud => (
             "kingdee-k3cloud",
             format!(
@@ -138,7 +144,6 @@ fn configuration(kind: Kind, url: &str, slot: &str) -> String {
             ),
             "object: BD_Customer, match: [FNumber], fields: {name: FName, number: FNumber, phone: FTEL}",
         ),
-        other => panic!("there is no scene of {other}"),
     };
     format!(
         "database: {{slot: {slot}}}

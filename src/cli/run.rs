@@ -12,7 +12,7 @@ use crate::cli::progress::show_recoveries;
 use crate::engine::observe::Observer;
 use crate::engine::webhooks::Receiver;
 use crate::serve::otlp::{Settings, send_numbers};
-use crate::serve::{Notifier, listen, serve};
+use crate::serve::{Notifier, listen_apart, serve};
 
 #[derive(clap::Args)]
 pub struct RunArgs {
@@ -53,9 +53,13 @@ pub async fn run(common: &Common, args: RunArgs) -> anyhow::Result<ExitCode> {
             .filter(|(_, taken)| *taken)
             .map(|(name, _)| name.to_owned())
             .collect();
-        let serving =
-            listen(receiver.address()?, receiver.limits(), Arc::<Receiver>::clone(&receiver), stop.clone())
-                .await?;
+        let serving = listen_apart(
+            receiver.address()?,
+            receiver.limits(),
+            Arc::<Receiver>::clone(&receiver),
+            stop.clone(),
+        )
+        .await?;
         match taken.as_slice() {
             [] => eprintln!("webhooks: no system of the configuration has a connector and a secret for them"),
             taken => eprintln!("webhooks of {} on http://{}/hooks/SYSTEM", taken.join(", "), serving.address),

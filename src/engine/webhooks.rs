@@ -143,6 +143,14 @@ impl Receive for Receiver {
         })
     }
 
+    fn prepare(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            if let Err(error) = self.store.clock().await {
+                warn!(%error, "the database cannot be reached yet; webhooks are asked for again until it can");
+            }
+        })
+    }
+
     fn turned_away(&self, system: &str, why: &'static str) {
         self.count(system, why);
     }

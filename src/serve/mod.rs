@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use health::{Capture, Health, SystemHealth};
 pub use notify::Notifier;
-pub use webhooks::{DoorLimits, Receive, Reply, listen};
+pub use webhooks::{DoorLimits, Receive, Reply, listen, listen_apart};
 
 use crate::metrics::{CONTENT_TYPE, Metrics};
 

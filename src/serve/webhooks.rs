@@ -5,6 +5,7 @@
 //! and sends again.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::connector::Webhook;
@@ -63,6 +64,11 @@ pub trait Receive: Send + Sync {
     /// Takes a webhook for a system, which is named as the caller wrote it.
     fn receive(self: Arc<Self>, system: String, webhook: Webhook) -> BoxFuture<'static, Reply>;
 
+    /// Gets ready, on the thread that takes the webhooks, so that the first one need not wait.
+    fn prepare(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
     /// A request was turned away before it could be judged. `why` is one word.
     fn turned_away(&self, system: &str, why: &'static str);
 }
@@ -100,6 +106,51 @@ pub async fn listen(
             _ = async { serving.await } => {}
             () = enough => {}
         }
+    });
+    Ok(Serving { address, task })
+}
+
+/// The same on a thread of its own: what the rest of the process computes does not keep a sender waiting.
+///
+/// # Errors
+/// As [`listen`].
+pub async fn listen_apart(
+    address: SocketAddr,
+    limits: DoorLimits,
+    receiver: Arc<dyn Receive>,
+    stop: CancellationToken,
+) -> Result<Serving, ServeError> {
+    let (tell, told) = oneshot::channel();
+    let work = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = match runtime {
+            Ok(runtime) => runtime,
+            Err(source) => {
+                let _ = tell.send(Err(ServeError::Webhooks { address, source }));
+                return;
+            }
+        };
+        runtime.block_on(async move {
+            match listen(address, limits, Arc::clone(&receiver), stop).await {
+                Err(error) => drop(tell.send(Err(error))),
+                Ok(serving) => {
+                    let (done, ended) = oneshot::channel();
+                    if tell.send(Ok((serving.address, ended))).is_ok() {
+                        receiver.prepare().await;
+                        let _ = serving.task.await;
+                    }
+                    let _ = done.send(());
+                }
+            }
+        });
+    };
+    let refused = |source| ServeError::Webhooks { address, source };
+    std::thread::Builder::new().name("webhooks".to_owned()).spawn(work).map_err(refused)?;
+    let broken = |_| refused(io::Error::other("its thread broke down"));
+    let (address, ended) = told.await.map_err(broken)??;
+    let task = tokio::spawn(async move {
+        // an error says that the thread has ended, too
+        let _ = ended.await;
     });
     Ok(Serving { address, task })
 }

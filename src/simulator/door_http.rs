@@ -140,6 +140,9 @@ fn open(door: &Door, verb: &str, body: &Map<String, Value>) -> Result<Value, Str
             }
             None => return Err("set_clock needs \"ms\": epoch milliseconds or null".to_owned()),
         },
+        "take_pushes" => {
+            json!({"pushes": serde_json::to_value(door.take_pushes()).map_err(|error| error.to_string())?})
+        }
         "end_sessions" => {
             door.end_sessions();
             done
@@ -149,7 +152,7 @@ fn open(door: &Door, verb: &str, body: &Map<String, Value>) -> Result<Value, Str
                 "the door knows records, count, record, document, insert, insert_many, edit, add_line, \
                         edit_line, remove_line, remove, clear, calls, call_count, call_counts, effects, \
                         forget_effects, forget_calls, faults, set_faults, add_fault, clear_faults, set_down, \
-                        set_calls_per_20s, set_clock, end_sessions"
+                        set_calls_per_20s, set_clock, take_pushes, end_sessions"
                     .to_owned(),
             );
         }

@@ -30,6 +30,7 @@
 //! | `set_down` | `{"down": true}` | `{"ok"}` |
 //! | `set_calls_per_20s` | `{"calls": 100 or null}` | `{"ok"}` |
 //! | `set_clock` | `{"ms": 1700000000000 or null}` | `{"ok"}` |
+//! | `take_pushes` | | `{"pushes": [{"query", "headers", "body"}, …]}`, each once (Jiandaoyun alone) |
 //! | `end_sessions` | | `{"ok"}` |
 
 use std::{

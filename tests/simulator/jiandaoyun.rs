@@ -63,7 +63,12 @@ async fn a_push_is_signed_as_the_page_says() {
     door.edit(FORM, &id, json!({"_widget_name": "Beta"}));
     door.remove(FORM, &id);
     let pushes = door.take_pushes();
-    assert!(door.take_pushes().is_empty());
+    door.edit(FORM, &id, json!({}));
+    assert!(door.take_pushes().is_empty(), "what is gone cannot be changed");
+    let other = door.insert(FORM, json!({"_widget_name": "Other"}));
+    let url = format!("{}/take_pushes", simulator.door_url());
+    let told: Value = http().post(url).body("{}").send().await.unwrap().json().await.unwrap();
+    assert!(told["pushes"][0]["body"].as_str().unwrap().contains(&other), "{told}");
     let ops: Vec<Value> = pushes
         .iter()
         .map(|push| {

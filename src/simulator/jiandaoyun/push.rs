@@ -1,5 +1,6 @@
 //! Data pushes: written down with their signature, for whoever wants to deliver, lose, repeat or reorder them.
 
+use serde::Serialize;
 use serde_json::json;
 use sha1::{Digest, Sha1};
 
@@ -10,7 +11,7 @@ use crate::simulator::{credentials::jiandaoyun as known, state::State};
 const KEPT: usize = 100_000;
 
 /// One push as the system would send it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Push {
     /// What follows the `?` of the address.
     pub query: String,
