@@ -3,14 +3,14 @@
 use std::fmt::Write;
 
 use crate::cli::signals::StopSignal;
-use crate::simulator::credentials::{fxiaoke, kingdee};
+use crate::simulator::credentials::{fxiaoke, kingdee, salesforce};
 use crate::simulator::{Fault, Kind, Options, Simulator, SimulatorError};
 use crate::terminal::say;
 
 /// Runs a local stand-in of a remote system on 127.0.0.1; its records are in memory
 #[derive(Debug, clap::Args)]
 pub struct SimulateArgs {
-    /// The system: fxiaoke or kingdee-k3cloud
+    /// The system: fxiaoke, kingdee-k3cloud or salesforce
     #[arg(value_parser = kind, value_name = "SYSTEM")]
     pub system: Kind,
     /// The port on 127.0.0.1; any free one when left out
@@ -77,6 +77,11 @@ fn settings(kind: Kind, base_url: &str) -> Vec<Given> {
             Secret("app_secret", "ERP_APP_SECRET", kingdee::APP_SECRET),
             plain("organisation", kingdee::ORG),
         ],
+        Kind::Salesforce => vec![
+            plain("base_url", base_url),
+            plain("client_id", salesforce::CLIENT_ID),
+            Secret("client_secret", "SALESFORCE_CLIENT_SECRET", salesforce::CLIENT_SECRET),
+        ],
     }
 }
 
@@ -85,6 +90,7 @@ fn snippet(kind: Kind, base_url: &str) -> String {
     let system = match kind {
         Kind::Fxiaoke => "crm",
         Kind::KingdeeK3cloud => "erp",
+        Kind::Salesforce => "salesforce",
     };
     let mut text = format!("systems:\n  {system}:\n    connector: {kind}\n    settings:\n");
     for given in settings(kind, base_url) {
@@ -125,7 +131,7 @@ mod tests {
 
     #[test]
     fn the_snippet_is_all_that_the_connector_asks_for() {
-        for kind in [Kind::Fxiaoke, Kind::KingdeeK3cloud] {
+        for kind in [Kind::Fxiaoke, Kind::KingdeeK3cloud, Kind::Salesforce] {
             let text = snippet(kind, "http://127.0.0.1:4711");
             let (file, _) = parse("rowtwin.yaml", &format!("{text}tables: {{}}\n")).unwrap();
             let (name, system) = file.systems.first_key_value().unwrap();
@@ -157,7 +163,7 @@ mod tests {
         assert_eq!(command.args.faults.len(), 2);
         assert_eq!((command.args.system, command.args.port), (Kind::Fxiaoke, 8100));
         for (line, word) in [
-            ("simulate salesforce", "kingdee-k3cloud"),
+            ("simulate siebel", "kingdee-k3cloud"),
             ("simulate fxiaoke --fault nonsense", "nonsense"),
             ("simulate fxiaoke --port 70000", "70000"),
         ] {

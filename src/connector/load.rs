@@ -19,7 +19,7 @@ use crate::model::lifecycle::{Lifecycle, Transition};
 use crate::remote::http::HttpOptions;
 
 /// The manifests inside the binary, each with its cases.
-const BUILT_IN: [(&str, &str, &str); 3] = [
+const BUILT_IN: [(&str, &str, &str); 4] = [
     (
         "fxiaoke",
         include_str!("../../connectors/fxiaoke.yaml"),
@@ -29,6 +29,11 @@ const BUILT_IN: [(&str, &str, &str); 3] = [
         "kingdee-k3cloud",
         include_str!("../../connectors/kingdee-k3cloud.yaml"),
         include_str!("../../connectors/kingdee-k3cloud.test.yaml"),
+    ),
+    (
+        "salesforce",
+        include_str!("../../connectors/salesforce.yaml"),
+        include_str!("../../connectors/salesforce.test.yaml"),
     ),
     (
         "tryton",

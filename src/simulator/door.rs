@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::Value;
 
 use super::{
-    Kind, Shared, effect::Effect, exchange, fault::Fault, fxiaoke, kingdee, state::Call, state::State,
+    Kind, Shared, effect::Effect, exchange, fault::Fault, fxiaoke, kingdee, salesforce, state::Call,
+    state::State,
 };
 use crate::model::record::Record;
 
@@ -63,6 +64,7 @@ impl Door {
         self.with(|state| match state.kind {
             Kind::Fxiaoke => fxiaoke::person::document(state, object, id),
             Kind::KingdeeK3cloud => kingdee::person::document(state, object, id),
+            Kind::Salesforce => salesforce::person::document(state, object, id),
         })
     }
 
@@ -86,6 +88,7 @@ impl Door {
         self.with(|state| match state.kind {
             Kind::Fxiaoke => fxiaoke::person::edit(state, object, id, fields),
             Kind::KingdeeK3cloud => kingdee::person::edit(state, object, id, fields),
+            Kind::Salesforce => salesforce::person::edit(state, object, id, fields),
         })
     }
 
@@ -96,6 +99,7 @@ impl Door {
         self.with(|state| match state.kind {
             Kind::Fxiaoke => fxiaoke::person::add_line(state, object, id, fields),
             Kind::KingdeeK3cloud => kingdee::person::add_line(state, object, id, fields),
+            Kind::Salesforce => salesforce::person::add_line(state, object, id, fields),
         })
     }
 
@@ -105,6 +109,7 @@ impl Door {
         self.with(|state| match state.kind {
             Kind::Fxiaoke => fxiaoke::person::edit_line(state, object, id, line, fields),
             Kind::KingdeeK3cloud => kingdee::person::edit_line(state, object, id, line, fields),
+            Kind::Salesforce => salesforce::person::edit_line(state, object, id, line, fields),
         })
     }
 
@@ -113,14 +118,16 @@ impl Door {
         self.with(|state| match state.kind {
             Kind::Fxiaoke => fxiaoke::person::remove_line(state, object, id, line),
             Kind::KingdeeK3cloud => kingdee::person::remove_line(state, object, id, line),
+            Kind::Salesforce => salesforce::person::remove_line(state, object, id, line),
         })
     }
 
-    /// Removes a record with its lines without a trace. False where there is no such record.
+    /// Removes a record with its lines: without a trace, or into the recycle bin where the system has one. False where there is no such record.
     pub fn remove(&self, object: &str, id: &str) -> bool {
         self.with(|state| match state.kind {
             Kind::Fxiaoke => fxiaoke::person::remove(state, object, id),
             Kind::KingdeeK3cloud => kingdee::person::remove(state, object, id),
+            Kind::Salesforce => salesforce::person::remove(state, object, id),
         })
     }
 
@@ -217,5 +224,6 @@ fn insert(state: &mut State, object: &str, fields: Record) -> String {
     match state.kind {
         Kind::Fxiaoke => fxiaoke::person::insert(state, object, fields),
         Kind::KingdeeK3cloud => kingdee::person::insert(state, object, fields),
+        Kind::Salesforce => salesforce::person::insert(state, object, fields),
     }
 }

@@ -8,13 +8,15 @@ use serde_json::Value;
 use super::{
     Kind, Shared,
     fault::{Mangling, Trouble},
-    fxiaoke, kingdee,
+    fxiaoke, kingdee, salesforce,
     state::{Late, State},
 };
 
 /// A request as it came.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Request {
+    /// In capitals.
+    pub(super) method: String,
     /// The path as the client wrote it, still encoded.
     pub(super) path: String,
     /// What follows the `?`.
@@ -152,6 +154,7 @@ fn ask(kind: Kind, request: &Request) -> Asked {
     match kind {
         Kind::Fxiaoke => fxiaoke::ask(request),
         Kind::KingdeeK3cloud => kingdee::ask(request),
+        Kind::Salesforce => salesforce::ask(request),
     }
 }
 
@@ -160,6 +163,7 @@ fn perform(state: &mut State, request: &Request, asked: &Asked, trouble: Option<
     match state.kind {
         Kind::Fxiaoke => fxiaoke::perform(state, request, asked),
         Kind::KingdeeK3cloud => kingdee::perform(state, request, asked, trouble),
+        Kind::Salesforce => salesforce::perform(state, request, asked, trouble),
     }
 }
 
@@ -191,7 +195,8 @@ fn answer_struck(state: &mut State, request: Request, asked: &Asked, troubles: &
                 (reply, "throttled".to_owned())
             }
             Trouble::Error(code) => (api_error(state.kind, asked, *code), format!("error {code}")),
-            Trouble::TokenExpired if asked.items > 1 => {
+            // Only a session can end in the middle of a batch: a token is looked at once.
+            Trouble::TokenExpired if asked.items > 1 && state.kind == Kind::KingdeeK3cloud => {
                 batch = Some(BatchTrouble::SessionEnds);
                 continue;
             }
@@ -252,7 +257,7 @@ fn admitted(state: &mut State, asked: &Asked) -> bool {
         // The API's own limits: 10 tokens a minute, 100 calls per interface and 20 s.
         (Kind::Fxiaoke, None) if asked.is("sign-in") => state.admit(&asked.interface, 10, 60_000),
         (Kind::Fxiaoke, None) => state.admit(&asked.interface, 100, 20_000),
-        (Kind::KingdeeK3cloud, None) => true,
+        (Kind::KingdeeK3cloud | Kind::Salesforce, None) => true,
         (_, Some(_)) if asked.is("sign-in") => true,
         (_, Some(limit)) => state.admit(&asked.interface, limit, 20_000),
     }
@@ -262,6 +267,7 @@ fn throttled(kind: Kind, asked: &Asked) -> Reply {
     match kind {
         Kind::Fxiaoke => fxiaoke::error_reply(30004, "the api call frequency exceeds the limit"),
         Kind::KingdeeK3cloud => kingdee::failure(asked, 14, "", "API调用次数超过限制"),
+        Kind::Salesforce => salesforce::throttled(),
     }
 }
 
@@ -269,6 +275,7 @@ fn api_error(kind: Kind, asked: &Asked, code: i64) -> Reply {
     match kind {
         Kind::Fxiaoke => fxiaoke::error_reply(code, "the simulator was told to answer this error"),
         Kind::KingdeeK3cloud => kingdee::failure(asked, code, "", "模拟器按要求返回的错误"),
+        Kind::Salesforce => salesforce::api_error(code),
     }
 }
 
@@ -276,6 +283,7 @@ fn signed_out(kind: Kind, asked: &Asked) -> Reply {
     match kind {
         Kind::Fxiaoke => fxiaoke::token_refused(),
         Kind::KingdeeK3cloud => kingdee::session_lost(asked),
+        Kind::Salesforce => salesforce::token_refused(),
     }
 }
 
@@ -288,6 +296,7 @@ fn sign_in_state(
     match state.kind {
         Kind::Fxiaoke => fxiaoke::signed_in(state, request, asked).map(|()| Vec::new()),
         Kind::KingdeeK3cloud => kingdee::signed_in(state, request, asked),
+        Kind::Salesforce => salesforce::signed_in(state, request, asked).map(|()| Vec::new()),
     }
 }
 

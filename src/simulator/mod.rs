@@ -1,4 +1,4 @@
-//! Local stand-ins of Fxiaoke and Kingdee K3Cloud: servers that behave like the real APIs in sign-in, shapes,
+//! Local stand-ins of Fxiaoke, Kingdee K3Cloud and Salesforce: servers that behave like the real APIs in sign-in, shapes,
 //! limits, errors and faults, so that a mapping can be tried before it meets production.
 //!
 //! State is in memory and the servers bind 127.0.0.1 only. What the vendors do not document is marked
@@ -59,6 +59,7 @@ mod exchange;
 mod fault;
 mod fxiaoke;
 mod kingdee;
+mod salesforce;
 mod state;
 mod table;
 mod value;
@@ -88,7 +89,7 @@ pub enum SimulatorError {
         source: std::io::Error,
     },
     /// There is no simulator of this name.
-    #[error("there is no simulator of {name:?}; the known ones are fxiaoke and kingdee-k3cloud")]
+    #[error("there is no simulator of {name:?}; the known ones are fxiaoke, kingdee-k3cloud and salesforce")]
     Unknown {
         /// The name that was asked for.
         name: String,
@@ -110,6 +111,8 @@ pub enum Kind {
     Fxiaoke,
     /// Kingdee K3Cloud's WebAPI.
     KingdeeK3cloud,
+    /// Salesforce's REST API.
+    Salesforce,
 }
 
 impl fmt::Display for Kind {
@@ -117,6 +120,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Kind::Fxiaoke => "fxiaoke",
             Kind::KingdeeK3cloud => "kingdee-k3cloud",
+            Kind::Salesforce => "salesforce",
         })
     }
 }
@@ -128,6 +132,7 @@ impl FromStr for Kind {
         match name {
             "fxiaoke" => Ok(Kind::Fxiaoke),
             "kingdee-k3cloud" => Ok(Kind::KingdeeK3cloud),
+            "salesforce" => Ok(Kind::Salesforce),
             _ => Err(SimulatorError::Unknown { name: name.to_owned() }),
         }
     }
@@ -190,7 +195,7 @@ impl Simulator {
     /// The address that a connector is given: `http://127.0.0.1:P`, or `http://127.0.0.1:P/k3cloud/`.
     pub fn base_url(&self) -> String {
         match self.kind {
-            Kind::Fxiaoke => format!("http://{}", self.address),
+            Kind::Fxiaoke | Kind::Salesforce => format!("http://{}", self.address),
             Kind::KingdeeK3cloud => format!("http://{}/k3cloud/", self.address),
         }
     }
@@ -243,6 +248,7 @@ async fn handle(
         })
         .collect();
     let request = Request {
+        method: parts.method.as_str().to_owned(),
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or("").to_owned(),
         headers,

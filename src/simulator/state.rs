@@ -127,6 +127,7 @@ impl State {
         self.objects.entry(object.to_owned()).or_insert_with(|| match kind {
             Kind::Fxiaoke => Table::new(false, &["name"]),
             Kind::KingdeeK3cloud => Table::new(true, &["FNumber", "FBillNo"]),
+            Kind::Salesforce => Table::new(false, &["Name"]),
         })
     }
 

@@ -7,6 +7,7 @@
     reason = "a failed assumption of a test is a failed test"
 )]
 
+mod connectors;
 mod monitoring;
 mod rules;
 mod schema_pull;

@@ -71,7 +71,10 @@ async fn r02_a_slot_beyond_its_budget_is_given_up_and_nothing_is_lost() {
     let reason = scene.row("select reason from rowtwin.slot").await;
     assert!(reason["reason"].as_str().unwrap().contains("more than its budget"), "{reason}");
     scene.recovered().await;
-    assert_eq!(scene.number(&format!("select (retained_bytes < {BUDGET})::int::bigint from rowtwin.slot")).await, 1);
+    assert_eq!(
+        scene.number(&format!("select (retained_bytes < {BUDGET})::int::bigint from rowtwin.slot")).await,
+        1
+    );
     assert_eq!(scene.engine.guard_slot(Alarm::OverBudget, &Unwatched).await.unwrap(), Alarm::None);
     assert_eq!(Scene::writes(&scene.crm()).len(), 1);
     assert_eq!(scene.crm().records(CRM)[0]["tel"], json!("13800000001"));
