@@ -20,3 +20,7 @@ mod fidelity;
 mod fxiaoke_orders;
 #[path = "simulator/kingdee_orders.rs"]
 mod kingdee_orders;
+#[path = "simulator/salesforce.rs"]
+mod salesforce;
+#[path = "simulator/zoho.rs"]
+mod zoho;

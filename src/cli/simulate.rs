@@ -3,14 +3,14 @@
 use std::fmt::Write;
 
 use crate::cli::signals::StopSignal;
-use crate::simulator::credentials::{fxiaoke, kingdee, salesforce};
+use crate::simulator::credentials::{fxiaoke, kingdee, salesforce, zoho};
 use crate::simulator::{Fault, Kind, Options, Simulator, SimulatorError};
 use crate::terminal::say;
 
 /// Runs a local stand-in of a remote system on 127.0.0.1; its records are in memory
 #[derive(Debug, clap::Args)]
 pub struct SimulateArgs {
-    /// The system: fxiaoke, kingdee-k3cloud or salesforce
+    /// The system: fxiaoke, kingdee-k3cloud, salesforce or zoho-crm
     #[arg(value_parser = kind, value_name = "SYSTEM")]
     pub system: Kind,
     /// The port on 127.0.0.1; any free one when left out
@@ -82,6 +82,12 @@ fn settings(kind: Kind, base_url: &str) -> Vec<Given> {
             plain("client_id", salesforce::CLIENT_ID),
             Secret("client_secret", "SALESFORCE_CLIENT_SECRET", salesforce::CLIENT_SECRET),
         ],
+        Kind::ZohoCrm => vec![
+            plain("accounts_url", base_url),
+            plain("client_id", zoho::CLIENT_ID),
+            Secret("client_secret", "ZOHO_CLIENT_SECRET", zoho::CLIENT_SECRET),
+            Secret("refresh_token", "ZOHO_REFRESH_TOKEN", zoho::REFRESH_TOKEN),
+        ],
     }
 }
 
@@ -91,6 +97,7 @@ fn snippet(kind: Kind, base_url: &str) -> String {
         Kind::Fxiaoke => "crm",
         Kind::KingdeeK3cloud => "erp",
         Kind::Salesforce => "salesforce",
+        Kind::ZohoCrm => "zoho",
     };
     let mut text = format!("systems:\n  {system}:\n    connector: {kind}\n    settings:\n");
     for given in settings(kind, base_url) {
@@ -131,7 +138,7 @@ mod tests {
 
     #[test]
     fn the_snippet_is_all_that_the_connector_asks_for() {
-        for kind in [Kind::Fxiaoke, Kind::KingdeeK3cloud, Kind::Salesforce] {
+        for kind in [Kind::Fxiaoke, Kind::KingdeeK3cloud, Kind::Salesforce, Kind::ZohoCrm] {
             let text = snippet(kind, "http://127.0.0.1:4711");
             let (file, _) = parse("rowtwin.yaml", &format!("{text}tables: {{}}\n")).unwrap();
             let (name, system) = file.systems.first_key_value().unwrap();

@@ -19,7 +19,7 @@ use crate::model::lifecycle::{Lifecycle, Transition};
 use crate::remote::http::HttpOptions;
 
 /// The manifests inside the binary, each with its cases.
-const BUILT_IN: [(&str, &str, &str); 4] = [
+const BUILT_IN: [(&str, &str, &str); 5] = [
     (
         "fxiaoke",
         include_str!("../../connectors/fxiaoke.yaml"),
@@ -39,6 +39,11 @@ const BUILT_IN: [(&str, &str, &str); 4] = [
         "tryton",
         include_str!("../../connectors/tryton.yaml"),
         include_str!("../../connectors/tryton.test.yaml"),
+    ),
+    (
+        "zoho-crm",
+        include_str!("../../connectors/zoho-crm.yaml"),
+        include_str!("../../connectors/zoho-crm.test.yaml"),
     ),
 ];
 

@@ -62,23 +62,23 @@ pub mod salesforce {
     }
 
     const PRIVATE: &str = "\
-        MIIEogIBAAKCAQEA3PEUFFE9InEEBvjr6rKz/ZGp3SfyZ7cH5xclkGBmtWfddop1YyeeniXsIbUVNq2Dpa8vH+p0xoPuJwCT\
-        GU8txfxRgt7a/u7I/cH/XOpGVn8D4U4UZUllo56AiaIdIl5PaIln73S/CJD1xshLbcwqr/DnQxNXLZ8JL35HzqBWNxhmuSPP\
-        E0xcTBLpNlGqAMKCqS8zpHN6+RoGaKZP8coYBT8UKEr5xvPjkiRlcKEiC5STOGxHlgeWe1SlDRPzICEmMcaYrqY5GcqBWlXr\
-        UVlI0cbo/f+tv/h3xIvsIeZN6cuIR9k7UUzX+x0tVPihNPGNiJNOTLeQFdODjVKfN5K/GQIDAQABAoIBAAHfIZo/H+3z7Xf4\
-        /C1LoJO0Jq9iwGkZgf3L/TujssBe+190MnoJuAxt6iSqSd43NRIeZvSgbKcmhJ9xn/gLFX+uW1W+Touco+ORFPk0Bi7YZO+F\
-        Kk4QrkWRuP6xerQI/tI2C8UvBNPtP8UUevMYqNSUYq53nPmcIHH1t2UBiF7EwvJqkqajeWOMjkJseM1KwWHUCoELEmOyqScN\
-        SnhzSIuE+W9hmoMNC7ICcAs7dWCeHLu49DyvA41OqQ/bTHhnBPPGKNLGg0VVPL9UdO9uoJ286sqeie8R3sz6fVzZYdVN2KYf\
-        2uiRScwft7CtLNeTOVW25WCvgQNdDvjklKluQFsCgYEA+p4Y3p7JZwL5rCG6YOR8/h0q2jS2Mrq46+1+kwShow/lA001AnBf\
-        FFISzTppO04JX7FKgo66iirWu5O1z4D24nosybytSFvIz3x+9wTqip1BHVFJT5TUcR2UuDPWgTJsiEBnNu/Ev2DIKp01USpV\
-        ESIv4gHTmKzn8bgrkH+8udcCgYEA4a/Skw6fYaOBFFt/R66mz6vesQLNc9leyjl4p5p//tkjNpSrfv2ih5jZsn6JZIPU0bE8\
-        /pr5oUNAfUGPLMBe5kgI0TQ4F8c5ryVL4V3tJSyrDl3wSoVNvY6fbqTIs+IsOK8PyGTSjYm5i1X9e4CNKB6neRbqQPF01FVl\
-        qwiSkI8CgYB1sXMqcNVSTAJmRLybLhJI3/e025ZIwol/Olv7vOwPgLJi14oyaAUurNBpkqnCkQYz6zV7lH2jzzRiiJ6UIRNQ\
-        DmIkJzgVSA1I60VQyf0/NVRT6U2NUu5lZKfnzWhJ6h0v61bNZNI3scKuyH82a7PhRPXJpGPzShfu2zeSN3qwpwKBgC/00oQZ\
-        KVjwC2+t+Z/bxup+FPX8KHgjinbiO3cx51zZ+xeQA9kaQD0cB7ZcGQnY0ZI1XUak28Kercdv9OKHhiLcz7LUq86xsNo8zKD4\
-        +nlZwodtArBzHw/WjJ5QOa2vs8HfwTTN58fXqiunfBOQP251BRU//0sJg8/SzaXIToyVAoGAWHGPzLyXVcYCR20XC9XyS/4g\
-        ZXh7iCHNzYS7NYF8A2D7d2NNftXlQY52v3bzwiDJghB+pFK0PpnmDT4eHk80SNrWe2p9Ef4inrMLedvX4S71sW+1kjCzyt+F\
-        GiyB8V2+bsjxu0nOfVPIekS462xZGdPTMs5JoF1NF//mWSBe8ik=\
+        MIIEvAIBADANBgkqhkiG9w0BAQEFAASCBKYwggSiAgEAAoIBAQDc8RQUUT0icQQG+OvqsrP9kandJ/JntwfnFyWQYGa1Z912\
+        inVjJ56eJewhtRU2rYOlry8f6nTGg+4nAJMZTy3F/FGC3tr+7sj9wf9c6kZWfwPhThRlSWWjnoCJoh0iXk9oiWfvdL8IkPXG\
+        yEttzCqv8OdDE1ctnwkvfkfOoFY3GGa5I88TTFxMEuk2UaoAwoKpLzOkc3r5GgZopk/xyhgFPxQoSvnG8+OSJGVwoSILlJM4\
+        bEeWB5Z7VKUNE/MgISYxxpiupjkZyoFaVetRWUjRxuj9/62/+HfEi+wh5k3py4hH2TtRTNf7HS1U+KE08Y2Ik05Mt5AV04ON\
+        Up83kr8ZAgMBAAECggEAAd8hmj8f7fPtd/j8LUugk7Qmr2LAaRmB/cv9O6OywF77X3Qyegm4DG3qJKpJ3jc1Eh5m9KBspyaE\
+        n3Gf+AsVf65bVb5Oi5yj45EU+TQGLthk74UqThCuRZG4/rF6tAj+0jYLxS8E0+0/xRR68xio1JRirnec+ZwgcfW3ZQGIXsTC\
+        8mqSpqN5Y4yOQmx4zUrBYdQKgQsSY7KpJw1KeHNIi4T5b2Gagw0LsgJwCzt1YJ4cu7j0PK8DjU6pD9tMeGcE88Yo0saDRVU8\
+        v1R0726gnbzqyp6J7xHezPp9XNlh1U3Yph/a6JFJzB+3sK0s15M5VbblYK+BA10O+OSUqW5AWwKBgQD6nhjenslnAvmsIbpg\
+        5Hz+HSraNLYyurjr7X6TBKGjD+UDTTUCcF8UUhLNOmk7TglfsUqCjrqKKta7k7XPgPbieizJvK1IW8jPfH73BOqKnUEdUUlP\
+        lNRxHZS4M9aBMmyIQGc278S/YMgqnTVRKlURIi/iAdOYrOfxuCuQf7y51wKBgQDhr9KTDp9ho4EUW39HrqbPq96xAs1z2V7K\
+        OXinmn/+2SM2lKt+/aKHmNmyfolkg9TRsTz+mvmhQ0B9QY8swF7mSAjRNDgXxzmvJUvhXe0lLKsOXfBKhU29jp9upMiz4iw4\
+        rw/IZNKNibmLVf17gI0oHqd5FupA8XTUVWWrCJKQjwKBgHWxcypw1VJMAmZEvJsuEkjf97TblkjCiX86W/u87A+AsmLXijJo\
+        BS6s0GmSqcKRBjPrNXuUfaPPNGKInpQhE1AOYiQnOBVIDUjrRVDJ/T81VFPpTY1S7mVkp+fNaEnqHS/rVs1k0jexwq7IfzZr\
+        s+FE9cmkY/NKF+7bN5I3erCnAoGAL/TShBkpWPALb635n9vG6n4U9fwoeCOKduI7dzHnXNn7F5AD2RpAPRwHtlwZCdjRkjVd\
+        RqTbwp6tx2/04oeGItzPstSrzrGw2jzMoPj6eVnCh20CsHMfD9aMnlA5ra+zwd/BNM3nx9eqK6d8E5A/bnUFFT//SwmDz9LN\
+        pchOjJUCgYBYcY/MvJdVxgJHbRcL1fJL/iBleHuIIc3NhLs1gXwDYPt3Y01+1eVBjna/dvPCIMmCEH6kUrQ+meYNPh4eTzRI\
+        2tZ7an0R/iKeswt529fhLvWxb7WSMLPK34UaLIHxXb5uyPG7Sc59U8h6RLjrbFkZ09MyzkmgXU0X/+ZZIF7yKQ==\
         ";
 
     const PUBLIC: &str = "\
@@ -87,4 +87,14 @@ pub mod salesforce {
         TBLpNlGqAMKCqS8zpHN6+RoGaKZP8coYBT8UKEr5xvPjkiRlcKEiC5STOGxHlgeWe1SlDRPzICEmMcaYrqY5GcqBWlXrUVlI\
         0cbo/f+tv/h3xIvsIeZN6cuIR9k7UUzX+x0tVPihNPGNiJNOTLeQFdODjVKfN5K/GQIDAQAB\
         ";
+}
+
+/// The credentials of the simulated Zoho CRM.
+pub mod zoho {
+    /// The client.
+    pub const CLIENT_ID: &str = "1000.DEMOCLIENT";
+    /// The client's secret.
+    pub const CLIENT_SECRET: &str = "demo-client-secret";
+    /// The refresh token.
+    pub const REFRESH_TOKEN: &str = "1000.demo.refresh-token";
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     Kind, Shared, effect::Effect, exchange, fault::Fault, fxiaoke, kingdee, salesforce, state::Call,
-    state::State,
+    state::State, zoho,
 };
 use crate::model::record::Record;
 
@@ -65,6 +65,7 @@ impl Door {
             Kind::Fxiaoke => fxiaoke::person::document(state, object, id),
             Kind::KingdeeK3cloud => kingdee::person::document(state, object, id),
             Kind::Salesforce => salesforce::person::document(state, object, id),
+            Kind::ZohoCrm => state.table(object).get(id).map(|row| row.fields.clone()),
         })
     }
 
@@ -89,6 +90,7 @@ impl Door {
             Kind::Fxiaoke => fxiaoke::person::edit(state, object, id, fields),
             Kind::KingdeeK3cloud => kingdee::person::edit(state, object, id, fields),
             Kind::Salesforce => salesforce::person::edit(state, object, id, fields),
+            Kind::ZohoCrm => zoho::person::edit(state, object, id, fields),
         })
     }
 
@@ -100,6 +102,7 @@ impl Door {
             Kind::Fxiaoke => fxiaoke::person::add_line(state, object, id, fields),
             Kind::KingdeeK3cloud => kingdee::person::add_line(state, object, id, fields),
             Kind::Salesforce => salesforce::person::add_line(state, object, id, fields),
+            Kind::ZohoCrm => None,
         })
     }
 
@@ -110,6 +113,7 @@ impl Door {
             Kind::Fxiaoke => fxiaoke::person::edit_line(state, object, id, line, fields),
             Kind::KingdeeK3cloud => kingdee::person::edit_line(state, object, id, line, fields),
             Kind::Salesforce => salesforce::person::edit_line(state, object, id, line, fields),
+            Kind::ZohoCrm => false,
         })
     }
 
@@ -119,6 +123,7 @@ impl Door {
             Kind::Fxiaoke => fxiaoke::person::remove_line(state, object, id, line),
             Kind::KingdeeK3cloud => kingdee::person::remove_line(state, object, id, line),
             Kind::Salesforce => salesforce::person::remove_line(state, object, id, line),
+            Kind::ZohoCrm => false,
         })
     }
 
@@ -128,6 +133,7 @@ impl Door {
             Kind::Fxiaoke => fxiaoke::person::remove(state, object, id),
             Kind::KingdeeK3cloud => kingdee::person::remove(state, object, id),
             Kind::Salesforce => salesforce::person::remove(state, object, id),
+            Kind::ZohoCrm => zoho::person::remove(state, object, id),
         })
     }
 
@@ -225,5 +231,6 @@ fn insert(state: &mut State, object: &str, fields: Record) -> String {
         Kind::Fxiaoke => fxiaoke::person::insert(state, object, fields),
         Kind::KingdeeK3cloud => kingdee::person::insert(state, object, fields),
         Kind::Salesforce => salesforce::person::insert(state, object, fields),
+        Kind::ZohoCrm => zoho::person::insert(state, object, fields),
     }
 }

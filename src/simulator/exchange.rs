@@ -10,6 +10,7 @@ use super::{
     fault::{Mangling, Trouble},
     fxiaoke, kingdee, salesforce,
     state::{Late, State},
+    zoho,
 };
 
 /// A request as it came.
@@ -30,6 +31,32 @@ impl Request {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
     }
+}
+
+/// The pairs of a query or a form, decoded.
+pub(super) fn pairs(text: &str) -> Vec<(String, String)> {
+    let decode = |part: &str| {
+        let mut bytes = Vec::new();
+        let mut rest = part.bytes();
+        while let Some(byte) = rest.next() {
+            match byte {
+                b'+' => bytes.push(b' '),
+                b'%' => {
+                    let digits: Vec<u8> = rest.by_ref().take(2).collect();
+                    let value =
+                        std::str::from_utf8(&digits).ok().and_then(|d| u8::from_str_radix(d, 16).ok());
+                    bytes.extend(value);
+                }
+                other => bytes.push(other),
+            }
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let parts = text.split('&').filter(|part| !part.is_empty());
+    parts
+        .map(|part| part.split_once('=').unwrap_or((part, "")))
+        .map(|(n, v)| (decode(n), decode(v)))
+        .collect()
 }
 
 /// An answer.
@@ -155,6 +182,7 @@ fn ask(kind: Kind, request: &Request) -> Asked {
         Kind::Fxiaoke => fxiaoke::ask(request),
         Kind::KingdeeK3cloud => kingdee::ask(request),
         Kind::Salesforce => salesforce::ask(request),
+        Kind::ZohoCrm => zoho::ask(request),
     }
 }
 
@@ -164,6 +192,7 @@ fn perform(state: &mut State, request: &Request, asked: &Asked, trouble: Option<
         Kind::Fxiaoke => fxiaoke::perform(state, request, asked),
         Kind::KingdeeK3cloud => kingdee::perform(state, request, asked, trouble),
         Kind::Salesforce => salesforce::perform(state, request, asked, trouble),
+        Kind::ZohoCrm => zoho::perform(state, request, asked, trouble),
     }
 }
 
@@ -257,7 +286,7 @@ fn admitted(state: &mut State, asked: &Asked) -> bool {
         // The API's own limits: 10 tokens a minute, 100 calls per interface and 20 s.
         (Kind::Fxiaoke, None) if asked.is("sign-in") => state.admit(&asked.interface, 10, 60_000),
         (Kind::Fxiaoke, None) => state.admit(&asked.interface, 100, 20_000),
-        (Kind::KingdeeK3cloud | Kind::Salesforce, None) => true,
+        (Kind::KingdeeK3cloud | Kind::Salesforce | Kind::ZohoCrm, None) => true,
         (_, Some(_)) if asked.is("sign-in") => true,
         (_, Some(limit)) => state.admit(&asked.interface, limit, 20_000),
     }
@@ -268,6 +297,7 @@ fn throttled(kind: Kind, asked: &Asked) -> Reply {
         Kind::Fxiaoke => fxiaoke::error_reply(30004, "the api call frequency exceeds the limit"),
         Kind::KingdeeK3cloud => kingdee::failure(asked, 14, "", "API调用次数超过限制"),
         Kind::Salesforce => salesforce::throttled(),
+        Kind::ZohoCrm => zoho::throttled(),
     }
 }
 
@@ -276,6 +306,7 @@ fn api_error(kind: Kind, asked: &Asked, code: i64) -> Reply {
         Kind::Fxiaoke => fxiaoke::error_reply(code, "the simulator was told to answer this error"),
         Kind::KingdeeK3cloud => kingdee::failure(asked, code, "", "模拟器按要求返回的错误"),
         Kind::Salesforce => salesforce::api_error(code),
+        Kind::ZohoCrm => zoho::api_error(code),
     }
 }
 
@@ -284,6 +315,7 @@ fn signed_out(kind: Kind, asked: &Asked) -> Reply {
         Kind::Fxiaoke => fxiaoke::token_refused(),
         Kind::KingdeeK3cloud => kingdee::session_lost(asked),
         Kind::Salesforce => salesforce::token_refused(),
+        Kind::ZohoCrm => zoho::token_refused(),
     }
 }
 
@@ -297,6 +329,7 @@ fn sign_in_state(
         Kind::Fxiaoke => fxiaoke::signed_in(state, request, asked).map(|()| Vec::new()),
         Kind::KingdeeK3cloud => kingdee::signed_in(state, request, asked),
         Kind::Salesforce => salesforce::signed_in(state, request, asked).map(|()| Vec::new()),
+        Kind::ZohoCrm => zoho::signed_in(state, request, asked).map(|()| Vec::new()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Local stand-ins of Fxiaoke, Kingdee K3Cloud and Salesforce: servers that behave like the real APIs in sign-in, shapes,
+//! Local stand-ins of Fxiaoke, Kingdee K3Cloud, Salesforce and Zoho CRM: servers that behave like the real APIs in sign-in, shapes,
 //! limits, errors and faults, so that a mapping can be tried before it meets production.
 //!
 //! State is in memory and the servers bind 127.0.0.1 only. What the vendors do not document is marked
@@ -60,9 +60,11 @@ mod fault;
 mod fxiaoke;
 mod kingdee;
 mod salesforce;
+mod select;
 mod state;
 mod table;
 mod value;
+mod zoho;
 
 pub use door::{Door, Fields};
 pub use effect::{Deed, Effect};
@@ -89,7 +91,9 @@ pub enum SimulatorError {
         source: std::io::Error,
     },
     /// There is no simulator of this name.
-    #[error("there is no simulator of {name:?}; the known ones are fxiaoke, kingdee-k3cloud and salesforce")]
+    #[error(
+        "there is no simulator of {name:?}; the known ones are fxiaoke, kingdee-k3cloud, salesforce and zoho-crm"
+    )]
     Unknown {
         /// The name that was asked for.
         name: String,
@@ -113,6 +117,8 @@ pub enum Kind {
     KingdeeK3cloud,
     /// Salesforce's REST API.
     Salesforce,
+    /// Zoho CRM's API.
+    ZohoCrm,
 }
 
 impl fmt::Display for Kind {
@@ -121,6 +127,7 @@ impl fmt::Display for Kind {
             Kind::Fxiaoke => "fxiaoke",
             Kind::KingdeeK3cloud => "kingdee-k3cloud",
             Kind::Salesforce => "salesforce",
+            Kind::ZohoCrm => "zoho-crm",
         })
     }
 }
@@ -133,6 +140,7 @@ impl FromStr for Kind {
             "fxiaoke" => Ok(Kind::Fxiaoke),
             "kingdee-k3cloud" => Ok(Kind::KingdeeK3cloud),
             "salesforce" => Ok(Kind::Salesforce),
+            "zoho-crm" => Ok(Kind::ZohoCrm),
             _ => Err(SimulatorError::Unknown { name: name.to_owned() }),
         }
     }
@@ -195,7 +203,7 @@ impl Simulator {
     /// The address that a connector is given: `http://127.0.0.1:P`, or `http://127.0.0.1:P/k3cloud/`.
     pub fn base_url(&self) -> String {
         match self.kind {
-            Kind::Fxiaoke | Kind::Salesforce => format!("http://{}", self.address),
+            Kind::Fxiaoke | Kind::Salesforce | Kind::ZohoCrm => format!("http://{}", self.address),
             Kind::KingdeeK3cloud => format!("http://{}/k3cloud/", self.address),
         }
     }

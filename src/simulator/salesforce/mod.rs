@@ -11,7 +11,7 @@ mod write;
 use serde_json::{Map, Value, json};
 
 use super::{
-    exchange::{Answer, Asked, BatchTrouble, Reply, Request},
+    exchange::{Answer, Asked, BatchTrouble, Reply, Request, pairs},
     state::State,
 };
 
@@ -95,32 +95,6 @@ pub(super) fn token_refused() -> Reply {
 /// The table of an object's deleted records.
 fn bin(object: &str) -> String {
     format!("bin of {object}")
-}
-
-/// The pairs of a query or a form, decoded.
-fn pairs(text: &str) -> Vec<(String, String)> {
-    let decode = |part: &str| {
-        let mut bytes = Vec::new();
-        let mut rest = part.bytes();
-        while let Some(byte) = rest.next() {
-            match byte {
-                b'+' => bytes.push(b' '),
-                b'%' => {
-                    let digits: Vec<u8> = rest.by_ref().take(2).collect();
-                    let value =
-                        std::str::from_utf8(&digits).ok().and_then(|d| u8::from_str_radix(d, 16).ok());
-                    bytes.extend(value);
-                }
-                other => bytes.push(other),
-            }
-        }
-        String::from_utf8_lossy(&bytes).into_owned()
-    };
-    let parts = text.split('&').filter(|part| !part.is_empty());
-    parts
-        .map(|part| part.split_once('=').unwrap_or((part, "")))
-        .map(|(n, v)| (decode(n), decode(v)))
-        .collect()
 }
 
 /// The path after `/services/data/vNN.0`, cut at its slashes.

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    Refusal, bin, ok, pairs,
+    Refusal, bin, ok,
     schema::{self, long_id, stamp_of, stamp_text},
     soql,
     write::exists,
@@ -11,7 +11,7 @@ use super::{
 use crate::{
     model::record::Record,
     simulator::{
-        exchange::{Answer, Asked, Request},
+        exchange::{Answer, Asked, Request, pairs},
         state::State,
     },
 };

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use super::{Refusal, refuse, token_refused};
 use crate::simulator::{
     credentials::salesforce as known,
-    exchange::{Answer, Asked, Reply, Request},
+    exchange::{Answer, Asked, Reply, Request, pairs},
     state::{Session, State},
+    value::text_of,
 };
 
 /// The organisation's session timeout; the default one.
@@ -23,7 +24,7 @@ fn refused(error: &str, description: &str) -> Answer {
 
 /// Gives a token. A reply tells no life: a client learns from a 401 that it is over.
 pub(super) fn token(state: &mut State, request: &Request) -> Answer {
-    let form = super::pairs(&String::from_utf8_lossy(&request.body));
+    let form = pairs(&String::from_utf8_lossy(&request.body));
     let given = |name: &str| form.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value);
     let basic = request.header("authorization").and_then(|value| value.strip_prefix("Basic "));
     let expected = format!("{}:{}", known::CLIENT_ID, known::CLIENT_SECRET);
@@ -66,7 +67,9 @@ fn asserts(assertion: &str, now: i64) -> bool {
         return false;
     };
     let signed = format!("{header}.{claims}");
-    let life = told.get("exp").and_then(Value::as_i64).map_or(-1, |end| end - now);
+    // Clients write the end as a number or as a text.
+    let end = told.get("exp").and_then(text_of).and_then(|text| text.parse::<i64>().ok());
+    let life = end.map_or(-1, |end| end - now);
     let audience = told.get("aud").and_then(Value::as_str).unwrap_or_default();
     UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key).verify(signed.as_bytes(), &signature).is_ok()
         && head.get("alg") == Some(&json!("RS256"))

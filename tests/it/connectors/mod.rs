@@ -2,6 +2,7 @@
 
 mod body;
 mod salesforce;
+mod zoho;
 
 use rowtwin::simulator::{Kind, Options, Simulator};
 use serde_json::Value;
@@ -50,26 +51,20 @@ impl Remote {
 
     /// The same with more settings (each with a comma before it) and other match fields.
     pub async fn scene_with(&self, settings: &str, by: &str) -> Scene {
-        let url = database().await;
-        execute(&url, TABLE).await;
-        let options = || Options { calls_per_20s: Some(1_000_000), ..Options::default() };
-        let crm = Simulator::start(self.kind, options()).await.unwrap();
-        // the scene has two systems; this one is not named in the configuration
-        let erp = Simulator::start(Kind::KingdeeK3cloud, options()).await.unwrap();
-        let text = format!(
-            "database: {{}}\nsystems:\n  crm:\n    connector: {}\n    limits: {{per_second: 1000, in_flight: 4}}\n    settings: {{{}{settings}}}\ntables:\n  sales.customer:\n    bindings:\n      - {{system: crm, object: {}, match: {by}, id_column: crm_id, poll: 1d, sweep: 1d, doubt_window: 2s, fields: {{name: {}, number: {}, phone: {}, credit: {}, seen: {}}}}}\n",
-            self.kind,
-            (self.settings)(&crm),
-            self.object,
-            self.name,
-            self.number,
-            self.phone,
-            self.credit,
-            self.seen,
-        );
-        let engine = assemble(&url, &text).await;
-        let sql = connect(&url).await;
-        Scene { url, sql, crm, erp, engine, text }
+        let text = |crm: &Simulator| {
+            format!(
+                "database: {{}}\nsystems:\n  crm:\n    connector: {}\n    limits: {{per_second: 1000, in_flight: 4}}\n    settings: {{{}{settings}}}\ntables:\n  sales.customer:\n    bindings:\n      - {{system: crm, object: {}, match: {by}, id_column: crm_id, poll: 1d, sweep: 1d, doubt_window: 2s, fields: {{name: {}, number: {}, phone: {}, credit: {}, seen: {}}}}}\n",
+                self.kind,
+                (self.settings)(crm),
+                self.object,
+                self.name,
+                self.number,
+                self.phone,
+                self.credit,
+                self.seen,
+            )
+        };
+        scene_of(self.kind, TABLE, text).await
     }
 
     /// A record as a person would make it.
@@ -95,6 +90,20 @@ impl Remote {
             other => other.to_string(),
         }
     }
+}
+
+/// A scene with one system, called `crm`, and tables of the test's own.
+pub async fn scene_of(kind: Kind, tables: &str, text: impl FnOnce(&Simulator) -> String) -> Scene {
+    let url = database().await;
+    execute(&url, tables).await;
+    let options = || Options { calls_per_20s: Some(1_000_000), ..Options::default() };
+    let crm = Simulator::start(kind, options()).await.unwrap();
+    // a scene has two systems; this one is not named in the configuration
+    let erp = Simulator::start(Kind::KingdeeK3cloud, options()).await.unwrap();
+    let text = text(&crm);
+    let engine = assemble(&url, &text).await;
+    let sql = connect(&url).await;
+    Scene { url, sql, crm, erp, engine, text }
 }
 
 /// The bodies as the tests of one system.
