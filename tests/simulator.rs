@@ -18,6 +18,8 @@ mod faults;
 mod fidelity;
 #[path = "simulator/fxiaoke_orders.rs"]
 mod fxiaoke_orders;
+#[path = "simulator/hubspot.rs"]
+mod hubspot;
 #[path = "simulator/kingdee_orders.rs"]
 mod kingdee_orders;
 #[path = "simulator/salesforce.rs"]

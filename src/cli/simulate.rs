@@ -3,14 +3,14 @@
 use std::fmt::Write;
 
 use crate::cli::signals::StopSignal;
-use crate::simulator::credentials::{fxiaoke, kingdee, salesforce, zoho};
+use crate::simulator::credentials::{fxiaoke, hubspot, kingdee, odoo, salesforce, zoho};
 use crate::simulator::{Fault, Kind, Options, Simulator, SimulatorError};
 use crate::terminal::say;
 
 /// Runs a local stand-in of a remote system on 127.0.0.1; its records are in memory
 #[derive(Debug, clap::Args)]
 pub struct SimulateArgs {
-    /// The system: fxiaoke, kingdee-k3cloud, salesforce or zoho-crm
+    /// The system: fxiaoke, hubspot, kingdee-k3cloud, odoo, salesforce or zoho-crm
     #[arg(value_parser = kind, value_name = "SYSTEM")]
     pub system: Kind,
     /// The port on 127.0.0.1; any free one when left out
@@ -88,6 +88,15 @@ fn settings(kind: Kind, base_url: &str) -> Vec<Given> {
             Secret("client_secret", "ZOHO_CLIENT_SECRET", zoho::CLIENT_SECRET),
             Secret("refresh_token", "ZOHO_REFRESH_TOKEN", zoho::REFRESH_TOKEN),
         ],
+        Kind::Hubspot => vec![
+            plain("base_url", base_url),
+            Secret("access_token", "HUBSPOT_ACCESS_TOKEN", hubspot::ACCESS_TOKEN),
+        ],
+        Kind::Odoo => vec![
+            plain("base_url", base_url),
+            plain("database", odoo::DATABASE),
+            Secret("api_key", "ODOO_API_KEY", odoo::API_KEY),
+        ],
     }
 }
 
@@ -98,6 +107,8 @@ fn snippet(kind: Kind, base_url: &str) -> String {
         Kind::KingdeeK3cloud => "erp",
         Kind::Salesforce => "salesforce",
         Kind::ZohoCrm => "zoho",
+        Kind::Hubspot => "hubspot",
+        Kind::Odoo => "odoo",
     };
     let mut text = format!("systems:\n  {system}:\n    connector: {kind}\n    settings:\n");
     for given in settings(kind, base_url) {
@@ -138,7 +149,9 @@ mod tests {
 
     #[test]
     fn the_snippet_is_all_that_the_connector_asks_for() {
-        for kind in [Kind::Fxiaoke, Kind::KingdeeK3cloud, Kind::Salesforce, Kind::ZohoCrm] {
+        for kind in
+            [Kind::Fxiaoke, Kind::KingdeeK3cloud, Kind::Salesforce, Kind::ZohoCrm, Kind::Hubspot, Kind::Odoo]
+        {
             let text = snippet(kind, "http://127.0.0.1:4711");
             let (file, _) = parse("rowtwin.yaml", &format!("{text}tables: {{}}\n")).unwrap();
             let (name, system) = file.systems.first_key_value().unwrap();

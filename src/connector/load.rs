@@ -19,17 +19,23 @@ use crate::model::lifecycle::{Lifecycle, Transition};
 use crate::remote::http::HttpOptions;
 
 /// The manifests inside the binary, each with its cases.
-const BUILT_IN: [(&str, &str, &str); 5] = [
+const BUILT_IN: [(&str, &str, &str); 7] = [
     (
         "fxiaoke",
         include_str!("../../connectors/fxiaoke.yaml"),
         include_str!("../../connectors/fxiaoke.test.yaml"),
     ),
     (
+        "hubspot",
+        include_str!("../../connectors/hubspot.yaml"),
+        include_str!("../../connectors/hubspot.test.yaml"),
+    ),
+    (
         "kingdee-k3cloud",
         include_str!("../../connectors/kingdee-k3cloud.yaml"),
         include_str!("../../connectors/kingdee-k3cloud.test.yaml"),
     ),
+    ("odoo", include_str!("../../connectors/odoo.yaml"), include_str!("../../connectors/odoo.test.yaml")),
     (
         "salesforce",
         include_str!("../../connectors/salesforce.yaml"),

@@ -98,3 +98,29 @@ pub mod zoho {
     /// The refresh token.
     pub const REFRESH_TOKEN: &str = "1000.demo.refresh-token";
 }
+
+/// The credentials of the simulated HubSpot.
+pub mod hubspot {
+    /// The token of a private app.
+    pub const ACCESS_TOKEN: &str = "pat-na1-demo-private-app-token";
+    /// The client of an app.
+    pub const CLIENT_ID: &str = "demo-hubspot-client";
+    /// Its secret.
+    pub const CLIENT_SECRET: &str = "demo-hubspot-secret";
+    /// Its refresh token.
+    pub const REFRESH_TOKEN: &str = "demo-hubspot-refresh-token";
+    /// The account.
+    pub const PORTAL_ID: u64 = 4711;
+}
+
+/// The credentials of the simulated Odoo.
+pub mod odoo {
+    /// The database.
+    pub const DATABASE: &str = "demo";
+    /// The user, for JSON-RPC.
+    pub const LOGIN: &str = "demo@example.com";
+    /// The user's number.
+    pub const USER_ID: i64 = 2;
+    /// The user's key.
+    pub const API_KEY: &str = "0d00demo0key00000000000000000000000000000";
+}

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::Value;
 
 use super::{
-    Kind, Shared, effect::Effect, exchange, fault::Fault, fxiaoke, kingdee, salesforce, state::Call,
-    state::State, zoho,
+    Kind, Shared, effect::Effect, exchange, fault::Fault, fxiaoke, hubspot, kingdee, odoo, salesforce,
+    state::Call, state::State, zoho,
 };
 use crate::model::record::Record;
 
@@ -65,7 +65,8 @@ impl Door {
             Kind::Fxiaoke => fxiaoke::person::document(state, object, id),
             Kind::KingdeeK3cloud => kingdee::person::document(state, object, id),
             Kind::Salesforce => salesforce::person::document(state, object, id),
-            Kind::ZohoCrm => state.table(object).get(id).map(|row| row.fields.clone()),
+            Kind::Odoo => odoo::person::document(state, object, id),
+            Kind::ZohoCrm | Kind::Hubspot => state.table(object).get(id).map(|row| row.fields.clone()),
         })
     }
 
@@ -91,6 +92,8 @@ impl Door {
             Kind::KingdeeK3cloud => kingdee::person::edit(state, object, id, fields),
             Kind::Salesforce => salesforce::person::edit(state, object, id, fields),
             Kind::ZohoCrm => zoho::person::edit(state, object, id, fields),
+            Kind::Hubspot => hubspot::person::edit(state, object, id, fields),
+            Kind::Odoo => odoo::person::edit(state, object, id, fields),
         })
     }
 
@@ -102,7 +105,8 @@ impl Door {
             Kind::Fxiaoke => fxiaoke::person::add_line(state, object, id, fields),
             Kind::KingdeeK3cloud => kingdee::person::add_line(state, object, id, fields),
             Kind::Salesforce => salesforce::person::add_line(state, object, id, fields),
-            Kind::ZohoCrm => None,
+            Kind::Odoo => odoo::person::add_line(state, object, id, fields),
+            Kind::ZohoCrm | Kind::Hubspot => None,
         })
     }
 
@@ -113,7 +117,8 @@ impl Door {
             Kind::Fxiaoke => fxiaoke::person::edit_line(state, object, id, line, fields),
             Kind::KingdeeK3cloud => kingdee::person::edit_line(state, object, id, line, fields),
             Kind::Salesforce => salesforce::person::edit_line(state, object, id, line, fields),
-            Kind::ZohoCrm => false,
+            Kind::Odoo => odoo::person::edit_line(state, object, id, line, fields),
+            Kind::ZohoCrm | Kind::Hubspot => false,
         })
     }
 
@@ -123,7 +128,8 @@ impl Door {
             Kind::Fxiaoke => fxiaoke::person::remove_line(state, object, id, line),
             Kind::KingdeeK3cloud => kingdee::person::remove_line(state, object, id, line),
             Kind::Salesforce => salesforce::person::remove_line(state, object, id, line),
-            Kind::ZohoCrm => false,
+            Kind::Odoo => odoo::person::remove_line(state, object, id, line),
+            Kind::ZohoCrm | Kind::Hubspot => false,
         })
     }
 
@@ -134,6 +140,8 @@ impl Door {
             Kind::KingdeeK3cloud => kingdee::person::remove(state, object, id),
             Kind::Salesforce => salesforce::person::remove(state, object, id),
             Kind::ZohoCrm => zoho::person::remove(state, object, id),
+            Kind::Hubspot => hubspot::person::remove(state, object, id),
+            Kind::Odoo => odoo::person::remove(state, object, id),
         })
     }
 
@@ -232,5 +240,7 @@ fn insert(state: &mut State, object: &str, fields: Record) -> String {
         Kind::KingdeeK3cloud => kingdee::person::insert(state, object, fields),
         Kind::Salesforce => salesforce::person::insert(state, object, fields),
         Kind::ZohoCrm => zoho::person::insert(state, object, fields),
+        Kind::Hubspot => hubspot::person::insert(state, object, fields),
+        Kind::Odoo => odoo::person::insert(state, object, fields),
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     Kind, Shared,
     fault::{Mangling, Trouble},
-    fxiaoke, kingdee, salesforce,
+    fxiaoke, hubspot, kingdee, odoo, salesforce,
     state::{Late, State},
     zoho,
 };
@@ -183,6 +183,8 @@ fn ask(kind: Kind, request: &Request) -> Asked {
         Kind::KingdeeK3cloud => kingdee::ask(request),
         Kind::Salesforce => salesforce::ask(request),
         Kind::ZohoCrm => zoho::ask(request),
+        Kind::Hubspot => hubspot::ask(request),
+        Kind::Odoo => odoo::ask(request),
     }
 }
 
@@ -193,6 +195,8 @@ fn perform(state: &mut State, request: &Request, asked: &Asked, trouble: Option<
         Kind::KingdeeK3cloud => kingdee::perform(state, request, asked, trouble),
         Kind::Salesforce => salesforce::perform(state, request, asked, trouble),
         Kind::ZohoCrm => zoho::perform(state, request, asked, trouble),
+        Kind::Hubspot => hubspot::perform(state, request, asked, trouble),
+        Kind::Odoo => odoo::perform(state, request, asked, trouble),
     }
 }
 
@@ -286,9 +290,9 @@ fn admitted(state: &mut State, asked: &Asked) -> bool {
         // The API's own limits: 10 tokens a minute, 100 calls per interface and 20 s.
         (Kind::Fxiaoke, None) if asked.is("sign-in") => state.admit(&asked.interface, 10, 60_000),
         (Kind::Fxiaoke, None) => state.admit(&asked.interface, 100, 20_000),
-        (Kind::KingdeeK3cloud | Kind::Salesforce | Kind::ZohoCrm, None) => true,
         (_, Some(_)) if asked.is("sign-in") => true,
         (_, Some(limit)) => state.admit(&asked.interface, limit, 20_000),
+        (_, None) => true,
     }
 }
 
@@ -298,6 +302,8 @@ fn throttled(kind: Kind, asked: &Asked) -> Reply {
         Kind::KingdeeK3cloud => kingdee::failure(asked, 14, "", "API调用次数超过限制"),
         Kind::Salesforce => salesforce::throttled(),
         Kind::ZohoCrm => zoho::throttled(),
+        Kind::Hubspot => hubspot::throttled(),
+        Kind::Odoo => odoo::throttled(),
     }
 }
 
@@ -307,6 +313,8 @@ fn api_error(kind: Kind, asked: &Asked, code: i64) -> Reply {
         Kind::KingdeeK3cloud => kingdee::failure(asked, code, "", "模拟器按要求返回的错误"),
         Kind::Salesforce => salesforce::api_error(code),
         Kind::ZohoCrm => zoho::api_error(code),
+        Kind::Hubspot => hubspot::api_error(code),
+        Kind::Odoo => odoo::api_error(code),
     }
 }
 
@@ -316,6 +324,8 @@ fn signed_out(kind: Kind, asked: &Asked) -> Reply {
         Kind::KingdeeK3cloud => kingdee::session_lost(asked),
         Kind::Salesforce => salesforce::token_refused(),
         Kind::ZohoCrm => zoho::token_refused(),
+        Kind::Hubspot => hubspot::token_refused(),
+        Kind::Odoo => odoo::key_refused(),
     }
 }
 
@@ -330,6 +340,8 @@ fn sign_in_state(
         Kind::KingdeeK3cloud => kingdee::signed_in(state, request, asked),
         Kind::Salesforce => salesforce::signed_in(state, request, asked).map(|()| Vec::new()),
         Kind::ZohoCrm => zoho::signed_in(state, request, asked).map(|()| Vec::new()),
+        Kind::Hubspot => hubspot::signed_in(state, request, asked).map(|()| Vec::new()),
+        Kind::Odoo => odoo::signed_in(request, asked).map(|()| Vec::new()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Local stand-ins of Fxiaoke, Kingdee K3Cloud, Salesforce and Zoho CRM: servers that behave like the real APIs in sign-in, shapes,
+//! Local stand-ins of Fxiaoke, HubSpot, Kingdee K3Cloud, Odoo, Salesforce and Zoho CRM: servers that behave like the real APIs in sign-in, shapes,
 //! limits, errors and faults, so that a mapping can be tried before it meets production.
 //!
 //! State is in memory and the servers bind 127.0.0.1 only. What the vendors do not document is marked
@@ -58,7 +58,9 @@ mod effect;
 mod exchange;
 mod fault;
 mod fxiaoke;
+mod hubspot;
 mod kingdee;
+mod odoo;
 mod salesforce;
 mod select;
 mod state;
@@ -92,7 +94,7 @@ pub enum SimulatorError {
     },
     /// There is no simulator of this name.
     #[error(
-        "there is no simulator of {name:?}; the known ones are fxiaoke, kingdee-k3cloud, salesforce and zoho-crm"
+        "there is no simulator of {name:?}; the known ones are fxiaoke, hubspot, kingdee-k3cloud, odoo, salesforce and zoho-crm"
     )]
     Unknown {
         /// The name that was asked for.
@@ -119,6 +121,10 @@ pub enum Kind {
     Salesforce,
     /// Zoho CRM's API.
     ZohoCrm,
+    /// HubSpot's CRM API.
+    Hubspot,
+    /// Odoo's external API: JSON-2 and JSON-RPC.
+    Odoo,
 }
 
 impl fmt::Display for Kind {
@@ -128,6 +134,8 @@ impl fmt::Display for Kind {
             Kind::KingdeeK3cloud => "kingdee-k3cloud",
             Kind::Salesforce => "salesforce",
             Kind::ZohoCrm => "zoho-crm",
+            Kind::Hubspot => "hubspot",
+            Kind::Odoo => "odoo",
         })
     }
 }
@@ -141,6 +149,8 @@ impl FromStr for Kind {
             "kingdee-k3cloud" => Ok(Kind::KingdeeK3cloud),
             "salesforce" => Ok(Kind::Salesforce),
             "zoho-crm" => Ok(Kind::ZohoCrm),
+            "hubspot" => Ok(Kind::Hubspot),
+            "odoo" => Ok(Kind::Odoo),
             _ => Err(SimulatorError::Unknown { name: name.to_owned() }),
         }
     }
@@ -203,8 +213,8 @@ impl Simulator {
     /// The address that a connector is given: `http://127.0.0.1:P`, or `http://127.0.0.1:P/k3cloud/`.
     pub fn base_url(&self) -> String {
         match self.kind {
-            Kind::Fxiaoke | Kind::Salesforce | Kind::ZohoCrm => format!("http://{}", self.address),
             Kind::KingdeeK3cloud => format!("http://{}/k3cloud/", self.address),
+            _ => format!("http://{}", self.address),
         }
     }
 

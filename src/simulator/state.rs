@@ -128,7 +128,7 @@ impl State {
             Kind::Fxiaoke => Table::new(false, &["name"]),
             Kind::KingdeeK3cloud => Table::new(true, &["FNumber", "FBillNo"]),
             Kind::Salesforce => Table::new(false, &["Name"]),
-            Kind::ZohoCrm => Table::new(true, &[]),
+            Kind::ZohoCrm | Kind::Hubspot | Kind::Odoo => Table::new(true, &[]),
         })
     }
 

@@ -12,6 +12,7 @@ use crate::{
         exchange::{Answer, Asked, BatchTrouble},
         state::State,
         table::Row,
+        value::text_of,
     },
 };
 
@@ -157,7 +158,8 @@ fn save_one(
         let mut rows = state.table(module).rows();
         rows.find(|row| !value.is_null() && row.fields.get(name) == Some(value)).map(|row| row.id.clone())
     });
-    let given = record.get("id").and_then(Value::as_str).map(str::to_owned);
+    // The vendor's SDK writes ids as numbers.
+    let given = record.get("id").and_then(text_of);
     let id = match operation {
         "update" => Some(given.or_else(|| asked.ids.first().cloned()).ok_or_else(|| {
             Refusal::of(400, "MANDATORY_NOT_FOUND", "required field not found")

@@ -1,6 +1,8 @@
 //! What every connector must do through a running engine: the same bodies for each, which is told by a [`Remote`].
 
 mod body;
+mod hubspot;
+mod odoo;
 mod salesforce;
 mod zoho;
 
