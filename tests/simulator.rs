@@ -22,6 +22,8 @@ mod fxiaoke_orders;
 mod hubspot;
 #[path = "simulator/kingdee_orders.rs"]
 mod kingdee_orders;
+#[path = "simulator/odoo.rs"]
+mod odoo;
 #[path = "simulator/salesforce.rs"]
 mod salesforce;
 #[path = "simulator/zoho.rs"]

@@ -62,6 +62,20 @@ fn comparable(holds: Holds, value: &Value) -> Value {
 }
 
 fn leaf(model: &str, name: &str, operator: &str, value: &Value, record: &Record) -> Result<bool, Failure> {
+    if let Some((head, tail)) = name.split_once('.') {
+        let Some((_, Holds::Many(target, _), _)) = field(model, head) else {
+            return Err(wrong(format!("Invalid field {model}.{name} in condition")));
+        };
+        // One of the lines, which the search has put into the record, is enough.
+        for line in record.get(head).and_then(Value::as_array).into_iter().flatten() {
+            if let Value::Object(line) = line
+                && leaf(target, tail, operator, value, line)?
+            {
+                return Ok(true);
+            }
+        }
+        return Ok(false);
+    }
     let known = field(model, name);
     let (_, holds, _) = known.ok_or_else(|| wrong(format!("Invalid field {model}.{name} in condition")))?;
     let found = comparable(*holds, record.get(name).unwrap_or(&Value::Null));

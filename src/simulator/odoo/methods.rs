@@ -289,10 +289,19 @@ pub(super) fn search(
     let all = context.and_then(|context| context.get("active_test")) == Some(&json!(false))
         || terms.iter().any(|term| term.get(0) == Some(&json!("active")));
     let records: Vec<Record> = state.table(model).rows().map(|row| row.fields.clone()).collect();
+    let of_lines = model == "sale.order" && Value::Array(terms.clone()).to_string().contains("order_line.");
     let mut found = Vec::new();
     for record in records {
         let archived = record.get("active") == Some(&json!(false));
-        if (all || !archived) && domain::takes(model, terms, &record)? {
+        let mut seen = record.clone();
+        if of_lines {
+            let ids = lines(state, record.get("id").and_then(Value::as_i64).unwrap_or_default());
+            let table = state.table("sale.order.line");
+            let rows = ids.iter().filter_map(|id| table.get(&id.to_string()));
+            let rows: Vec<Value> = rows.map(|row| Value::Object(row.fields.clone())).collect();
+            seen.insert("order_line".to_owned(), Value::Array(rows));
+        }
+        if (all || !archived) && domain::takes(model, terms, &seen)? {
             found.push(record);
         }
     }

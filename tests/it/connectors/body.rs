@@ -106,6 +106,8 @@ pub async fn deletes_go_both_ways(remote: &Remote) {
     let scene = acme(remote).await;
     scene.run("insert into sales.customer (name, number) values ('Bolt', 'C2'), ('Cord', 'C3')").await;
     scene.settle().await;
+    // what the system made of empty fields comes back first: a record that has changed is not deleted
+    scene.poll().await;
     scene.run("delete from sales.customer where number = 'C1'").await;
     scene.settle().await;
     assert_eq!(scene.crm().count(remote.object), 2, "{:?}", scene.crm().calls());
