@@ -106,7 +106,8 @@ impl Door {
             Kind::KingdeeK3cloud => kingdee::person::add_line(state, object, id, fields),
             Kind::Salesforce => salesforce::person::add_line(state, object, id, fields),
             Kind::Odoo => odoo::person::add_line(state, object, id, fields),
-            Kind::ZohoCrm | Kind::Hubspot => None,
+            Kind::ZohoCrm => zoho::person::add_line(state, object, id, fields),
+            Kind::Hubspot => None,
         })
     }
 
@@ -118,7 +119,8 @@ impl Door {
             Kind::KingdeeK3cloud => kingdee::person::edit_line(state, object, id, line, fields),
             Kind::Salesforce => salesforce::person::edit_line(state, object, id, line, fields),
             Kind::Odoo => odoo::person::edit_line(state, object, id, line, fields),
-            Kind::ZohoCrm | Kind::Hubspot => false,
+            Kind::ZohoCrm => zoho::person::edit_line(state, object, id, line, fields),
+            Kind::Hubspot => false,
         })
     }
 
@@ -129,7 +131,8 @@ impl Door {
             Kind::KingdeeK3cloud => kingdee::person::remove_line(state, object, id, line),
             Kind::Salesforce => salesforce::person::remove_line(state, object, id, line),
             Kind::Odoo => odoo::person::remove_line(state, object, id, line),
-            Kind::ZohoCrm | Kind::Hubspot => false,
+            Kind::ZohoCrm => zoho::person::remove_line(state, object, id, line),
+            Kind::Hubspot => false,
         })
     }
 

@@ -34,8 +34,11 @@ pub(super) fn list(state: &mut State, request: &Request, asked: &Asked) -> Resul
     let names: Vec<String> = text("properties").unwrap_or_default().split(',').map(str::to_owned).collect();
     let begin = text("after").and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
     // Archived records are no longer in the table of the others.
-    let object =
-        if text("archived") == Some("true") { super::bin(&asked.object) } else { asked.object.clone() };
+    let object = if text("archived").is_some_and(|text| text.eq_ignore_ascii_case("true")) {
+        super::bin(&asked.object)
+    } else {
+        asked.object.clone()
+    };
     let rows = state.table(&object).rows().filter(|row| row.id.parse::<u64>().is_ok_and(|id| id >= begin));
     let found: Vec<Record> = rows.take(limit + 1).map(|row| row.fields.clone()).collect();
     let next = found.get(limit).and_then(|record| record.get("hs_object_id")).cloned();

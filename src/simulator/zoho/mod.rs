@@ -1,5 +1,6 @@
 //! Zoho CRM's API: tokens, COQL, lists with page tokens, batches of records, fields.
 
+mod lines;
 pub(super) mod person;
 mod read;
 mod schema;

@@ -27,7 +27,8 @@ impl Tongue for Coql {
     }
 
     fn field(&self, module: &str, name: &str) -> Option<(String, Compared)> {
-        let (name, holds, ..) = schema::field(module, name)?;
+        let (name, holds, ..) =
+            schema::field(module, name).filter(|(_, holds, ..)| *holds != Holds::Lines)?;
         let compared = match holds {
             Holds::Number(..) | Holds::Id | Holds::Lookup(_) | Holds::Owner => Compared::ByNumber,
             Holds::Text(..) => Compared::Folded,

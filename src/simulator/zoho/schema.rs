@@ -19,6 +19,8 @@ pub(super) enum Holds {
     Lookup(&'static str),
     Owner,
     Id,
+    /// Rows of their own, known by ids: a subform.
+    Lines,
 }
 
 impl Holds {
@@ -31,11 +33,12 @@ impl Holds {
             Holds::Lookup(_) => "lookup",
             Holds::Owner => "ownerlookup",
             Holds::Id => "bigint",
+            Holds::Lines => "subform",
         }
     }
 }
 
-use Holds::{Boolean, Date as Day, DateTime, Id, Lookup, Number, Owner, Text};
+use Holds::{Boolean, Date as Day, DateTime, Id, Lines, Lookup, Number, Owner, Text};
 
 /// Name, what it holds, whether only the system writes it, whether it is unique.
 pub(super) type Field = (&'static str, Holds, bool, bool);
@@ -79,10 +82,29 @@ const PRODUCTS: [Field; 5] = [
     ("Product_Active", Boolean, false, false),
 ];
 
-pub(super) const MODULES: [(&str, &[Field], &str); 3] = [
+const SALES_ORDERS: [Field; 5] = [
+    ("Subject", Text("text", 120), false, false),
+    ("Account_Name", Lookup("Accounts"), false, false),
+    ("Due_Date", Day, false, false),
+    ("Description", Text("textarea", 32_000), false, false),
+    (ORDERED, Lines, false, false),
+];
+
+/// The lines of a sales order.
+pub(super) const ORDERED: &str = "Ordered_Items";
+
+const ORDERED_ITEMS: [Field; 4] = [
+    ("Product_Name", Lookup("Products"), false, false),
+    ("Quantity", Number("double", 2), false, false),
+    ("List_Price", Number("currency", 2), false, false),
+    ("Description", Text("textarea", 2_000), false, false),
+];
+
+pub(super) const MODULES: [(&str, &[Field], &str); 4] = [
     ("Accounts", &ACCOUNTS, "Account_Name"),
     ("Contacts", &CONTACTS, "Last_Name"),
     ("Products", &PRODUCTS, "Product_Name"),
+    ("Sales_Orders", &SALES_ORDERS, "Subject"),
 ];
 
 /// The field that a record of a module cannot be without.
@@ -90,8 +112,11 @@ pub(super) fn required(module: &str) -> Option<&'static str> {
     MODULES.iter().find(|(name, ..)| *name == module).map(|(.., required)| *required)
 }
 
-/// All fields of a module; empty where there is no such module.
+/// All fields of a module, or of its lines; empty where there is no such module.
 pub(super) fn fields(module: &str) -> Vec<&'static Field> {
+    if module == ORDERED {
+        return ORDERED_ITEMS.iter().collect();
+    }
     match MODULES.iter().find(|(name, ..)| *name == module) {
         Some((_, own, _)) => own.iter().chain(SHARED.iter()).collect(),
         None => Vec::new(),

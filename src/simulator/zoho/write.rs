@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    Refusal, reply,
+    Refusal, lines, reply,
     schema::{self, Holds, field, kept, stamp_of, stamp_text},
 };
 use crate::{
@@ -21,7 +21,7 @@ pub(super) fn bin(module: &str) -> String {
     format!("bin of {module}")
 }
 
-fn formed(
+pub(super) fn formed(
     state: &mut State,
     module: &str,
     fields: &Map<String, Value>,
@@ -32,6 +32,10 @@ fn formed(
         // A field that nobody knows, and one that only the system writes, is ignored (unverified).
         let Some((name, holds, by_system, _)) = field(module, name) else { continue };
         if *by_system {
+            continue;
+        }
+        if *holds == Holds::Lines {
+            formed.push(((*name).to_owned(), lines::formed(state, name, value)?));
             continue;
         }
         let value = kept(name, *holds, value).map_err(invalid)?;
@@ -106,7 +110,7 @@ pub(super) fn make(
         }
     }
     touch(state, &mut record, user);
-    record.extend(fields);
+    lines::lay(state, &mut record, fields);
     put(state, module, &id, record);
     id
 }
@@ -121,7 +125,7 @@ pub(super) fn change(
 ) -> bool {
     let Some(mut record) = state.table(module).get(id).map(|row| row.fields.clone()) else { return false };
     touch(state, &mut record, user);
-    record.extend(fields);
+    lines::lay(state, &mut record, fields);
     put(state, module, id, record);
     true
 }

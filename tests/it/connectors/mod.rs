@@ -3,6 +3,7 @@
 mod body;
 mod hubspot;
 mod odoo;
+mod orders;
 mod salesforce;
 mod zoho;
 

@@ -1,10 +1,10 @@
 //! Odoo's partners, by both of its protocols.
 
 use rowtwin::simulator::{Kind, Simulator, credentials::odoo as known};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{Remote, behaves, scene_of};
-use crate::support::{Scene, fault, secret};
+use super::{Remote, behaves, orders, orders::Orders};
+use crate::support::{fault, secret};
 
 fn settings(simulator: &Simulator) -> String {
     format!(
@@ -81,100 +81,21 @@ async fn a_lost_create_is_found_by_the_attempt_that_was_planted() {
     assert_eq!(scene.number("select count(distinct crm_id) from sales.customer").await, 3);
 }
 
-const ORDERS: &str = "
-    create schema sales;
-    create table sales.orders (
-      id bigint generated always as identity primary key, number text, partner bigint, crm_id text);
-    create table sales.order_line (
-      order_id bigint not null references sales.orders on delete cascade, line_no int not null,
-      product bigint, qty numeric, price numeric, crm_line text, primary key (order_id, line_no));";
-
-/// Quantity and price of all lines in the remote, by quantity.
-fn lines(scene: &Scene) -> Vec<(i64, Value)> {
-    let whole = |value: &Value| value.as_f64().unwrap() as i64;
-    let records = scene.crm().records("sale.order.line");
-    let mut lines: Vec<(i64, Value)> = records
-        .iter()
-        .map(|line| (whole(&line["product_uom_qty"]), json!(whole(&line["price_unit"]))))
-        .collect();
-    lines.sort_by_key(|(quantity, _)| *quantity);
-    lines
-}
+const ORDERS: Orders = Orders {
+    kind: Kind::Odoo,
+    settings,
+    object: "sale.order",
+    id: "id",
+    number: "client_order_ref",
+    customer: ("partner_id", "res.partner", "name"),
+    collection: "order_line",
+    product: ("product_id", "product.product", "name"),
+    quantity: "product_uom_qty",
+    price: "price_unit",
+    id_type: "bigint",
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_and_its_lines_travel_both_ways_as_one() {
-    let scene = scene_of(Kind::Odoo, ORDERS, |crm| {
-        format!(
-            "database: {{}}
-systems:
-  crm:
-    connector: odoo
-    limits: {{per_second: 1000, in_flight: 4}}
-    settings: {{{}}}
-tables:
-  sales.orders:
-    bindings:
-      - system: crm
-        object: sale.order
-        match: [client_order_ref]
-        id_column: crm_id
-        poll: 1d
-        sweep: 1d
-        doubt_window: 2s
-        fields: {{number: client_order_ref, partner: partner_id}}
-        lines:
-          order_line: {{table: sales.order_line, parent: [order_id], order_by: [line_no], id_column: crm_line, fields: {{product: product_id, qty: product_uom_qty, price: price_unit}}}}
-",
-            settings(crm)
-        )
-    })
-    .await;
-    let door = scene.crm();
-    let partner = door.insert("res.partner", json!({"name": "Acme"}));
-    let product = door.insert("product.product", json!({"name": "Bolt"}));
-    scene.settle().await;
-    scene.crm().add_fault(fault("lost-answer@create"));
-    scene
-        .run(&format!(
-            "begin;
-             insert into sales.orders (number, partner) values ('S1', {partner});
-             insert into sales.order_line values (1, 1, {product}, 2, 9), (1, 2, {product}, 5, 1);
-             commit"
-        ))
-        .await;
-    scene.settle().await;
-    scene.poll().await;
-    assert!(door.faults().is_empty());
-    assert_eq!(lines(&scene), [(2, json!(9)), (5, json!(1))], "{}", scene.story().await);
-    assert_eq!((door.count("sale.order"), door.count("sale.order.line")), (1, 2));
-    assert_eq!(scene.number("select count(crm_line) from sales.order_line").await, 2);
-    // one line changes, one goes, one comes: one write
-    door.forget_calls();
-    scene
-        .run(
-            "begin;
-             update sales.order_line set qty = 3 where line_no = 1;
-             insert into sales.order_line select 1, 3, product, 7, 2 from sales.order_line where line_no = 2;
-             delete from sales.order_line where line_no = 2;
-             commit",
-        )
-        .await;
-    scene.settle().await;
-    assert_eq!(lines(&scene), [(3, json!(9)), (7, json!(2))], "{}", scene.story().await);
-    assert_eq!(Scene::writes(&door).len(), 1, "{:?}", door.calls());
-    // somebody edits a line in the pages, and adds another: the order's own stamp does not move
-    let order = door.records("sale.order")[0]["id"].to_string();
-    let line = door.records("sale.order.line")[0]["id"].to_string();
-    assert!(door.edit_line("sale.order", &order, &line, json!({"price_unit": 8})));
-    door.add_line("sale.order", &order, json!({"product_uom_qty": 9, "price_unit": 1})).unwrap();
-    door.forget_calls();
-    scene.poll().await;
-    let rows =
-        scene.rows("select qty::int as qty, price::int as price from sales.order_line order by qty").await;
-    let expected = [(3, 8), (7, 2), (9, 1)].map(|(qty, price)| json!({"qty": qty, "price": price}));
-    assert_eq!(rows, expected, "{}", scene.story().await);
-    assert!(Scene::writes(&door).is_empty(), "{:?}", door.calls());
-    scene.run("delete from sales.orders").await;
-    scene.settle().await;
-    assert_eq!((door.count("sale.order"), door.count("sale.order.line")), (0, 0));
+    orders::an_order_and_its_lines_travel_both_ways_as_one(&ORDERS).await;
 }

@@ -3,7 +3,7 @@
 use rowtwin::simulator::{Kind, Simulator, credentials::zoho as known};
 use serde_json::json;
 
-use super::{Remote, behaves};
+use super::{Remote, behaves, orders, orders::Orders};
 use crate::support::{fault, secret};
 
 fn settings(simulator: &Simulator) -> String {
@@ -59,4 +59,23 @@ async fn a_lost_create_is_found_by_the_attempt_that_was_planted() {
     scene.poll().await;
     assert_eq!(scene.crm().count("Accounts"), 3, "{:?}", scene.crm().calls());
     assert_eq!(scene.number("select count(distinct crm_id) from sales.customer").await, 3);
+}
+
+const ORDERS: Orders = Orders {
+    kind: Kind::ZohoCrm,
+    settings,
+    object: "Sales_Orders",
+    id: "id",
+    number: "Subject",
+    customer: ("Account_Name", "Accounts", "Account_Name"),
+    collection: "Ordered_Items",
+    product: ("Product_Name", "Products", "Product_Name"),
+    quantity: "Quantity",
+    price: "List_Price",
+    id_type: "text",
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_and_its_lines_travel_both_ways_as_one() {
+    orders::an_order_and_its_lines_travel_both_ways_as_one(&ORDERS).await;
 }
