@@ -33,30 +33,31 @@ impl Request {
     }
 }
 
-/// The pairs of a query or a form, decoded.
+/// The pairs of a query or a form; what cannot be decoded is empty.
 pub(super) fn pairs(text: &str) -> Vec<(String, String)> {
-    let decode = |part: &str| {
-        let mut bytes = Vec::new();
-        let mut rest = part.bytes();
-        while let Some(byte) = rest.next() {
-            match byte {
-                b'+' => bytes.push(b' '),
-                b'%' => {
-                    let digits: Vec<u8> = rest.by_ref().take(2).collect();
-                    let value =
-                        std::str::from_utf8(&digits).ok().and_then(|d| u8::from_str_radix(d, 16).ok());
-                    bytes.extend(value);
-                }
-                other => bytes.push(other),
-            }
-        }
-        String::from_utf8_lossy(&bytes).into_owned()
-    };
     let parts = text.split('&').filter(|part| !part.is_empty());
+    let parts = parts.map(|part| part.split_once('=').unwrap_or((part, "")));
     parts
-        .map(|part| part.split_once('=').unwrap_or((part, "")))
-        .map(|(n, v)| (decode(n), decode(v)))
+        .map(|(name, value)| (decoded(name).unwrap_or_default(), decoded(value).unwrap_or_default()))
         .collect()
+}
+
+/// A percent-encoded text; `None` where it is not one.
+pub(super) fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let high = char::from(rest.next()?).to_digit(16)?;
+                let low = char::from(rest.next()?).to_digit(16)?;
+                u8::try_from(high * 16 + low).ok()?
+            }
+            other => other,
+        });
+    }
+    String::from_utf8(bytes).ok()
 }
 
 /// An answer.
