@@ -161,7 +161,7 @@ impl FromStr for Kind {
 pub struct Options {
     /// The port on 127.0.0.1; 0 is any free one.
     pub port: u16,
-    /// Calls per interface and 20 s; `None` is the API's own limit (Fxiaoke 100, Kingdee none).
+    /// Calls per interface and 20 s; `None` is the API's own limit (Fxiaoke 100, the others none).
     pub calls_per_20s: Option<u32>,
     /// Faults from the start.
     pub faults: Vec<Fault>,
