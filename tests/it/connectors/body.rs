@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::Remote;
-use crate::support::{Scene, fault};
+use crate::{
+    schema_pull::pulled,
+    support::{Scene, fault},
+};
 
 const ACME: &str = "insert into sales.customer (name, number, phone) values ('Acme', 'C1', '13800000001')";
 
@@ -288,4 +291,35 @@ pub async fn an_outage_and_nonsense_are_waited_out(remote: &Remote) {
     assert_eq!(scene.row("select name from sales.customer").await, json!({"name": "Acme & Sons"}));
     assert_eq!(scene.crm().count(remote.object), 1);
     assert_eq!(refused(&scene).await, 0, "{}", scene.story().await);
+}
+
+pub async fn a_pulled_schema_works_as_it_is(remote: &Remote) {
+    let scene = pulled(remote.scene().await, "crm", remote.object).await;
+    let door = scene.crm();
+    let empty = door.insert(remote.object, remote.record("Empty", "P1"));
+    let mut full = (remote.more)();
+    full[remote.name] = json!("Full");
+    full[remote.number] = json!("P2");
+    let full = door.insert(remote.object, full);
+    scene.settle().await;
+    let ids = BTreeSet::from([empty, full.clone()]);
+    let rows = scene.rows("select crm_id from sales.twin").await;
+    let found: BTreeSet<String> = rows.iter().map(|row| row["crm_id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(found, ids, "{}", scene.story().await);
+    // every value has a form in the row that goes back to the same value
+    no_echo(&scene).await;
+    let before = door.record(remote.object, &full).unwrap();
+    let column = scene
+        .row(&format!("select attname::text as name from pg_attribute where attrelid = 'sales.twin'::regclass and col_description(attrelid, attnum) ~ '[(]{}, '", remote.phone))
+        .await;
+    let column = column["name"].as_str().unwrap();
+    scene.run(&format!("update sales.twin set {column} = '13800000002'")).await;
+    scene.settle().await;
+    assert_eq!(scene.rows("select * from rowtwin.rejected").await, Vec::<Value>::new());
+    let after = door.record(remote.object, &full).unwrap();
+    assert_eq!(after[remote.phone], json!("13800000002"));
+    for name in (remote.more)().as_object().unwrap().keys() {
+        assert_eq!(after[name], before[name], "{name}");
+    }
+    no_echo(&scene).await;
 }

@@ -26,7 +26,7 @@ const COMPANIES: Remote = Remote {
     phone: "phone",
     credit: "{field: annualrevenue, codec: decimal_string}",
     seen: "{field: seen, codec: {date: {format: '%Y-%m-%dT%H:%M:%S%.3fZ', zone: UTC}}}",
-    more: || json!({}),
+    more: || json!({"annualrevenue": "12.5", "founded": "2026-03-01", "seen": "2026-03-01T10:11:12Z", "numberofemployees": "7", "domain": "example.com"}),
     refused_phone: "this phone is longer than the forty characters that there are",
     page: 200,
     long_ago: 7200,
@@ -46,6 +46,7 @@ behaves!(COMPANIES =>
     throttling_is_waited_out,
     a_lost_answer_makes_no_second_record,
     an_outage_and_nonsense_are_waited_out,
+    a_pulled_schema_works_as_it_is,
 );
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,7 +25,7 @@ const PARTNERS: Remote = Remote {
     phone: "vat",
     credit: "x_credit",
     seen: "{field: x_seen, codec: {date: {format: '%Y-%m-%d %H:%M:%S', zone: UTC}}}",
-    more: || json!({}),
+    more: || json!({"x_credit": 12.5, "x_seen": "2026-03-01 10:11:12", "is_company": true, "email": "a@example.com"}),
     refused_phone: "no tax number",
     page: 500,
     long_ago: 7200,
@@ -44,6 +44,7 @@ behaves!(PARTNERS =>
     throttling_is_waited_out,
     a_lost_answer_makes_no_second_record,
     an_outage_and_nonsense_are_waited_out,
+    a_pulled_schema_works_as_it_is,
 );
 
 /// The same by JSON-RPC, whose errors have status 200.

@@ -25,7 +25,7 @@ pub const ACCOUNTS: Remote = Remote {
     phone: "Phone",
     credit: "AnnualRevenue",
     seen: "{field: Seen__c, codec: {date: {format: '%Y-%m-%dT%H:%M:%S.000%z', zone: UTC}}}",
-    more: || json!({}),
+    more: || json!({"AnnualRevenue": 12.5, "Since__c": "2026-03-01", "Seen__c": "2026-03-01T10:11:12Z", "NumberOfEmployees": 7, "Website": "example.com"}),
     refused_phone: "this phone is longer than the forty characters that there are",
     page: 2000,
     long_ago: 7200,
@@ -45,6 +45,7 @@ behaves!(ACCOUNTS =>
     throttling_is_waited_out,
     a_lost_answer_makes_no_second_record,
     an_outage_and_nonsense_are_waited_out,
+    a_pulled_schema_works_as_it_is,
 );
 
 #[tokio::test(flavor = "multi_thread")]

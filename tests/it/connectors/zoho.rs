@@ -26,7 +26,7 @@ const ACCOUNTS: Remote = Remote {
     phone: "Phone",
     credit: "Annual_Revenue",
     seen: "{field: Seen, codec: {date: {format: '%Y-%m-%dT%H:%M:%S%:z', zone: UTC}}}",
-    more: || json!({}),
+    more: || json!({"Annual_Revenue": 12.5, "Since": "2026-03-01", "Seen": "2026-03-01T10:11:12+08:00", "Employees": 7, "Website": "example.com"}),
     refused_phone: "this phone is longer than the thirty characters",
     page: 2000,
     long_ago: 7200,
@@ -46,6 +46,7 @@ behaves!(ACCOUNTS =>
     throttling_is_waited_out,
     a_lost_answer_makes_no_second_record,
     an_outage_and_nonsense_are_waited_out,
+    a_pulled_schema_works_as_it_is,
 );
 
 #[tokio::test(flavor = "multi_thread")]
