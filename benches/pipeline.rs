@@ -144,6 +144,7 @@ fn configuration(kind: Kind, url: &str, slot: &str) -> String {
             ),
             "object: BD_Customer, match: [FNumber], fields: {name: FName, number: FNumber, phone: FTEL}",
         ),
+        other => panic!("{other} is not measured"),
     };
     format!(
         "database: {{slot: {slot}}}

@@ -18,7 +18,15 @@ mod faults;
 mod fidelity;
 #[path = "simulator/fxiaoke_orders.rs"]
 mod fxiaoke_orders;
+#[path = "simulator/hubspot.rs"]
+mod hubspot;
 #[path = "simulator/jiandaoyun.rs"]
 mod jiandaoyun;
 #[path = "simulator/kingdee_orders.rs"]
 mod kingdee_orders;
+#[path = "simulator/odoo.rs"]
+mod odoo;
+#[path = "simulator/salesforce.rs"]
+mod salesforce;
+#[path = "simulator/zoho.rs"]
+mod zoho;

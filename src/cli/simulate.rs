@@ -3,14 +3,14 @@
 use std::fmt::Write;
 
 use crate::cli::signals::StopSignal;
-use crate::simulator::credentials::{fxiaoke, jiandaoyun, kingdee};
+use crate::simulator::credentials::{fxiaoke, hubspot, jiandaoyun, kingdee, odoo, salesforce, zoho};
 use crate::simulator::{Fault, Kind, Options, Simulator, SimulatorError};
 use crate::terminal::say;
 
 /// Runs a local stand-in of a remote system on 127.0.0.1; its records are in memory
 #[derive(Debug, clap::Args)]
 pub struct SimulateArgs {
-    /// The system: fxiaoke, jiandaoyun or kingdee-k3cloud
+    /// The system: fxiaoke, hubspot, jiandaoyun, kingdee-k3cloud, odoo, salesforce or zoho-crm
     #[arg(value_parser = kind, value_name = "SYSTEM")]
     pub system: Kind,
     /// The port on 127.0.0.1; any free one when left out
@@ -82,6 +82,26 @@ fn settings(kind: Kind, base_url: &str) -> Vec<Given> {
             Secret("app_secret", "ERP_APP_SECRET", kingdee::APP_SECRET),
             plain("organisation", kingdee::ORG),
         ],
+        Kind::Salesforce => vec![
+            plain("base_url", base_url),
+            plain("client_id", salesforce::CLIENT_ID),
+            Secret("client_secret", "SALESFORCE_CLIENT_SECRET", salesforce::CLIENT_SECRET),
+        ],
+        Kind::ZohoCrm => vec![
+            plain("accounts_url", base_url),
+            plain("client_id", zoho::CLIENT_ID),
+            Secret("client_secret", "ZOHO_CLIENT_SECRET", zoho::CLIENT_SECRET),
+            Secret("refresh_token", "ZOHO_REFRESH_TOKEN", zoho::REFRESH_TOKEN),
+        ],
+        Kind::Hubspot => vec![
+            plain("base_url", base_url),
+            Secret("access_token", "HUBSPOT_ACCESS_TOKEN", hubspot::ACCESS_TOKEN),
+        ],
+        Kind::Odoo => vec![
+            plain("base_url", base_url),
+            plain("database", odoo::DATABASE),
+            Secret("api_key", "ODOO_API_KEY", odoo::API_KEY),
+        ],
     }
 }
 
@@ -91,6 +111,10 @@ fn snippet(kind: Kind, base_url: &str) -> String {
         Kind::Fxiaoke => "crm",
         Kind::Jiandaoyun => "forms",
         Kind::KingdeeK3cloud => "erp",
+        Kind::Salesforce => "salesforce",
+        Kind::ZohoCrm => "zoho",
+        Kind::Hubspot => "hubspot",
+        Kind::Odoo => "odoo",
     };
     let mut text = format!("systems:\n  {system}:\n    connector: {kind}\n    settings:\n");
     for given in settings(kind, base_url) {
@@ -131,7 +155,15 @@ mod tests {
 
     #[test]
     fn the_snippet_is_all_that_the_connector_asks_for() {
-        for kind in [Kind::Fxiaoke, Kind::Jiandaoyun, Kind::KingdeeK3cloud] {
+        for kind in [
+            Kind::Fxiaoke,
+            Kind::Hubspot,
+            Kind::Jiandaoyun,
+            Kind::KingdeeK3cloud,
+            Kind::Odoo,
+            Kind::Salesforce,
+            Kind::ZohoCrm,
+        ] {
             let text = snippet(kind, "http://127.0.0.1:4711");
             let (file, _) = parse("rowtwin.yaml", &format!("{text}tables: {{}}\n")).unwrap();
             let (name, system) = file.systems.first_key_value().unwrap();
@@ -163,7 +195,7 @@ mod tests {
         assert_eq!(command.args.faults.len(), 2);
         assert_eq!((command.args.system, command.args.port), (Kind::Fxiaoke, 8100));
         for (line, word) in [
-            ("simulate salesforce", "kingdee-k3cloud"),
+            ("simulate siebel", "kingdee-k3cloud"),
             ("simulate fxiaoke --fault nonsense", "nonsense"),
             ("simulate fxiaoke --port 70000", "70000"),
         ] {

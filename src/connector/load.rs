@@ -18,46 +18,7 @@ use crate::connector::manifest::{
 use crate::model::lifecycle::{Lifecycle, Transition};
 use crate::remote::http::HttpOptions;
 
-/// The manifests inside the binary, each with its cases.
-const BUILT_IN: [(&str, &str, &str); 4] = [
-    (
-        "fxiaoke",
-        include_str!("../../connectors/fxiaoke.yaml"),
-        include_str!("../../connectors/fxiaoke.test.yaml"),
-    ),
-    (
-        "jiandaoyun",
-        include_str!("../../connectors/jiandaoyun.yaml"),
-        include_str!("../../connectors/jiandaoyun.test.yaml"),
-    ),
-    (
-        "kingdee-k3cloud",
-        include_str!("../../connectors/kingdee-k3cloud.yaml"),
-        include_str!("../../connectors/kingdee-k3cloud.test.yaml"),
-    ),
-    (
-        "tryton",
-        include_str!("../../connectors/tryton.yaml"),
-        include_str!("../../connectors/tryton.test.yaml"),
-    ),
-];
-
 impl Connector {
-    /// The names of the connectors inside the binary.
-    pub fn built_in() -> Vec<&'static str> {
-        BUILT_IN.iter().map(|(name, ..)| *name).collect()
-    }
-
-    /// The text of a connector inside the binary.
-    pub fn built_in_text(name: &str) -> Option<&'static str> {
-        BUILT_IN.iter().find(|(known, ..)| *known == name).map(|(_, text, _)| *text)
-    }
-
-    /// The cases of a connector inside the binary.
-    pub fn built_in_cases(name: &str) -> Option<&'static str> {
-        BUILT_IN.iter().find(|(known, ..)| *known == name).map(|(_, _, cases)| *cases)
-    }
-
     /// Loads a connector by its path (`….yaml`), or by its name: from the folder if it is there, else from the
     /// binary.
     pub fn load(name_or_path: &str, folder: Option<&Path>) -> Result<Self, ManifestErrors> {

@@ -47,3 +47,92 @@ pub mod kingdee {
     /// The organisation.
     pub const ORG: &str = "100";
 }
+
+/// The credentials of the simulated Salesforce.
+pub mod salesforce {
+    /// The consumer key of the connected app.
+    pub const CLIENT_ID: &str = "3MVG9demo.consumer.key";
+    /// The consumer secret.
+    pub const CLIENT_SECRET: &str = "demo-consumer-secret";
+    /// A refresh token that was given to the app.
+    pub const REFRESH_TOKEN: &str = "5Aep861demo.refresh.token";
+    /// The user that a signed assertion names.
+    pub const USERNAME: &str = "demo@example.com";
+    /// The organisation.
+    pub const ORG_ID: &str = "00D5g00000DemoOEAX";
+    /// The user whose rights apply.
+    pub const USER_ID: &str = "0055g00000DemoUAAZ";
+
+    /// The private key whose certificate the connected app knows, as a PEM text. Made for this simulator alone.
+    pub fn private_key() -> String {
+        format!("-----BEGIN {0}-----\n{PRIVATE}\n-----END {0}-----\n", "PRIVATE KEY")
+    }
+
+    /// The public half, as DER (PKCS #1) in base64.
+    pub(in crate::simulator) fn public_key() -> &'static str {
+        PUBLIC
+    }
+
+    const PRIVATE: &str = "\
+        MIIEvAIBADANBgkqhkiG9w0BAQEFAASCBKYwggSiAgEAAoIBAQDc8RQUUT0icQQG+OvqsrP9kandJ/JntwfnFyWQYGa1Z912\
+        inVjJ56eJewhtRU2rYOlry8f6nTGg+4nAJMZTy3F/FGC3tr+7sj9wf9c6kZWfwPhThRlSWWjnoCJoh0iXk9oiWfvdL8IkPXG\
+        yEttzCqv8OdDE1ctnwkvfkfOoFY3GGa5I88TTFxMEuk2UaoAwoKpLzOkc3r5GgZopk/xyhgFPxQoSvnG8+OSJGVwoSILlJM4\
+        bEeWB5Z7VKUNE/MgISYxxpiupjkZyoFaVetRWUjRxuj9/62/+HfEi+wh5k3py4hH2TtRTNf7HS1U+KE08Y2Ik05Mt5AV04ON\
+        Up83kr8ZAgMBAAECggEAAd8hmj8f7fPtd/j8LUugk7Qmr2LAaRmB/cv9O6OywF77X3Qyegm4DG3qJKpJ3jc1Eh5m9KBspyaE\
+        n3Gf+AsVf65bVb5Oi5yj45EU+TQGLthk74UqThCuRZG4/rF6tAj+0jYLxS8E0+0/xRR68xio1JRirnec+ZwgcfW3ZQGIXsTC\
+        8mqSpqN5Y4yOQmx4zUrBYdQKgQsSY7KpJw1KeHNIi4T5b2Gagw0LsgJwCzt1YJ4cu7j0PK8DjU6pD9tMeGcE88Yo0saDRVU8\
+        v1R0726gnbzqyp6J7xHezPp9XNlh1U3Yph/a6JFJzB+3sK0s15M5VbblYK+BA10O+OSUqW5AWwKBgQD6nhjenslnAvmsIbpg\
+        5Hz+HSraNLYyurjr7X6TBKGjD+UDTTUCcF8UUhLNOmk7TglfsUqCjrqKKta7k7XPgPbieizJvK1IW8jPfH73BOqKnUEdUUlP\
+        lNRxHZS4M9aBMmyIQGc278S/YMgqnTVRKlURIi/iAdOYrOfxuCuQf7y51wKBgQDhr9KTDp9ho4EUW39HrqbPq96xAs1z2V7K\
+        OXinmn/+2SM2lKt+/aKHmNmyfolkg9TRsTz+mvmhQ0B9QY8swF7mSAjRNDgXxzmvJUvhXe0lLKsOXfBKhU29jp9upMiz4iw4\
+        rw/IZNKNibmLVf17gI0oHqd5FupA8XTUVWWrCJKQjwKBgHWxcypw1VJMAmZEvJsuEkjf97TblkjCiX86W/u87A+AsmLXijJo\
+        BS6s0GmSqcKRBjPrNXuUfaPPNGKInpQhE1AOYiQnOBVIDUjrRVDJ/T81VFPpTY1S7mVkp+fNaEnqHS/rVs1k0jexwq7IfzZr\
+        s+FE9cmkY/NKF+7bN5I3erCnAoGAL/TShBkpWPALb635n9vG6n4U9fwoeCOKduI7dzHnXNn7F5AD2RpAPRwHtlwZCdjRkjVd\
+        RqTbwp6tx2/04oeGItzPstSrzrGw2jzMoPj6eVnCh20CsHMfD9aMnlA5ra+zwd/BNM3nx9eqK6d8E5A/bnUFFT//SwmDz9LN\
+        pchOjJUCgYBYcY/MvJdVxgJHbRcL1fJL/iBleHuIIc3NhLs1gXwDYPt3Y01+1eVBjna/dvPCIMmCEH6kUrQ+meYNPh4eTzRI\
+        2tZ7an0R/iKeswt529fhLvWxb7WSMLPK34UaLIHxXb5uyPG7Sc59U8h6RLjrbFkZ09MyzkmgXU0X/+ZZIF7yKQ==\
+        ";
+
+    const PUBLIC: &str = "\
+        MIIBCgKCAQEA3PEUFFE9InEEBvjr6rKz/ZGp3SfyZ7cH5xclkGBmtWfddop1YyeeniXsIbUVNq2Dpa8vH+p0xoPuJwCTGU8t\
+        xfxRgt7a/u7I/cH/XOpGVn8D4U4UZUllo56AiaIdIl5PaIln73S/CJD1xshLbcwqr/DnQxNXLZ8JL35HzqBWNxhmuSPPE0xc\
+        TBLpNlGqAMKCqS8zpHN6+RoGaKZP8coYBT8UKEr5xvPjkiRlcKEiC5STOGxHlgeWe1SlDRPzICEmMcaYrqY5GcqBWlXrUVlI\
+        0cbo/f+tv/h3xIvsIeZN6cuIR9k7UUzX+x0tVPihNPGNiJNOTLeQFdODjVKfN5K/GQIDAQAB\
+        ";
+}
+
+/// The credentials of the simulated Zoho CRM.
+pub mod zoho {
+    /// The client.
+    pub const CLIENT_ID: &str = "1000.DEMOCLIENT";
+    /// The client's secret.
+    pub const CLIENT_SECRET: &str = "demo-client-secret";
+    /// The refresh token.
+    pub const REFRESH_TOKEN: &str = "1000.demo.refresh-token";
+}
+
+/// The credentials of the simulated HubSpot.
+pub mod hubspot {
+    /// The token of a private app.
+    pub const ACCESS_TOKEN: &str = "pat-na1-demo-private-app-token";
+    /// The client of an app.
+    pub const CLIENT_ID: &str = "demo-hubspot-client";
+    /// Its secret.
+    pub const CLIENT_SECRET: &str = "demo-hubspot-secret";
+    /// Its refresh token.
+    pub const REFRESH_TOKEN: &str = "demo-hubspot-refresh-token";
+    /// The account.
+    pub const PORTAL_ID: u64 = 4711;
+}
+
+/// The credentials of the simulated Odoo.
+pub mod odoo {
+    /// The database.
+    pub const DATABASE: &str = "demo";
+    /// The user, for JSON-RPC.
+    pub const LOGIN: &str = "demo@example.com";
+    /// The user's number.
+    pub const USER_ID: i64 = 2;
+    /// The user's key.
+    pub const API_KEY: &str = "0d00demo0key00000000000000000000000000000";
+}

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::Value;
 
 use super::{
-    Kind, Push, Shared, effect::Effect, exchange, fault::Fault, fxiaoke, jiandaoyun, kingdee, state::Call,
-    state::State,
+    Kind, Push, Shared, effect::Effect, exchange, fault::Fault, fxiaoke, hubspot, jiandaoyun, kingdee, odoo,
+    salesforce, state::Call, state::State, zoho,
 };
 use crate::model::record::Record;
 
@@ -65,6 +65,9 @@ impl Door {
             Kind::Fxiaoke => fxiaoke::person::document(state, object, id),
             Kind::Jiandaoyun => state.table(object).get(id).map(|row| row.fields.clone()),
             Kind::KingdeeK3cloud => kingdee::person::document(state, object, id),
+            Kind::Salesforce => salesforce::person::document(state, object, id),
+            Kind::Odoo => odoo::person::document(state, object, id),
+            Kind::ZohoCrm | Kind::Hubspot => state.table(object).get(id).map(|row| row.fields.clone()),
         })
     }
 
@@ -97,6 +100,10 @@ impl Door {
                 Kind::Fxiaoke => fxiaoke::person::edit(state, object, id, fields),
                 Kind::Jiandaoyun => jiandaoyun::person::edit(state, object, id, fields),
                 Kind::KingdeeK3cloud => kingdee::person::edit(state, object, id, fields),
+                Kind::Salesforce => salesforce::person::edit(state, object, id, fields),
+                Kind::ZohoCrm => zoho::person::edit(state, object, id, fields),
+                Kind::Hubspot => hubspot::person::edit(state, object, id, fields),
+                Kind::Odoo => odoo::person::edit(state, object, id, fields),
             };
             found.then_some(was)
         })
@@ -110,6 +117,10 @@ impl Door {
             Kind::Fxiaoke => fxiaoke::person::add_line(state, object, id, fields),
             Kind::Jiandaoyun => None,
             Kind::KingdeeK3cloud => kingdee::person::add_line(state, object, id, fields),
+            Kind::Salesforce => salesforce::person::add_line(state, object, id, fields),
+            Kind::Odoo => odoo::person::add_line(state, object, id, fields),
+            Kind::ZohoCrm => zoho::person::add_line(state, object, id, fields),
+            Kind::Hubspot => None,
         })
     }
 
@@ -120,6 +131,10 @@ impl Door {
             Kind::Fxiaoke => fxiaoke::person::edit_line(state, object, id, line, fields),
             Kind::Jiandaoyun => false,
             Kind::KingdeeK3cloud => kingdee::person::edit_line(state, object, id, line, fields),
+            Kind::Salesforce => salesforce::person::edit_line(state, object, id, line, fields),
+            Kind::Odoo => odoo::person::edit_line(state, object, id, line, fields),
+            Kind::ZohoCrm => zoho::person::edit_line(state, object, id, line, fields),
+            Kind::Hubspot => false,
         })
     }
 
@@ -129,15 +144,23 @@ impl Door {
             Kind::Fxiaoke => fxiaoke::person::remove_line(state, object, id, line),
             Kind::Jiandaoyun => false,
             Kind::KingdeeK3cloud => kingdee::person::remove_line(state, object, id, line),
+            Kind::Salesforce => salesforce::person::remove_line(state, object, id, line),
+            Kind::Odoo => odoo::person::remove_line(state, object, id, line),
+            Kind::ZohoCrm => zoho::person::remove_line(state, object, id, line),
+            Kind::Hubspot => false,
         })
     }
 
-    /// Removes a record with its lines without a trace. False where there is no such record.
+    /// Removes a record with its lines: without a trace, or into the recycle bin where the system has one. False where there is no such record.
     pub fn remove(&self, object: &str, id: &str) -> bool {
         self.with(|state| match state.kind {
             Kind::Fxiaoke => fxiaoke::person::remove(state, object, id),
             Kind::Jiandaoyun => jiandaoyun::person::remove(state, object, id),
             Kind::KingdeeK3cloud => kingdee::person::remove(state, object, id),
+            Kind::Salesforce => salesforce::person::remove(state, object, id),
+            Kind::ZohoCrm => zoho::person::remove(state, object, id),
+            Kind::Hubspot => hubspot::person::remove(state, object, id),
+            Kind::Odoo => odoo::person::remove(state, object, id),
         })
     }
 
@@ -241,5 +264,9 @@ fn insert(state: &mut State, object: &str, fields: Record) -> String {
         Kind::Fxiaoke => fxiaoke::person::insert(state, object, fields),
         Kind::Jiandaoyun => jiandaoyun::person::insert(state, object, fields),
         Kind::KingdeeK3cloud => kingdee::person::insert(state, object, fields),
+        Kind::Salesforce => salesforce::person::insert(state, object, fields),
+        Kind::ZohoCrm => zoho::person::insert(state, object, fields),
+        Kind::Hubspot => hubspot::person::insert(state, object, fields),
+        Kind::Odoo => odoo::person::insert(state, object, fields),
     }
 }

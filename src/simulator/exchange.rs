@@ -8,13 +8,16 @@ use serde_json::Value;
 use super::{
     Kind, Shared,
     fault::{Mangling, Trouble},
-    fxiaoke, jiandaoyun, kingdee,
+    fxiaoke, hubspot, jiandaoyun, kingdee, odoo, salesforce,
     state::{Late, State},
+    zoho,
 };
 
 /// A request as it came.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Request {
+    /// In capitals.
+    pub(super) method: String,
     /// The path as the client wrote it, still encoded.
     pub(super) path: String,
     /// What follows the `?`.
@@ -28,6 +31,33 @@ impl Request {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
     }
+}
+
+/// The pairs of a query or a form; what cannot be decoded is empty.
+pub(super) fn pairs(text: &str) -> Vec<(String, String)> {
+    let parts = text.split('&').filter(|part| !part.is_empty());
+    let parts = parts.map(|part| part.split_once('=').unwrap_or((part, "")));
+    parts
+        .map(|(name, value)| (decoded(name).unwrap_or_default(), decoded(value).unwrap_or_default()))
+        .collect()
+}
+
+/// A percent-encoded text; `None` where it is not one.
+pub(super) fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let high = char::from(rest.next()?).to_digit(16)?;
+                let low = char::from(rest.next()?).to_digit(16)?;
+                u8::try_from(high * 16 + low).ok()?
+            }
+            other => other,
+        });
+    }
+    String::from_utf8(bytes).ok()
 }
 
 /// An answer.
@@ -153,6 +183,10 @@ fn ask(kind: Kind, request: &Request) -> Asked {
         Kind::Fxiaoke => fxiaoke::ask(request),
         Kind::Jiandaoyun => jiandaoyun::ask(request),
         Kind::KingdeeK3cloud => kingdee::ask(request),
+        Kind::Salesforce => salesforce::ask(request),
+        Kind::ZohoCrm => zoho::ask(request),
+        Kind::Hubspot => hubspot::ask(request),
+        Kind::Odoo => odoo::ask(request),
     }
 }
 
@@ -162,6 +196,10 @@ fn perform(state: &mut State, request: &Request, asked: &Asked, trouble: Option<
         Kind::Fxiaoke => fxiaoke::perform(state, request, asked),
         Kind::Jiandaoyun => jiandaoyun::perform(state, asked, trouble),
         Kind::KingdeeK3cloud => kingdee::perform(state, request, asked, trouble),
+        Kind::Salesforce => salesforce::perform(state, request, asked, trouble),
+        Kind::ZohoCrm => zoho::perform(state, request, asked, trouble),
+        Kind::Hubspot => hubspot::perform(state, request, asked, trouble),
+        Kind::Odoo => odoo::perform(state, request, asked, trouble),
     }
 }
 
@@ -259,9 +297,9 @@ fn admitted(state: &mut State, asked: &Asked) -> bool {
         (Kind::Jiandaoyun, None) => {
             state.admit(&asked.interface, jiandaoyun::per_second(asked), 1000) && state.admit("", 50, 1000)
         }
-        (Kind::KingdeeK3cloud, None) => true,
         (_, Some(_)) if asked.is("sign-in") => true,
         (_, Some(limit)) => state.admit(&asked.interface, limit, 20_000),
+        (_, None) => true,
     }
 }
 
@@ -270,6 +308,10 @@ fn throttled(kind: Kind, asked: &Asked) -> Reply {
         Kind::Fxiaoke => fxiaoke::error_reply(30004, "the api call frequency exceeds the limit"),
         Kind::Jiandaoyun => jiandaoyun::throttled(),
         Kind::KingdeeK3cloud => kingdee::failure(asked, 14, "", "API调用次数超过限制"),
+        Kind::Salesforce => salesforce::throttled(),
+        Kind::ZohoCrm => zoho::throttled(),
+        Kind::Hubspot => hubspot::throttled(),
+        Kind::Odoo => odoo::throttled(),
     }
 }
 
@@ -278,6 +320,10 @@ fn api_error(kind: Kind, asked: &Asked, code: i64) -> Reply {
         Kind::Fxiaoke => fxiaoke::error_reply(code, "the simulator was told to answer this error"),
         Kind::Jiandaoyun => jiandaoyun::error_reply(code, "the simulator was told to answer this error"),
         Kind::KingdeeK3cloud => kingdee::failure(asked, code, "", "模拟器按要求返回的错误"),
+        Kind::Salesforce => salesforce::api_error(code),
+        Kind::ZohoCrm => zoho::api_error(code),
+        Kind::Hubspot => hubspot::api_error(code),
+        Kind::Odoo => odoo::api_error(code),
     }
 }
 
@@ -286,6 +332,10 @@ fn signed_out(kind: Kind, asked: &Asked) -> Reply {
         Kind::Fxiaoke => fxiaoke::token_refused(),
         Kind::Jiandaoyun => jiandaoyun::key_refused(),
         Kind::KingdeeK3cloud => kingdee::session_lost(asked),
+        Kind::Salesforce => salesforce::token_refused(),
+        Kind::ZohoCrm => zoho::token_refused(),
+        Kind::Hubspot => hubspot::token_refused(),
+        Kind::Odoo => odoo::key_refused(),
     }
 }
 
@@ -299,6 +349,10 @@ fn sign_in_state(
         Kind::Fxiaoke => fxiaoke::signed_in(state, request, asked).map(|()| Vec::new()),
         Kind::Jiandaoyun => jiandaoyun::signed_in(request).map(|()| Vec::new()),
         Kind::KingdeeK3cloud => kingdee::signed_in(state, request, asked),
+        Kind::Salesforce => salesforce::signed_in(state, request, asked).map(|()| Vec::new()),
+        Kind::ZohoCrm => zoho::signed_in(state, request, asked).map(|()| Vec::new()),
+        Kind::Hubspot => hubspot::signed_in(state, request, asked).map(|()| Vec::new()),
+        Kind::Odoo => odoo::signed_in(request, asked).map(|()| Vec::new()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Faults: what a simulator is told to do wrong, and how often.
 //!
 //! Written `NAME[:PARAM][@OPERATION][xCOUNT]`; the count is 1 unless given, `x*` is for ever. The operation is one
-//! of the API's own (`update`, `BatchSave`) or a role that both share (`create`, `update`, `query`, `get`,
+//! of the API's own (`update`, `BatchSave`) or a role that all share (`create`, `update`, `query`, `get`,
 //! `delete`, `sign-in`); letter case does not matter. Without one, the next call of any kind is struck.
 
 use std::{fmt, str::FromStr, time::Duration};
@@ -22,9 +22,10 @@ pub enum Trouble {
     Throttled(Option<u64>),
     /// `slow:500ms`: the call is looked at only after this long.
     Slow(Duration),
-    /// `token-expired`: every token and session ends. Strikes a batch in its middle: the first half is done.
+    /// `token-expired`: every token and session ends. Kingdee's session ends in the middle of a batch: the first half is done.
     TokenExpired,
-    /// `partial-batch`: every second item of a batch is refused (the second, the fourth, …), the others are done.
+    /// `partial-batch`: every second item of a batch is refused (the second, the fourth, …), the others are done. Where a batch
+    /// is all or nothing (Odoo), all of it is refused.
     PartialBatch,
     /// `malformed`, `malformed:html|truncated|wrong-type|huge`: the work is done and the answer is mangled.
     Malformed(Mangling),
@@ -32,7 +33,8 @@ pub enum Trouble {
     DuplicatePage,
     /// `down`: the connection is cut before anything is done.
     Down,
-    /// `error:50009`: this error of the API (Fxiaoke `errorCode`, Kingdee `MsgCode`), nothing is done.
+    /// `error:50009`: this error of the API (Fxiaoke `errorCode`, Kingdee `MsgCode`, the HTTP status of the others), nothing
+    /// is done.
     Error(i64),
 }
 

@@ -1,4 +1,5 @@
-//! Local stand-ins of Fxiaoke, Jiandaoyun and Kingdee K3Cloud: servers that behave like the real APIs in sign-in, shapes,
+//! Local stand-ins of Fxiaoke, HubSpot, Jiandaoyun, Kingdee K3Cloud, Odoo, Salesforce and Zoho CRM: servers that
+//! behave like the real APIs in sign-in, shapes,
 //! limits, errors and faults, so that a mapping can be tried before it meets production.
 //!
 //! State is in memory and the servers bind 127.0.0.1 only. What the vendors do not document is marked
@@ -59,11 +60,16 @@ mod effect;
 mod exchange;
 mod fault;
 mod fxiaoke;
+mod hubspot;
 mod jiandaoyun;
 mod kingdee;
+mod odoo;
+mod salesforce;
+mod select;
 mod state;
 mod table;
 mod value;
+mod zoho;
 
 pub use door::{Door, Fields};
 pub use effect::{Deed, Effect};
@@ -91,7 +97,9 @@ pub enum SimulatorError {
         source: std::io::Error,
     },
     /// There is no simulator of this name.
-    #[error("there is no simulator of {name:?}; the known ones are fxiaoke, jiandaoyun and kingdee-k3cloud")]
+    #[error(
+        "there is no simulator of {name:?}; the known ones are fxiaoke, hubspot, jiandaoyun, kingdee-k3cloud, odoo, salesforce and zoho-crm"
+    )]
     Unknown {
         /// The name that was asked for.
         name: String,
@@ -115,6 +123,14 @@ pub enum Kind {
     Jiandaoyun,
     /// Kingdee K3Cloud's WebAPI.
     KingdeeK3cloud,
+    /// Salesforce's REST API.
+    Salesforce,
+    /// Zoho CRM's API.
+    ZohoCrm,
+    /// HubSpot's CRM API.
+    Hubspot,
+    /// Odoo's external API: JSON-2 and JSON-RPC.
+    Odoo,
 }
 
 impl fmt::Display for Kind {
@@ -123,6 +139,10 @@ impl fmt::Display for Kind {
             Kind::Fxiaoke => "fxiaoke",
             Kind::Jiandaoyun => "jiandaoyun",
             Kind::KingdeeK3cloud => "kingdee-k3cloud",
+            Kind::Salesforce => "salesforce",
+            Kind::ZohoCrm => "zoho-crm",
+            Kind::Hubspot => "hubspot",
+            Kind::Odoo => "odoo",
         })
     }
 }
@@ -135,6 +155,10 @@ impl FromStr for Kind {
             "fxiaoke" => Ok(Kind::Fxiaoke),
             "jiandaoyun" => Ok(Kind::Jiandaoyun),
             "kingdee-k3cloud" => Ok(Kind::KingdeeK3cloud),
+            "salesforce" => Ok(Kind::Salesforce),
+            "zoho-crm" => Ok(Kind::ZohoCrm),
+            "hubspot" => Ok(Kind::Hubspot),
+            "odoo" => Ok(Kind::Odoo),
             _ => Err(SimulatorError::Unknown { name: name.to_owned() }),
         }
     }
@@ -145,7 +169,7 @@ impl FromStr for Kind {
 pub struct Options {
     /// The port on 127.0.0.1; 0 is any free one.
     pub port: u16,
-    /// Calls per interface and 20 s; `None` is the API's own limit (Fxiaoke 100, Kingdee none).
+    /// Calls per interface and 20 s; `None` is the API's own limit (Fxiaoke 100, the others none).
     pub calls_per_20s: Option<u32>,
     /// Faults from the start.
     pub faults: Vec<Fault>,
@@ -197,9 +221,9 @@ impl Simulator {
     /// The address that a connector is given: `http://127.0.0.1:P`, `http://127.0.0.1:P/api`, or `http://127.0.0.1:P/k3cloud/`.
     pub fn base_url(&self) -> String {
         match self.kind {
-            Kind::Fxiaoke => format!("http://{}", self.address),
             Kind::Jiandaoyun => format!("http://{}/api", self.address),
             Kind::KingdeeK3cloud => format!("http://{}/k3cloud/", self.address),
+            _ => format!("http://{}", self.address),
         }
     }
 
@@ -251,6 +275,7 @@ async fn handle(
         })
         .collect();
     let request = Request {
+        method: parts.method.as_str().to_owned(),
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or("").to_owned(),
         headers,

@@ -131,6 +131,8 @@ impl State {
             Kind::Fxiaoke => Table::new(false, &["name"]),
             Kind::Jiandaoyun => Table::new(false, &["_widget_name"]),
             Kind::KingdeeK3cloud => Table::new(true, &["FNumber", "FBillNo"]),
+            Kind::Salesforce => Table::new(false, &["Name"]),
+            Kind::ZohoCrm | Kind::Hubspot | Kind::Odoo => Table::new(true, &[]),
         })
     }
 

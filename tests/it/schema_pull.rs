@@ -27,9 +27,8 @@ fn pull(scene: &Scene, arguments: &[&str]) -> Result<String, (i32, String)> {
     }
 }
 
-/// A scene whose only table is the one that was pulled.
-async fn pulled(system: &str, object: &str) -> Scene {
-    let mut scene = Scene::start().await;
+/// The scene with the one table that was pulled, and no other.
+pub async fn pulled(mut scene: Scene, system: &str, object: &str) -> Scene {
     let draft = |only| pull(&scene, &[system, object, "--table", "sales.twin", "--only", only]).unwrap();
     let (sql, yaml) = (draft("sql"), draft("yaml"));
     let both = pull(&scene, &[system, object, "--table", "sales.twin"]).unwrap();
@@ -41,7 +40,7 @@ async fn pulled(system: &str, object: &str) -> Scene {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pulled_schema_of_the_crm_works_as_it_is() {
-    let scene = pulled("crm", CRM).await;
+    let scene = pulled(Scene::start().await, "crm", CRM).await;
     scene.crm().insert(
         CRM,
         json!({"name": "Acme", "field_credit__c": "1234.50", "field_vip__c": true, "field_tags__c": ["a", "b"],
@@ -69,7 +68,7 @@ async fn a_pulled_schema_of_the_crm_works_as_it_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pulled_schema_of_the_erp_works_as_it_is() {
-    let scene = pulled("erp", ERP).await;
+    let scene = pulled(Scene::start().await, "erp", ERP).await;
     scene.erp().insert(ERP, json!({"FName": "Acme", "FNumber": "C1", "FTEL": "1", "F_RT_Credit": "12.50"}));
     scene.settle().await;
     let row = scene

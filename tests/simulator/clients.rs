@@ -14,7 +14,7 @@ const FXIAOKE: [&str; 3] = ["fxiaoke-python==0.0.3", "requests==2.34.2", "six==1
 const KINGDEE: [&str; 2] = ["kingdee.cdp.webapi.sdk==8.2.0", "requests==2.34.2"];
 
 /// Runs a foreign client's script in its own environment and gives what it printed.
-pub async fn foreign(
+pub(crate) async fn foreign(
     name: &'static str,
     script: &'static str,
     packages: &'static [&'static str],
@@ -168,7 +168,7 @@ async fn the_vendors_kingdee_sdk_takes_an_order_through_its_life() {
 }
 
 /// Numbers as the client's own language writes them.
-fn plain(value: &Value) -> Value {
+pub(crate) fn plain(value: &Value) -> Value {
     match value {
         Value::Array(items) => items.iter().map(plain).collect(),
         Value::Number(number) if number.to_string().contains('.') => json!(number.as_f64().unwrap()),

@@ -42,6 +42,9 @@ pub(super) fn compare_requests(exchanges: &[Exchange], asked: &[HttpRequest]) ->
                 return differs(&place("body"), body, String::from_utf8_lossy(&asked.body));
             }
         }
+        if let Some(text) = expected.text.as_ref().filter(|text| text.as_bytes() != asked.body) {
+            return differs(&place("body"), text, String::from_utf8_lossy(&asked.body));
+        }
     }
     Ok(())
 }

@@ -145,6 +145,9 @@ struct Request {
     /// The whole JSON body.
     #[serde(default)]
     body: Option<Value>,
+    /// The whole body as it is sent, where it is no JSON: a form.
+    #[serde(default)]
+    text: Option<String>,
 }
 
 #[derive(Deserialize, Clone)]

@@ -9,6 +9,10 @@ use jaq_std::ValT as _;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
+use ring::rand::SystemRandom;
+use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject as _;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
@@ -26,7 +30,7 @@ pub(super) fn all() -> impl Iterator<Item = Fun<Data>> {
 type RunPtr = jaq_core::RunPtr<Data>;
 
 fn own() -> impl Iterator<Item = Fun<Data>> {
-    let filters: [(&'static str, usize, RunPtr); 11] = [
+    let filters: [(&'static str, usize, RunPtr); 12] = [
         ("parse_time", 2, |mut cv| {
             let zone = cv.0.pop_var();
             let format = cv.0.pop_var();
@@ -44,6 +48,10 @@ fn own() -> impl Iterator<Item = Fun<Data>> {
         ("hmac_sha256", 1, |mut cv| {
             let key = cv.0.pop_var();
             bome(hmac_sha256(&cv.1, &key))
+        }),
+        ("jwt_rs256", 1, |mut cv| {
+            let key = cv.0.pop_var();
+            bome(jwt_rs256(&cv.1, &key))
         }),
         ("base64", 0, |cv| {
             bome(hash(&cv.1, |bytes| base64::engine::general_purpose::STANDARD.encode(bytes)))
@@ -82,6 +90,29 @@ fn hmac_sha256(value: &Val, key: &Val) -> Outcome {
         .map_err(|_| failure("hmac_sha256 cannot use this key"))?;
     mac.update(text(value)?.as_bytes());
     Ok(Val::from(hex::encode(mac.finalize().into_bytes())))
+}
+
+/// Claims as a JSON Web Token, signed with a private RSA key (PEM). Nothing of the key is in an error.
+fn jwt_rs256(claims: &Val, key: &Val) -> Outcome {
+    let unusable = || {
+        failure(
+            "jwt_rs256 cannot use this key: a private RSA key as a PEM text of at least 2048 bits was expected",
+        )
+    };
+    let key = PrivateKeyDer::from_pem_slice(text(key)?.as_bytes()).map_err(|_| unusable())?;
+    let pair = match &key {
+        PrivateKeyDer::Pkcs8(der) => RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()),
+        PrivateKeyDer::Pkcs1(der) => RsaKeyPair::from_der(der.secret_pkcs1_der()),
+        _ => return Err(unusable()),
+    };
+    let pair = pair.map_err(|_| unusable())?;
+    let encode = |bytes: &[u8]| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
+    let header = encode(br#"{"alg":"RS256","typ":"JWT"}"#);
+    let signed = format!("{header}.{}", encode(claims.to_string().as_bytes()));
+    let mut signature = vec![0; pair.public().modulus_len()];
+    pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature)
+        .map_err(|_| unusable())?;
+    Ok(Val::from(format!("{signed}.{}", encode(&signature))))
 }
 
 fn base64_decode(value: &Val) -> Outcome {

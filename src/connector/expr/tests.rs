@@ -134,3 +134,10 @@ fn definitions_are_shared() {
     assert_eq!(expr.first(&json!([1, 2])), Ok(Some(json!([4, 8]))));
     assert!(Definitions::new("def twice: . *", "defs").is_err());
 }
+
+#[test]
+fn a_key_that_cannot_sign_is_not_quoted() {
+    let expr = Expr::compile("{a: 1} | jwt_rs256(\"-----BEGIN secret\")", "test").expect("a program");
+    let error = expr.first(&Value::Null).expect_err("no key").to_string();
+    assert!(error.contains("PEM") && !error.contains("secret"), "{error}");
+}

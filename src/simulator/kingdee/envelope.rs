@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::simulator::exchange::Request;
+use crate::simulator::exchange::{Request, decoded};
 
 /// The services that take their data alone, without a form id before it.
 const DATA_ONLY: [&str; 6] =
@@ -86,23 +86,6 @@ fn form(text: &str) -> Option<Map<String, Value>> {
         given.insert(decoded(name)?, Value::String(decoded(value)?));
     }
     Some(given)
-}
-
-fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let high = char::from(rest.next()?).to_digit(16)?;
-                let low = char::from(rest.next()?).to_digit(16)?;
-                u8::try_from(high * 16 + low).ok()?
-            }
-            other => other,
-        });
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]

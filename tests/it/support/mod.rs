@@ -378,9 +378,20 @@ impl Scene {
             .into_iter()
             .filter(|call| {
                 let operation = call.operation.to_lowercase();
-                ["create", "update", "save", "delete", "invalid", "operation"]
-                    .iter()
-                    .any(|word| operation.contains(word))
+                [
+                    "create",
+                    "update",
+                    "save",
+                    "delete",
+                    "invalid",
+                    "operation",
+                    "write",
+                    "unlink",
+                    "archive",
+                    "tree",
+                ]
+                .iter()
+                .any(|word| operation.contains(word))
             })
             .map(|call| (call.operation, call.fields_sent))
             .collect()
