@@ -101,8 +101,10 @@ async fn the_account_is_another_one() {
     let page = section("When the account is another one");
     let scene = Scene::with(Script { with_crm: false, ..Script::default() }).await;
     let running = Running::start(&scene).await;
-    until("it is known", async || count(&scene, "rowtwin.systems where identity is not null").await == 1)
-        .await;
+    until("it is known", async || {
+        count(&scene, "rowtwin.systems where name = 'erp' and identity is not null").await == 1
+    })
+    .await;
     running.stop().await;
     // the system as it was known is somebody else's: what signs in now is another account
     scene.run("update rowtwin_private.system set identity = 'the old company' where name = 'erp'").await;
