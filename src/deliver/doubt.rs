@@ -131,9 +131,9 @@ impl Deliverer {
                     marks.push(doubt.looked.key.clone());
                     settlements.push(made(settler, doubt, twin));
                 }
-                [] => match self.not_there(doubt) {
-                    Ok(settlement) => settlements.push(settlement),
-                    Err(newcomer) => send_again.push(newcomer),
+                [] => match self.not_there(&doubt) {
+                    Some(settlement) => settlements.push(settlement),
+                    None => send_again.push(self.again(doubt.looked, doubt.attempt, doubt.intent)),
                 },
                 several => settlements.push(Settlement {
                     key: doubt.looked.key,
@@ -160,30 +160,28 @@ impl Deliverer {
         Ok(Vec::new())
     }
 
-    /// No record was found: it is waited for, given up with its row, or the create is sent again.
-    fn not_there(&self, doubt: Doubt) -> Result<Settlement, Newcomer> {
+    /// No record was found: it is waited for, or given up with its row. `None` when the create is to be sent again.
+    fn not_there(&self, doubt: &Doubt) -> Option<Settlement> {
         let bound = &self.bound;
-        let Doubt { looked, attempt, intent, age, .. } = doubt;
+        let Doubt { looked, attempt, age, .. } = doubt;
+        let age = *age;
         if age < bound.doubt_window && !bound.abilities.repeats_a_create(age) {
             let left = bound.doubt_window.saturating_sub(age);
             let wait = left.min(Duration::from_secs(1)).max(Duration::from_millis(50));
-            return Ok(Settlement {
-                key: looked.key,
+            return Some(Settlement {
+                key: looked.key.clone(),
                 verdict: "again",
                 wait_ms: Some(i64::try_from(wait.as_millis()).unwrap_or(1000)),
                 ..Settlement::default()
             });
         }
-        if looked.row.is_none() || looked.outside {
-            return Ok(Settlement {
-                key: looked.key,
-                verdict: "done",
-                link: Some("unlinked"),
-                attempt: Some(attempt),
-                ..Settlement::default()
-            });
-        }
-        Err(self.again(looked, attempt, intent))
+        (looked.row.is_none() || looked.outside).then(|| Settlement {
+            key: looked.key.clone(),
+            verdict: "done",
+            link: Some("unlinked"),
+            attempt: Some(*attempt),
+            ..Settlement::default()
+        })
     }
 
     /// The same create once more: with the same attempt id, and with the row as it is now.

@@ -38,7 +38,7 @@ fn read(text: &str) -> Vec<Said> {
                 panic!("line {number}: a refusal without a statement before it")
             };
             *refused = Some(text.trim().to_owned());
-        } else if !line.starts_with("--") && !(line.trim().is_empty() && sql.is_empty()) {
+        } else if !(line.starts_with("--") || line.trim().is_empty() && sql.is_empty()) {
             if sql.is_empty() {
                 begun = number;
             }

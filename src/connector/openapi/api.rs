@@ -80,7 +80,7 @@ impl<'a> Api<'a> {
                 let same = |other: &&Value| {
                     other.get("name") == parameter.get("name") && other.get("in") == parameter.get("in")
                 };
-                if !found.iter().any(|other| same(other)) {
+                if !found.iter().any(same) {
                     found.push(parameter);
                 }
             }

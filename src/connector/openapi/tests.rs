@@ -1,3 +1,5 @@
+//! Documents of several makers: what is drafted from them loads, and says what the document says.
+
 use std::collections::BTreeMap;
 
 use serde_json::json;
@@ -123,7 +125,7 @@ fn the_ways_of_signing_in_and_of_paging_load() {
         let object = &manifest.objects["things"];
         assert_eq!(object.id.as_ref().unwrap().text, r#".record["thing-id"]"#);
         assert!(manifest.settings.contains_key("tenant"));
-        assert_eq!(draft.text.contains("sign_in:"), true);
+        assert!(draft.text.contains("sign_in:"));
     }
 }
 
