@@ -41,7 +41,9 @@ impl Store {
     /// When the statement fails.
     pub async fn note_webhook(&self, bindings: &[i32], ids: &[String]) -> Result<(), StoreError> {
         let client = self.client().await?;
-        client.execute("select rowtwin_private.note_webhook($1, $2)", &[&bindings, &ids]).await?;
+        // the sender waits: the statement is prepared once for each connection
+        let statement = client.prepare_cached("select rowtwin_private.note_webhook($1, $2)").await?;
+        client.execute(&statement, &[&bindings, &ids]).await?;
         Ok(())
     }
 
