@@ -7,7 +7,7 @@
 #
 # Needs a nightly toolchain and a C++ compiler; not cargo-fuzz, though `cargo fuzz run TARGET` works on the same targets.
 # What is found interesting is kept in fuzz/corpus/TARGET (not in git); it begins with fuzz/seeds/TARGET (in git). An input
-# that crashes, hangs (more than 20 s) or takes more than 2 GB is kept in fuzz/artifacts/TARGET, and ends that target.
+# that crashes, hangs (more than a minute) or takes more than 2 GB is kept in fuzz/artifacts/TARGET, and ends that target.
 # Exit code 1 if there was one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -47,7 +47,7 @@ for target in $targets; do
     verdict=ok
     # shellcheck disable=SC2086 # several folders; no dictionary is no argument
     if ! "fuzz/target/$host/release/$target" "$corpus" $seeds $words -artifact_prefix="$artifacts/" \
-        -max_total_time=$((minutes * 60)) -timeout=20 -rss_limit_mb=2048 -max_len=65536 -print_final_stats=1 \
+        -max_total_time=$((minutes * 60)) -timeout=60 -rss_limit_mb=2048 -max_len=65536 -print_final_stats=1 \
         >"$log" 2>&1; then
         verdict=CRASH
         failed=1

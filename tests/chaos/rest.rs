@@ -94,7 +94,7 @@ pub async fn writes_at_rest(stage: &Stage) -> anyhow::Result<Vec<String>> {
 
 /// What stands where, for a finding.
 pub async fn story(stage: &Stage) -> String {
-    let mut text = String::new();
+    let mut text = format!("\nthe processes of Postgres:{}", stage.server.describe());
     for view in [
         "select * from rowtwin.status",
         "select * from rowtwin.systems",

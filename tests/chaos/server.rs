@@ -13,8 +13,8 @@ use rustix::process::Signal;
 
 use crate::process::{children_of, is_alive, signal};
 
-/// The disk: enough for the server, and soon full.
-const DISK: &str = "size=448m,mode=0755";
+/// The disk: enough for the server and for the WAL that the slot retains while nobody can read it, and soon full.
+const DISK: &str = "size=1g,mode=0755";
 const SETTINGS: [(&str, &str); 7] = [
     ("max_wal_size", "64MB"),
     ("min_wal_size", "32MB"),
@@ -174,18 +174,33 @@ impl Server {
             tokio_postgres::connect(&self.url("mirror"), tokio_postgres::NoTls).await
         {
             let talking = tokio::spawn(connection);
-            for _ in 0..3 {
-                let _ = client
-                    .batch_execute(
-                        "select pg_logical_emit_message(false, 'ballast', ''); select pg_switch_wal()",
-                    )
-                    .await;
-            }
+            let _ = client
+                .batch_execute("select pg_logical_emit_message(false, 'ballast', ''); select pg_switch_wal()")
+                .await;
             talking.abort();
         }
         tokio::time::sleep(how_long).await;
         fs::remove_file(&path).context("emptying the disk")?;
         Ok(true)
+    }
+
+    /// Its processes, as the kernel sees them: number, state, what it waits for, title.
+    pub fn describe(&self) -> String {
+        let read = |pid: u32, what: &str| {
+            let bytes = fs::read(format!("/proc/{pid}/{what}")).unwrap_or_default();
+            String::from_utf8_lossy(&bytes).replace('\0', " ").trim().chars().take(120).collect::<String>()
+        };
+        let line = |pid: u32| {
+            let state =
+                read(pid, "stat").rsplit_once(')').map(|(_, rest)| rest.chars().take(2).collect::<String>());
+            format!("\n  {pid}{} {} {}", state.unwrap_or_default(), read(pid, "wchan"), read(pid, "cmdline"))
+        };
+        self.processes().into_iter().map(line).collect()
+    }
+
+    /// What the server has logged.
+    pub fn log(&self) -> PathBuf {
+        self.folder.join("postgres.log")
     }
 
     /// Ends the server for good.

@@ -122,6 +122,8 @@ impl Stage {
     /// Ends every process. The logs stay until the folder goes.
     pub async fn strike(&self) {
         self.looking.cancel();
+        // the small disk goes with the server
+        let _ = std::fs::copy(self.server.log(), self.folder.path().join("postgres.log"));
         self.rowtwins.iter().for_each(Kept::retire);
         self.remotes().iter().for_each(|remote| remote.process.retire());
         let server = Arc::clone(&self.server);
