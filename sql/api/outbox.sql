@@ -1,7 +1,9 @@
 -- The outbox: mark, claim, begin to send, settle. The only writers of the tables outbox and link on the way out.
 
+drop function if exists rowtwin_private.mark_rows(integer[], text[], pg_lsn[], timestamptz[], text[], boolean[]);
 create or replace function rowtwin_private.mark_rows(
-  p_bindings integer[], p_keys text[], p_positions pg_lsn[], p_changed_at timestamptz[], p_actors text[], p_gone boolean[]
+  p_bindings integer[], p_keys text[], p_positions pg_lsn[], p_changed_at timestamptz[], p_actors text[], p_gone boolean[],
+  p_captured boolean default true
 ) returns bigint
 language sql volatile
 set search_path = pg_catalog
@@ -28,16 +30,16 @@ as $$
       field      = case when o.state in ('held', 'rejected', 'waiting') and o.hold is distinct from 'truncate' then null else o.field end,
       hold       = case when o.state in ('held', 'rejected', 'waiting') and o.hold is distinct from 'truncate' then null else o.hold end,
       effect     = case when o.state in ('held', 'rejected', 'waiting') and o.hold is distinct from 'truncate' then null else o.effect end,
-      -- what was approved was another change
-      waved      = o.waved and excluded.row_gone is null,
+      -- what was approved was another change; a line that was edited says nothing about its header's row and is one, too
+      waved      = o.waved and excluded.row_gone is null and not p_captured,
       waits_binding = null,
       waits_key  = null,
       not_before = case when o.attempts = 0 or o.state in ('held', 'rejected', 'waiting') and o.hold is distinct from 'truncate' then excluded.not_before else o.not_before end
     returning 1)
   select count(*) from marked
 $$;
-comment on function rowtwin_private.mark_rows(integer[], text[], pg_lsn[], timestamptz[], text[], boolean[]) is
-  'Puts keys into the outbox, or raises the generation of those that are there. Marking twice does no harm. Each (binding, key) may appear once a call.';
+comment on function rowtwin_private.mark_rows(integer[], text[], pg_lsn[], timestamptz[], text[], boolean[], boolean) is
+  'Puts keys into the outbox, or raises the generation of those that are there. p_captured: these are edits, and no order to look again. Marking twice does no harm. Each (binding, key) may appear once a call.';
 
 create or replace function rowtwin_private.mark_later(p_binding integer, p_keys text[], p_gone boolean default null) returns bigint
 language sql volatile
@@ -47,7 +49,7 @@ as $$
     array_fill(p_binding, array[cardinality(p_keys)]), p_keys,
     array_fill(pg_current_wal_insert_lsn(), array[cardinality(p_keys)]),
     array_fill(rowtwin_private.clock(), array[cardinality(p_keys)]),
-    array_fill(null::text, array[cardinality(p_keys)]), array_fill(p_gone, array[cardinality(p_keys)]))
+    array_fill(null::text, array[cardinality(p_keys)]), array_fill(p_gone, array[cardinality(p_keys)]), false)
 $$;
 comment on function rowtwin_private.mark_later(integer, text[], boolean) is
   'Marks keys of one binding to be looked at although no change of theirs was captured (resync, repair, first comparison). p_gone says that their rows are known to be deleted; null leaves what capture said.';

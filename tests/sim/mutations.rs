@@ -91,8 +91,27 @@ fn copied(root: &Path) -> PathBuf {
         let linked =
             Command::new("cp").arg("-al").arg(root.join("target/debug")).arg(target.join("debug")).status();
         assert!(linked.is_ok_and(|status| status.success()), "what is built already cannot be linked");
+        // but for what is our own: cargo writes its marks in place, and a link would change the original's
+        for part in [".fingerprint", "deps", "build"] {
+            forget_ours(&target.join("debug").join(part));
+        }
+        let _ = std::fs::remove_dir_all(target.join("debug/incremental"));
     }
     copy
+}
+
+/// Removes what was built of this package, tests and benches included, from a folder of the copy.
+fn forget_ours(folder: &Path) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with("rowtwin-") || name.starts_with("librowtwin-") {
+            let path = entry.path();
+            let removed =
+                if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+            removed.unwrap();
+        }
+    }
 }
 
 fn refresh(from: &Path, to: &Path) {

@@ -79,6 +79,9 @@ pub fn play(stories: impl Iterator<Item = Job> + Send, count: u64, how: How) -> 
                             played.failures.push(failure);
                         }
                         bar.inc(1);
+                        if bar.is_hidden() && played.count % 25 == 0 {
+                            println!("{} stories, {} failed", played.count, played.failures.len());
+                        }
                         bar.set_message(format!("{} failed", played.failures.len()));
                     }
                 });

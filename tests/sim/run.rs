@@ -59,8 +59,8 @@ pub async fn run(plan: &Plan, server: &mut Server) -> Ended {
     ended
 }
 
-async fn told(world: &mut World, server: &mut Server, plan: &Plan) -> Result<Vec<Finding>, Finding> {
-    for step in &plan.steps {
+async fn told(world: &mut World, server: &mut Server, story: &Plan) -> Result<Vec<Finding>, Finding> {
+    for step in &story.steps {
         act(world, server, step).await?;
     }
     world.tell("      everything calms down");
@@ -87,8 +87,15 @@ async fn told(world: &mut World, server: &mut Server, plan: &Plan) -> Result<Vec
     if world.number(&confirmed).await != 1 {
         found.push(Finding::new("the slot is confirmed", "the slot is behind the last change, or not there"));
     }
+    for (plan, remote) in world.plan.systems.iter().zip(&world.remotes) {
+        let (most, allowed) = (remote.most_flying(), remote.abilities().in_flight);
+        if is_calm(story) && most > allowed {
+            let says = format!("{} had {most} calls at the same time, and {allowed} are allowed", plan.name);
+            found.push(Finding::new("limits are kept", says));
+        }
+    }
     let evidence = Evidence::gather(world).await;
-    found.extend(findings(&evidence, is_calm(plan)));
+    found.extend(findings(&evidence, is_calm(story)));
     Ok(found)
 }
 

@@ -169,3 +169,22 @@ async fn r12_documents_that_wait_or_are_edited_are_held_after_a_truncate_of_thei
     scene.settle().await;
     assert_eq!(scene.number("select count(*) from rowtwin.outbox").await, 0, "{}", scene.story().await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r12_an_approval_by_the_guard_does_not_cover_a_line_that_is_edited_after_it() {
+    let scene = scene().await;
+    scene.run("update sales.order_line set qty = 7 where line_no = 1").await;
+    scene.capture().await;
+    scene
+        .run("update rowtwin_private.outbox set state = 'held', hold = 'guard', reason = 'too much at once'")
+        .await;
+    assert_eq!(scene.number("select rowtwin.approve('sales.orders')").await, 2);
+    let waved = "select count(*) from rowtwin_private.outbox where waved";
+    assert_eq!(scene.number(waved).await, 2);
+    // what rowtwin orders to be looked at again is no edit
+    scene.run("select rowtwin_private.mark_later(id, array['1']) from rowtwin_private.binding where table_name = 'sales.orders'").await;
+    assert_eq!(scene.number(waved).await, 2);
+    scene.run("update sales.order_line set qty = 8 where line_no = 1").await;
+    assert_eq!(scene.capture().await, 2);
+    assert_eq!(scene.number(waved).await, 0, "somebody said yes to another change: {}", scene.story().await);
+}

@@ -7,6 +7,8 @@ pub mod fault;
 pub mod manifest;
 pub mod state;
 
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::Router;
@@ -36,6 +38,8 @@ struct Inner {
     happened: Notify,
     waiting: Mutex<Waiting>,
     let_go: Notify,
+    flying: AtomicUsize,
+    most_flying: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -62,6 +66,8 @@ impl Remote {
             happened: Notify::new(),
             waiting: Mutex::default(),
             let_go: Notify::new(),
+            flying: AtomicUsize::new(0),
+            most_flying: AtomicUsize::new(0),
         });
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -78,6 +84,11 @@ impl Remote {
 
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.inner.state.lock().unwrap()
+    }
+
+    /// The most calls that were under way at the same time.
+    pub fn most_flying(&self) -> usize {
+        self.inner.most_flying.load(SeqCst)
     }
 
     /// A person makes a record.
@@ -164,9 +175,7 @@ struct Flight(Arc<Inner>);
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        if let Ok(mut state) = self.0.state.lock() {
-            state.flying -= 1;
-        }
+        self.0.flying.fetch_sub(1, SeqCst);
     }
 }
 
@@ -197,8 +206,7 @@ async fn serve(
     let (fault, _flight) = {
         let mut state = inner.state.lock().unwrap();
         state.calls_ever += 1;
-        state.flying += 1;
-        state.most_flying = state.most_flying.max(state.flying);
+        inner.most_flying.fetch_max(inner.flying.fetch_add(1, SeqCst) + 1, SeqCst);
         let flight = Flight(Arc::clone(&inner));
         state.calls.push(Call { op, body: body.clone() });
         if op == Op::SignIn {

@@ -63,8 +63,6 @@ pub struct State {
     pub(super) attempts: HashMap<String, u64>,
     /// Promises that a call of ours broke.
     pub broken: Vec<String>,
-    pub flying: usize,
-    pub most_flying: usize,
     /// Which field of which object refers to which object.
     pub references: Vec<(String, String, String)>,
 }
