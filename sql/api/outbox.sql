@@ -260,6 +260,10 @@ begin
       update rowtwin_private.link l set stage = r.stage, revision = l.revision + 1, settled_at = v_now
       where l.binding_id = p_binding and l.remote_id = r.remote_id and l.stage is distinct from r.stage;
     end if;
+    if r.link in ('unlinked', 'kept') and r.remote_id is not null then
+      -- a row that was refused because this record was the twin of another one is looked at again
+      perform rowtwin_private.reopen_ambiguous(p_binding, array[]::text[], array[r.remote_id]);
+    end if;
     if r.link in ('unlinked', 'kept') and r.attempt is null and not v_ours then
       -- another turn may have found the row there again before the record went: the key is looked at once more
       perform rowtwin_private.mark_later(p_binding, array[v_key]);

@@ -212,7 +212,9 @@ impl Deeds {
         let answer = remote.door("effects", json!({})).await?;
         let mut deeds: HashMap<String, Vec<(i64, bool)>> = HashMap::new();
         for effect in answer["effects"].as_array().into_iter().flatten() {
-            if effect["object"] == json!(remote.words.object) {
+            if effect["object"] == json!(remote.words.object)
+                || effect["object"] == json!(orders::SAVED_WHOLE)
+            {
                 let id = text(&effect["id"]).unwrap_or_default();
                 let at = effect["at_ms"].as_i64().unwrap_or_default();
                 deeds.entry(id).or_default().push((at, effect["by"] == json!("person")));

@@ -16,6 +16,8 @@ const ORDERS: i64 = 20;
 const PRODUCTS: u64 = 6;
 /// Lines of an order beyond which none is added.
 const LINES: i64 = 8;
+/// Orders that are saved with all their lines, so that a line added between our read and our write goes with it.
+pub const SAVED_WHOLE: &str = "SAL_SaleOrder";
 /// What a ledger calls the quantities of an order's lines.
 pub const ENTITY: &str = "order";
 
@@ -164,7 +166,8 @@ pub async fn add_in_remote(remote: &Remote, dice: &mut Dice, serial: u64) -> any
         field: "qty".to_owned(),
         was: None,
         value: Some(qty.to_string()),
-        deed: None,
+        // a line of the CRM is a record of its own, which no save of the order overwrites
+        deed: (remote.name == "erp").then_some((id, 0)),
     };
     Ok(text(&answer["line"]).map(|_| said))
 }

@@ -263,7 +263,11 @@ async fn edit_in_remote(remote: &Remote, ledger: &Ledger, dice: &mut Dice) -> an
         return Ok(());
     }
     if dice.below(8) == 0 {
-        ledger.note(orders::add_in_remote(remote, dice, serial).await?.into_iter().collect());
+        let mut added: Vec<Said> = orders::add_in_remote(remote, dice, serial).await?.into_iter().collect();
+        for (id, number) in added.iter_mut().filter_map(|said| said.deed.as_mut()) {
+            *number = ledger.deed(remote.name, id);
+        }
+        ledger.note(added);
         return Ok(());
     }
     let record = dice.pick(&records);

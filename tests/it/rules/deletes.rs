@@ -284,3 +284,21 @@ async fn r17_a_row_made_again_before_the_first_comparison_takes_the_record_over(
     scene.settle().await;
     assert_eq!(scene.crm().records(CRM)[0]["tel"], "13800000000");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r17_a_row_refused_for_the_twin_of_a_deleted_one_goes_when_that_record_is_gone() {
+    let scene = acme(crm_only("")).await;
+    scene
+        .run("delete from sales.customer; insert into sales.customer (name, number) values ('Acme', 'C1')")
+        .await;
+    scene.capture().await;
+    // the new row is looked at before the delete of the old one has gone out
+    scene.run("update rowtwin_private.outbox set not_before = clock_timestamp() + interval '1 hour' where row_gone").await;
+    scene.deliver(&scene.bound("crm")).await;
+    assert_eq!(scene.number("select count(*) from rowtwin.outbox where state = 'rejected'").await, 1);
+    scene.run("update rowtwin_private.outbox set not_before = '-infinity' where row_gone").await;
+    scene.settle().await;
+    assert_eq!(rows(&scene).await, [json!({"name": "Acme", "number": "C1"})], "{}", scene.story().await);
+    assert_eq!(scene.crm().count(CRM), 1, "{}", scene.story().await);
+    nothing_is_left_to_do(&scene).await;
+}
