@@ -10,11 +10,10 @@ use crate::bound::Bound;
 use crate::mapping::reference::References;
 use crate::mapping::{DecodeError, Row};
 use crate::model::binding::AgainstEdit;
-use crate::model::diff::diff;
 use crate::model::merge::{FieldConflict, Policy, Side};
 use crate::model::record::RemoteRecord;
 use crate::pull::documents::{LineWork, check_lines, new_document, new_lines, told, write_lines};
-use crate::pull::plan::{NewRow, RowPlan, plan_new_row, plan_row};
+use crate::pull::plan::{NewRow, RowPlan, edits_of, plan_new_row, plan_row};
 use crate::pull::{DEFERRED, MISSING, UNMARKED, gone, guard, newest_of_each};
 use crate::store::StoreError;
 use crate::store::error::Class;
@@ -321,7 +320,7 @@ impl Context<'_> {
             return;
         }
         let edit_wins = self.bound.against_edit == AgainstEdit::Edit;
-        let edits = diff(&record.fields, shadow, mapping.field_names(), mapping.blank_is_null);
+        let edits = edits_of(self.bound, record, shadow);
         let edits = edits.into_iter().map(|(field, value)| FieldConflict {
             shadow: shadow.get(&field).cloned().unwrap_or(Value::Null),
             row: Value::Null,

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::bound::Bound;
 use crate::mapping::reference::{Missing, References};
 use crate::mapping::{DecodeError, Row};
-use crate::model::diff::{overlay, project};
+use crate::model::diff::{diff, overlay, project};
 use crate::model::document::MergedLines;
 use crate::model::merge::{FieldConflict, Side, Stamps};
 use crate::model::record::{Record, RemoteRecord};
@@ -112,6 +112,20 @@ pub fn plan_row(
         lines,
         keeps_sent,
     })
+}
+
+/// What a record says otherwise than its shadow: fields, and collections of lines as a whole.
+pub fn edits_of(bound: &Bound, record: &RemoteRecord, shadow: &Record) -> Record {
+    let mapping = &bound.mapping;
+    let mut edits = diff(&record.fields, shadow, mapping.field_names(), mapping.blank_is_null);
+    let told = mapping.shadow_of(&record.fields);
+    for lines in &mapping.lines {
+        let name = lines.collection.as_str();
+        if !mapping.same(&project(&told, [name]), &project(shadow, [name])) {
+            edits.insert(name.to_owned(), told.get(name).cloned().unwrap_or(Value::Null));
+        }
+    }
+    edits
 }
 
 /// A row that is to be made from a record.

@@ -154,6 +154,8 @@ pub struct Evidence {
     pub parked: Vec<Parked>,
     /// Which remote ids belong to which code, ever.
     pub codes: BTreeMap<(String, String), String>,
+    /// Live records (system, code) that refer to a record which is not there any more.
+    pub dangling: BTreeSet<(String, String)>,
     pub broken: Vec<String>,
     pub effects: BTreeMap<String, Vec<Effect>>,
     /// (system, object, remote id, effect) of the journal's lines about records.
@@ -179,6 +181,7 @@ impl Evidence {
             conflicts: Vec::new(),
             parked: Vec::new(),
             codes: BTreeMap::new(),
+            dangling: BTreeSet::new(),
             broken: Vec::new(),
             effects: BTreeMap::new(),
             journal: Vec::new(),
@@ -278,6 +281,14 @@ impl Evidence {
                     self.codes.insert((plan.name.clone(), effect.id.clone()), effect.code.clone());
                 }
                 self.records.insert(((*table).to_owned(), plan.name.clone()), side);
+            }
+            let live: BTreeSet<String> =
+                state.live("item").iter().map(|(id, _)| State::id_text(abilities, *id)).collect();
+            for (_, record) in state.live("part") {
+                let owner = record.fields.get("owner").map(text).unwrap_or_default();
+                if !owner.is_empty() && !live.contains(&owner) {
+                    self.dangling.insert((plan.name.clone(), State::code(&record.fields)));
+                }
             }
             if world.plan.lines {
                 let side = Side::of_lines(&state);

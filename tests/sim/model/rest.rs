@@ -57,6 +57,9 @@ fn is_refused(evidence: &Evidence, table: &str, system: &str, code: &str) -> boo
     if let Some(document) = document(evidence, table, system, code) {
         return is_refused(evidence, "item", system, &document);
     }
+    if table == "part" && evidence.dangling.contains(&(system.to_owned(), code.to_owned())) {
+        return true;
+    }
     let Some(row) = evidence.rows[table].now.get(code) else { return false };
     if row.values().any(|value| value.contains("!!")) {
         return true;
