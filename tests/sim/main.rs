@@ -5,7 +5,7 @@
 //! delay, hide and garble; then everything may come to rest, and a model that shares nothing with the engine says
 //! what must not be. A seed that fails is reduced to the few steps that it needs, and told.
 //!
-//! Without arguments, as `cargo test` calls it, it plays every story of `regressions/` and a fixed range of seeds.
+//! Without arguments it plays every story of `regressions/` and a fixed range of seeds.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -37,7 +37,7 @@ use rowtwin::config::duration::parse_duration;
 use plan::Plan;
 use play::{How, Job, Played, play};
 
-/// The seeds that every run of the tests plays.
+/// The seeds that a run without arguments plays.
 const FIXED: std::ops::Range<u64> = 1..25;
 
 /// Plays stories of chance against the rules.
