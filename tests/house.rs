@@ -21,6 +21,8 @@ mod monitoring;
 mod mutations;
 #[path = "house/sql.rs"]
 mod sql;
+#[path = "house/sql_page.rs"]
+mod sql_page;
 
 use std::collections::BTreeSet;
 
@@ -89,6 +91,7 @@ fn generated_files_are_fresh() {
     for (path, want) in [
         ("connectors/schema.json", rowtwin::connector::manifest::schema()),
         ("docs/rowtwin.schema.json", rowtwin::cli::config::schema_text()),
+        ("docs/sql.md", sql_page::written()),
     ] {
         let full = root().join(path);
         if bless {
