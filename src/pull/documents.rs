@@ -115,7 +115,7 @@ pub(super) async fn write_lines(
                 written.insert(one.key.clone());
             }
             updates.extend(changed);
-            let mut next = next_number(child, &of_row);
+            let mut next = next_number(child, &of_row, &merged.shadow);
             for (place, fields) in &merged.inserts {
                 let id = merged.shadow.get(*place).and_then(|line| line.id.as_deref());
                 let mut row = lines.new_row(fields, id, references).map_err(unfit)?;
@@ -182,10 +182,17 @@ fn changes(
         .collect())
 }
 
-/// The number that the next new line gets, where lines are numbered.
-fn next_number(child: &Child, of_row: &[(String, Row)]) -> i64 {
+/// The number that the next new line gets, where lines are numbered. Where it is a part of the primary key, the number of
+/// a line that was removed from the row, and not yet from the record, is not free: the new line would be taken for it.
+fn next_number(child: &Child, of_row: &[(String, Row)], shadow: &[Line]) -> i64 {
     let Some(column) = &child.number else { return 1 };
-    of_row.iter().filter_map(|(_, row)| row.get(column)?.as_i64()).max().unwrap_or(0) + 1
+    let standing = of_row.iter().filter_map(|(_, row)| row.get(column)?.as_i64());
+    let place = child.table.key.iter().position(|part| part.name == *column);
+    let known = shadow.iter().filter_map(|line| {
+        let key = decode_key(line.key.as_deref()?, child.table.key.len())?;
+        key.get(place?)?.parse().ok()
+    });
+    standing.chain(known).max().unwrap_or(0) + 1
 }
 
 /// Every line was checked before: only a reference that was lost since can still fail.

@@ -188,3 +188,21 @@ async fn r12_an_approval_by_the_guard_does_not_cover_a_line_that_is_edited_after
     assert_eq!(scene.capture().await, 2);
     assert_eq!(scene.number(waved).await, 0, "somebody said yes to another change: {}", scene.story().await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r09_a_line_added_in_the_remote_does_not_take_the_place_of_one_that_is_being_removed() {
+    let scene = scene().await;
+    let order = scene.erp().records(ERP_ORDER)[0]["FID"].to_string();
+    scene.run("delete from sales.order_line where line_no = 2").await;
+    scene.erp().add_line(ERP_ORDER, &order, json!({"FMaterialId": {"FNumber": "P3"}, "FQty": 7})).unwrap();
+    // the record is read first: the row's line 2 is gone, the record has it still, and a third one
+    let bound = scene.engine.bounds.iter().find(|one| one.system == "erp" && one.object == ERP_ORDER).unwrap();
+    scene.capture().await;
+    scene.run("update rowtwin_private.binding set next_poll_at = '-infinity'").await;
+    let puller = scene.puller(bound);
+    while puller.turn().await.unwrap().rest.is_none() {}
+    puller.release().await.unwrap();
+    scene.settle().await;
+    scene.poll().await;
+    everywhere(&scene, "S1", &[("P1", 2.0), ("P3", 7.0)]).await;
+}
