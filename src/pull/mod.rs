@@ -112,11 +112,17 @@ impl Puller {
         if state.describe_due && bound.abilities.can_describe && self.describe().await? {
             return Ok(Turned { seen: 0, rest: Some(Duration::from_secs(1)) });
         }
-        if let Some(turned) = self.read_inbox().await? {
-            return Ok(turned);
-        }
-        if let Some(turned) = self.walk(&state).await? {
-            return Ok(turned);
+        let read = match self.read_inbox().await? {
+            Some(refused) if refused.rest.is_some() => return Ok(refused),
+            read => read,
+        };
+        // also behind a batch of the inbox: a steady stream of records to be read again must not keep the polls waiting
+        match (read, self.walk(&state).await?) {
+            (Some(read), Some(walked)) => {
+                return Ok(Turned { seen: read.seen + walked.seen, rest: None });
+            }
+            (Some(turned), None) | (None, Some(turned)) => return Ok(turned),
+            (None, None) => {}
         }
         if bound.pushes && !state.first_pushed {
             let client = self.store.client().await?;

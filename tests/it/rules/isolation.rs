@@ -143,3 +143,21 @@ async fn r11_a_record_that_breaks_a_constraint_of_the_table_is_kept_and_the_page
     let schema = CUSTOMER.replace("name text", "name text check (name <> 'Evil')");
     bad_record(schema, json!({"name": "Evil"}), json!({"name": "Good"}), "violates check constraint").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r11_records_that_are_read_again_and_again_keep_no_poll_waiting() {
+    let scene = Scene::with(Script { with_erp: false, ..Script::default() }).await;
+    let known = scene.crm().insert(CRM, json!({"name": "Known", "account_no": "C1"}));
+    scene.settle().await;
+    scene.crm().insert(CRM, json!({"name": "New", "account_no": "C2"}));
+    scene
+        .run(&format!(
+            "update rowtwin_private.binding set next_poll_at = '-infinity';
+             select rowtwin_private.note_records(id, array['{known}'], 'test') from rowtwin_private.binding"
+        ))
+        .await;
+    let bound = scene.bound("crm");
+    scene.puller(&bound).turn().await.unwrap();
+    assert_eq!(scene.number("select count(*) from sales.customer").await, 2, "{}", scene.story().await);
+    assert_eq!(scene.number("select count(*) from rowtwin.inbox").await, 0);
+}
