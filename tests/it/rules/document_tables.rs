@@ -196,7 +196,8 @@ async fn r09_a_line_added_in_the_remote_does_not_take_the_place_of_one_that_is_b
     scene.run("delete from sales.order_line where line_no = 2").await;
     scene.erp().add_line(ERP_ORDER, &order, json!({"FMaterialId": {"FNumber": "P3"}, "FQty": 7})).unwrap();
     // the record is read first: the row's line 2 is gone, the record has it still, and a third one
-    let bound = scene.engine.bounds.iter().find(|one| one.system == "erp" && one.object == ERP_ORDER).unwrap();
+    let bound =
+        scene.engine.bounds.iter().find(|one| one.system == "erp" && one.object == ERP_ORDER).unwrap();
     scene.capture().await;
     scene.run("update rowtwin_private.binding set next_poll_at = '-infinity'").await;
     let puller = scene.puller(bound);
