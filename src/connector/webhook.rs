@@ -402,35 +402,10 @@ fn whole(value: &Value) -> Option<i64> {
 /// Names and values of a query or a form; the first of a name counts.
 fn pairs(text: &str) -> Map<String, Value> {
     let mut pairs = Map::new();
-    for pair in text.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        pairs.entry(decoded(name)).or_insert_with(|| Value::from(decoded(value)));
+    for (name, value) in form_urlencoded::parse(text.as_bytes()) {
+        pairs.entry(name).or_insert_with(|| Value::from(value.into_owned()));
     }
     pairs
-}
-
-/// Without `+` and `%XX`; what is no code stays as it is.
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let code = after.get(..2).filter(|_| *first == b'%').and_then(|code| hex::decode(code).ok());
-        match (code, *first) {
-            (Some(code), _) => {
-                bytes.extend(code);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            (None, b'+') => {
-                bytes.push(b' ');
-                rest = after;
-            }
-            (None, other) => {
-                bytes.push(other);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

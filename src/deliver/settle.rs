@@ -11,9 +11,10 @@ use crate::model::diff::diff;
 use crate::model::outcome::Outcome;
 use crate::model::record::Record;
 use crate::model::retry;
+use crate::store::comparison::mark_gone;
 use crate::store::inbox::note_records;
 use crate::store::mirror::{Row, emit_tag, read_rows, update_rows};
-use crate::store::outbox::{Settlement, mark_later, mark_later_as, settle};
+use crate::store::outbox::{Settlement, mark_later, settle};
 use crate::store::{Store, StoreError};
 
 /// What is to be done after a settlement.
@@ -68,8 +69,8 @@ impl Settler<'_> {
         self.write_ids(&transaction, &linked).await?;
         self.write_line_ids(&transaction, &settlements, &linked).await?;
         note_records(&transaction, self.bound.id, noted.read_again, noted.why, Duration::ZERO).await?;
-        mark_later_as(&transaction, self.bound.id, noted.look_again, None).await?;
-        mark_later_as(&transaction, self.bound.id, noted.gone, Some(true)).await?;
+        mark_later(&transaction, self.bound.id, noted.look_again).await?;
+        mark_gone(&transaction, self.bound.id, noted.gone).await?;
         transaction.commit().await?;
         if !self.bound.children.is_empty() {
             // what was linked, and what has come to the end of its lifecycle

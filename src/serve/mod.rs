@@ -101,6 +101,11 @@ pub async fn serve(
         .route("/health", get(show_health))
         .fallback(|| async { (StatusCode::NOT_FOUND, "there are /metrics and /health\n") })
         .with_state(Shown { metrics, health });
+    Ok(serving(listener, address, router, stop))
+}
+
+/// Answers until `stop` is cancelled.
+fn serving(listener: TcpListener, address: SocketAddr, router: Router, stop: CancellationToken) -> Serving {
     let stopping = stop.clone();
     let serving = axum::serve(listener, router).with_graceful_shutdown(stopping.cancelled_owned());
     let task = tokio::spawn(async move {
@@ -114,7 +119,7 @@ pub async fn serve(
             () = enough => {}
         }
     });
-    Ok(Serving { address, task })
+    Serving { address, task }
 }
 
 async fn show_metrics(State(shown): State<Shown>) -> Response {

@@ -21,7 +21,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::connector::Webhook;
-use crate::serve::{LAST_REQUESTS, ServeError, Serving};
+use crate::serve::{ServeError, Serving, serving};
 
 /// Webhooks at the same time; more are told to come again.
 const AT_ONCE: usize = 64;
@@ -95,19 +95,7 @@ pub async fn listen(
     let address = listener.local_addr().map_err(refused)?;
     let gate = Gate { receiver, places: Arc::new(Semaphore::new(AT_ONCE)), limits };
     let router = Router::new().fallback(take).with_state(gate);
-    let stopping = stop.clone();
-    let serving = axum::serve(listener, router).with_graceful_shutdown(stopping.cancelled_owned());
-    let task = tokio::spawn(async move {
-        let enough = async {
-            stop.cancelled().await;
-            tokio::time::sleep(LAST_REQUESTS).await;
-        };
-        tokio::select! {
-            _ = async { serving.await } => {}
-            () = enough => {}
-        }
-    });
-    Ok(Serving { address, task })
+    Ok(serving(listener, address, router, stop))
 }
 
 /// The same on a thread of its own: what the rest of the process computes does not keep a sender waiting.

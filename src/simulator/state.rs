@@ -58,6 +58,13 @@ pub(super) struct Session {
     pub(super) ended: bool,
 }
 
+impl Session {
+    /// Whether it is good still, where sessions live for so long.
+    pub(super) fn lives(&self, now_ms: i64, life_ms: i64) -> bool {
+        !self.ended && now_ms - self.born_ms < life_ms
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) kind: Kind,

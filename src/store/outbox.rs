@@ -344,23 +344,6 @@ pub async fn mark_later(
     Ok(())
 }
 
-/// Marks keys to be looked at once more, with what is known of their rows: `Some(true)` when they were deleted.
-///
-/// # Errors
-/// When the statement fails.
-pub async fn mark_later_as(
-    client: &impl GenericClient,
-    binding: i32,
-    keys: &[String],
-    gone: Option<bool>,
-) -> Result<(), StoreError> {
-    if keys.is_empty() {
-        return Ok(());
-    }
-    client.execute("select rowtwin_private.mark_later($1, $2, $3)", &[&binding, &keys, &gone]).await?;
-    Ok(())
-}
-
 impl Store {
     /// Whether these transactions (32-bit ids) can be seen already; see `rowtwin_private.all_visible`.
     ///

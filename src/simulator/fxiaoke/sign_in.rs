@@ -34,7 +34,7 @@ pub(super) fn token(state: &mut State, request: &Request, asked: &Asked) -> Resu
         return Err(Refusal::new(20015, "the permanentCode is error"));
     }
     let now = state.now_ms();
-    state.sessions.retain(|session| alive(session, now));
+    state.sessions.retain(|session| session.lives(now, LIFE_MS));
     let fresh = state.sessions.iter().find(|session| now - session.born_ms < SAME_MS).cloned();
     let session = fresh.unwrap_or_else(|| {
         let session =
@@ -51,10 +51,6 @@ pub(super) fn token(state: &mut State, request: &Request, asked: &Asked) -> Resu
     } else {
         success(json!({"corpAccessToken": session.value, "corpId": known::CORP_ID, "expiresIn": expires_in}))
     }))
-}
-
-fn alive(session: &Session, now: i64) -> bool {
-    !session.ended && now - session.born_ms < LIFE_MS
 }
 
 /// The current generation wants a trace id on every address. What its absence is answered with is (unverified).
@@ -75,8 +71,9 @@ pub(in crate::simulator) fn signed_in(
     }
     let given = |name: &str| asked.payload.get(name).and_then(Value::as_str).unwrap_or("");
     let now = state.now_ms();
-    let known_token =
-        |token: &str| state.sessions.iter().any(|session| session.value == token && alive(session, now));
+    let known_token = |token: &str| {
+        state.sessions.iter().any(|session| session.value == token && session.lives(now, LIFE_MS))
+    };
     let refused = |reply: Reply, error: &str| Err(Answer::failed(reply, error));
     if let Some(authorization) = request.header("authorization") {
         let token = authorization.strip_prefix("Bearer ").unwrap_or("");

@@ -177,10 +177,6 @@ pub(super) fn ask(request: &Request) -> Asked {
     asked
 }
 
-fn alive(session: &Session, now: i64) -> bool {
-    !session.ended && now - session.born_ms < LIFE_MS
-}
-
 /// Checks the bearer: the token of a private app, which does not end, or that of an app.
 pub(super) fn signed_in(state: &mut State, request: &Request, asked: &Asked) -> Result<(), Answer> {
     if asked.is("sign-in") {
@@ -189,7 +185,7 @@ pub(super) fn signed_in(state: &mut State, request: &Request, asked: &Asked) -> 
     let token = request.header("authorization").and_then(|value| value.strip_prefix("Bearer ")).unwrap_or("");
     let now = state.now_ms();
     if token == known::ACCESS_TOKEN
-        || state.sessions.iter().any(|session| session.value == token && alive(session, now))
+        || state.sessions.iter().any(|session| session.value == token && session.lives(now, LIFE_MS))
     {
         return Ok(());
     }

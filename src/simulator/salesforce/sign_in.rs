@@ -45,7 +45,7 @@ pub(super) fn token(state: &mut State, request: &Request) -> Answer {
         return refused("invalid_grant", "expired access/refresh token, or an assertion that does not hold");
     }
     let now = state.now_ms();
-    state.sessions.retain(|session| alive(session, now));
+    state.sessions.retain(|session| session.lives(now, LIFE_MS));
     let value = format!("{}!{}", known::ORG_ID, uuid::Uuid::new_v4().simple());
     state.sessions.push(Session { value: value.clone(), born_ms: now, ended: false });
     let host = request.header("host").unwrap_or("127.0.0.1");
@@ -79,10 +79,6 @@ fn asserts(assertion: &str, now: i64) -> bool {
         && (0..=ASSERTION_S).contains(&life)
 }
 
-fn alive(session: &Session, now: i64) -> bool {
-    !session.ended && now - session.born_ms < LIFE_MS
-}
-
 /// Checks the bearer of a call.
 pub(in crate::simulator) fn signed_in(
     state: &mut State,
@@ -95,7 +91,7 @@ pub(in crate::simulator) fn signed_in(
     }
     let token = request.header("authorization").and_then(|value| value.strip_prefix("Bearer ")).unwrap_or("");
     let now = state.now_ms();
-    if state.sessions.iter().any(|session| session.value == token && alive(session, now)) {
+    if state.sessions.iter().any(|session| session.value == token && session.lives(now, LIFE_MS)) {
         return Ok(());
     }
     if token.is_empty() {

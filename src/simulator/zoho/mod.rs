@@ -134,10 +134,6 @@ pub(super) fn ask(request: &Request) -> Asked {
     asked
 }
 
-fn alive(session: &Session, now: i64) -> bool {
-    !session.ended && now - session.born_ms < LIFE_MS
-}
-
 /// Checks the token of a call.
 pub(super) fn signed_in(state: &mut State, request: &Request, asked: &Asked) -> Result<(), Answer> {
     if asked.is("sign-in") {
@@ -147,7 +143,7 @@ pub(super) fn signed_in(state: &mut State, request: &Request, asked: &Asked) -> 
     let token =
         header.strip_prefix("Zoho-oauthtoken ").or_else(|| header.strip_prefix("Bearer ")).unwrap_or("");
     let now = state.now_ms();
-    if state.sessions.iter().any(|session| session.value == token && alive(session, now)) {
+    if state.sessions.iter().any(|session| session.value == token && session.lives(now, LIFE_MS)) {
         return Ok(());
     }
     if header.is_empty() {
@@ -172,7 +168,7 @@ fn token(state: &mut State, request: &Request) -> Answer {
         return refused("invalid_code");
     }
     let now = state.now_ms();
-    state.sessions.retain(|session| alive(session, now));
+    state.sessions.retain(|session| session.lives(now, LIFE_MS));
     let value = format!("1000.{}", uuid::Uuid::new_v4().simple());
     state.sessions.push(Session { value: value.clone(), born_ms: now, ended: false });
     let host = request.header("host").unwrap_or("127.0.0.1");

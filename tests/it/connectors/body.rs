@@ -323,3 +323,21 @@ pub async fn a_pulled_schema_works_as_it_is(remote: &Remote) {
     }
     no_echo(&scene).await;
 }
+
+/// Without match fields, by the attempt that is planted in a field; gives the scene for what is particular.
+pub async fn a_lost_create_is_found_by_the_attempt_that_was_planted(
+    remote: &Remote,
+    settings: &str,
+) -> Scene {
+    let scene = remote.scene_with(settings, "[]").await;
+    scene.settle().await;
+    scene.crm().add_fault(fault("lost-answer@create"));
+    scene.run("insert into sales.customer (name) select 'Twin' from generate_series(1, 3)").await;
+    scene.settle().await;
+    assert!(scene.crm().faults().is_empty());
+    scene.poll().await;
+    assert_eq!(scene.crm().count(remote.object), 3, "{:?}", scene.crm().calls());
+    assert_eq!(scene.number("select count(*) from rowtwin.links where state = 'linked'").await, 3);
+    assert_eq!(scene.number("select count(distinct crm_id) from sales.customer").await, 3);
+    scene
+}

@@ -3,8 +3,8 @@
 use rowtwin::simulator::{Kind, Simulator, credentials::hubspot as known};
 use serde_json::json;
 
-use super::{Remote, behaves};
-use crate::support::{fault, secret};
+use super::{Remote, behaves, body};
+use crate::support::secret;
 
 fn settings(simulator: &Simulator) -> String {
     format!(
@@ -58,15 +58,7 @@ async fn a_private_app_finds_a_lost_create_by_the_attempt_that_was_planted() {
         },
         ..COMPANIES
     };
-    let scene = remote.scene_with("", "[]").await;
-    scene.settle().await;
-    scene.crm().add_fault(fault("lost-answer@create"));
-    scene.run("insert into sales.customer (name) select 'Twin' from generate_series(1, 3)").await;
-    scene.settle().await;
-    assert!(scene.crm().faults().is_empty());
-    scene.poll().await;
-    assert_eq!(scene.crm().count("companies"), 3, "{:?}", scene.crm().calls());
-    assert_eq!(scene.number("select count(distinct crm_id) from sales.customer").await, 3);
+    let scene = body::a_lost_create_is_found_by_the_attempt_that_was_planted(&remote, "").await;
     let counts = scene.crm().call_counts();
     let exact = counts.get(&("batch/read".to_owned(), "companies".to_owned()));
     assert!(exact.is_some(), "what is unique is not searched: {counts:?}");

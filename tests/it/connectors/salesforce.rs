@@ -3,7 +3,7 @@
 use rowtwin::simulator::{Kind, Simulator, credentials::salesforce as known};
 use serde_json::{Value, json};
 
-use super::{Remote, behaves, scene_of};
+use super::{Remote, behaves, body, scene_of};
 use crate::support::{Scene, fault, secret};
 
 fn settings(simulator: &Simulator) -> String {
@@ -50,16 +50,11 @@ behaves!(ACCOUNTS =>
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_create_is_found_by_the_attempt_that_was_planted() {
-    let scene = ACCOUNTS.scene_with(", attempt_field: Rowtwin_Attempt__c", "[]").await;
-    scene.settle().await;
-    scene.crm().add_fault(fault("lost-answer@create"));
-    scene.run("insert into sales.customer (name) select 'Twin' from generate_series(1, 3)").await;
-    scene.settle().await;
-    assert!(scene.crm().faults().is_empty());
-    scene.poll().await;
-    assert_eq!(scene.crm().count("Account"), 3, "{:?}", scene.crm().calls());
-    assert_eq!(scene.number("select count(*) from rowtwin.links where state = 'linked'").await, 3);
-    assert_eq!(scene.number("select count(distinct crm_id) from sales.customer").await, 3);
+    body::a_lost_create_is_found_by_the_attempt_that_was_planted(
+        &ACCOUNTS,
+        ", attempt_field: Rowtwin_Attempt__c",
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

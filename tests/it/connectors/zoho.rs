@@ -3,8 +3,8 @@
 use rowtwin::simulator::{Kind, Simulator, credentials::zoho as known};
 use serde_json::json;
 
-use super::{Remote, behaves, orders, orders::Orders};
-use crate::support::{fault, secret};
+use super::{Remote, behaves, body, orders, orders::Orders};
+use crate::support::secret;
 
 fn settings(simulator: &Simulator) -> String {
     format!(
@@ -51,15 +51,11 @@ behaves!(ACCOUNTS =>
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_create_is_found_by_the_attempt_that_was_planted() {
-    let scene = ACCOUNTS.scene_with(", attempt_field: Rowtwin_Attempt", "[]").await;
-    scene.settle().await;
-    scene.crm().add_fault(fault("lost-answer@create"));
-    scene.run("insert into sales.customer (name) select 'Twin' from generate_series(1, 3)").await;
-    scene.settle().await;
-    assert!(scene.crm().faults().is_empty());
-    scene.poll().await;
-    assert_eq!(scene.crm().count("Accounts"), 3, "{:?}", scene.crm().calls());
-    assert_eq!(scene.number("select count(distinct crm_id) from sales.customer").await, 3);
+    body::a_lost_create_is_found_by_the_attempt_that_was_planted(
+        &ACCOUNTS,
+        ", attempt_field: Rowtwin_Attempt",
+    )
+    .await;
 }
 
 const ORDERS: Orders = Orders {
