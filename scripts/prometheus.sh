@@ -5,13 +5,9 @@
 # installing it. Nothing is started. Words for people go to stderr.
 set -eu
 
-if [ -n "${ROWTWIN_CACHE:-}" ]; then
-    cache=$ROWTWIN_CACHE
-elif [ "$(id -u)" = 0 ]; then
-    cache=/var/cache/rowtwin
-else
-    cache=${XDG_CACHE_HOME:-$HOME/.cache}/rowtwin
-fi
+# shellcheck source=scripts/cache.sh
+. "$(dirname "$0")/cache.sh"
+find_cache
 
 if program=$(command -v promtool) && command -v prometheus >/dev/null; then
     dirname "$program"

@@ -6,6 +6,8 @@
 # Environments live in the cache folder, one for each name and set of packages; nothing outside it is changed, but
 # for the system packages that provide venv on Debian and Ubuntu where they are missing.
 set -eu
+# shellcheck source=scripts/cache.sh
+. "$(dirname "$0")/cache.sh"
 
 if [ $# -lt 2 ]; then
     echo "usage: scripts/python.sh NAME PACKAGE==VERSION..." >&2
@@ -13,14 +15,7 @@ if [ $# -lt 2 ]; then
 fi
 name=$1
 shift
-
-if [ -n "${ROWTWIN_CACHE:-}" ]; then
-    cache=$ROWTWIN_CACHE
-elif [ "$(id -u)" = 0 ]; then
-    cache=/var/cache/rowtwin
-else
-    cache=${XDG_CACHE_HOME:-$HOME/.cache}/rowtwin
-fi
+find_cache
 
 hash=$(printf '%s\n' "$@" | cksum | cut -d' ' -f1)
 folder=$cache/python/$name-$hash
@@ -42,17 +37,7 @@ find_python() {
 }
 
 if ! python=$(find_python); then
-    root=
-    if [ "$(id -u)" != 0 ]; then
-        root='sudo -n'
-    fi
-    if command -v apt-get >/dev/null 2>&1 && $root true 2>/dev/null; then
-        echo "python.sh: installing python3, python3-venv and python3-pip with apt-get" >&2
-        $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3 python3-venv python3-pip >&2 || {
-            $root apt-get update -qq >&2
-            $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3 python3-venv python3-pip >&2
-        }
-    fi
+    install_packages python3 python3-venv python3-pip
     if ! python=$(find_python); then
         echo "python.sh: no python 3.9 or newer with venv was found;" \
             "install one (Debian, Ubuntu: apt install python3-venv; macOS: brew install python)" >&2
@@ -60,35 +45,7 @@ if ! python=$(find_python); then
     fi
 fi
 
-# One process installs, the others wait for it. A lock whose owner is gone is taken over.
-mkdir -p "$cache/python"
-lock=$folder.lock
-nameless=0
-until mkdir "$lock" 2>/dev/null; do
-    if [ -f "$folder/ready" ]; then
-        echo "$folder/bin/python"
-        exit 0
-    fi
-    owner=$(cat "$lock/pid" 2>/dev/null || true)
-    if [ -z "$owner" ]; then
-        # Whoever made it had no time to sign it: give it a while, then take it for abandoned too.
-        nameless=$((nameless + 1))
-        if [ "$nameless" -gt 10 ]; then
-            owner=0
-        fi
-    fi
-    if [ "$owner" = 0 ] || { [ -n "$owner" ] && ! kill -0 "$owner" 2>/dev/null; }; then
-        nameless=0
-        # Only one of those who wait can move it away.
-        mv "$lock" "$lock.stale.$$" 2>/dev/null && rm -rf "$lock.stale.$$"
-        continue
-    fi
-    sleep 1
-done
-echo $$ >"$lock/pid"
-trap 'rm -rf "$lock"' EXIT
-trap 'exit 1' HUP INT TERM
-
+alone_with "$folder"
 if [ ! -f "$folder/ready" ]; then
     echo "python.sh: installing $* from the Python package index into $folder" >&2
     rm -rf "$folder"

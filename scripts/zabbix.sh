@@ -5,13 +5,9 @@
 # has already is not fetched. Nothing is started. Words for people go to stderr.
 set -eu
 
-if [ -n "${ROWTWIN_CACHE:-}" ]; then
-    cache=$ROWTWIN_CACHE
-elif [ "$(id -u)" = 0 ]; then
-    cache=/var/cache/rowtwin
-else
-    cache=${XDG_CACHE_HOME:-$HOME/.cache}/rowtwin
-fi
+# shellcheck source=scripts/cache.sh
+. "$(dirname "$0")/cache.sh"
+find_cache
 kept=$cache/zabbix
 if [ -f "$kept/ready" ]; then
     echo "$kept"

@@ -13,7 +13,8 @@ use crate::callers::{parse, start};
 const FXIAOKE: [&str; 3] = ["fxiaoke-python==0.0.3", "requests==2.34.2", "six==1.17.0"];
 const KINGDEE: [&str; 2] = ["kingdee.cdp.webapi.sdk==8.2.0", "requests==2.34.2"];
 
-/// Runs a foreign client's script in its own environment and gives what it printed.
+/// Runs a foreign client's script in its own environment and gives what it printed. The script is Python (`.py`) or, for
+/// packages of npm, JavaScript that says `require` (`.cjs`).
 pub(crate) async fn foreign(
     name: &'static str,
     script: &'static str,
@@ -22,11 +23,13 @@ pub(crate) async fn foreign(
 ) -> Value {
     let ran = tokio::task::spawn_blocking(move || {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let found = Command::new(root.join("scripts/python.sh")).arg(name).args(packages).output().unwrap();
+        let installer = if script.ends_with(".py") { "scripts/python.sh" } else { "scripts/node.sh" };
+        let found = Command::new(root.join(installer)).arg(name).args(packages).output().unwrap();
         assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
-        let python = String::from_utf8(found.stdout).unwrap();
+        let program = String::from_utf8(found.stdout).unwrap();
+        let modules = Path::new(program.trim()).parent().unwrap().join("node_modules");
         let script = root.join("tests/clients").join(script);
-        Command::new(python.trim()).arg(script).args(arguments).output().unwrap()
+        Command::new(program.trim()).arg(script).args(arguments).env("NODE_PATH", modules).output().unwrap()
     });
     let ran = ran.await.unwrap();
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
