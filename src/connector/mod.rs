@@ -5,6 +5,7 @@
 //! or an error that names the place and the cure.
 
 mod answer;
+mod attach;
 mod built_in;
 mod call;
 pub mod cases;

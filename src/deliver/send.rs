@@ -237,14 +237,17 @@ impl Deliverer {
                     Outcome::Conflict { .. } | Outcome::Gone { .. } => {
                         read_again.extend(one.remote_id().map(str::to_owned));
                         let outcome = Outcome::Conflict { reason: outcome.reason().to_owned() };
-                        settlements.push(not_done(one, &outcome));
+                        let lines_unsent = !bound.lines_apart;
+                        settlements.push(Settlement { lines_unsent, ..not_done(one, &outcome) });
                     }
                     other => {
                         // some of the lines may be written: what became of them is read before more is sent
                         if bound.lines_apart && bound.mapping.touches_lines(changes) {
                             read_again.extend(one.remote_id().map(str::to_owned));
                         }
-                        settlements.push(unsaved(one, other));
+                        let surely = matches!(other, Outcome::Reject { .. } | Outcome::Throttled { .. });
+                        let lines_unsent = surely && !bound.lines_apart;
+                        settlements.push(Settlement { lines_unsent, ..unsaved(one, other) });
                     }
                 }
             }

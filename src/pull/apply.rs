@@ -13,7 +13,7 @@ use crate::model::binding::AgainstEdit;
 use crate::model::merge::{FieldConflict, Policy, Side};
 use crate::model::record::RemoteRecord;
 use crate::pull::documents::{LineWork, check_lines, new_document, new_lines, told, write_lines};
-use crate::pull::plan::{NewRow, RowPlan, edits_of, plan_new_row, plan_row};
+use crate::pull::plan::{NewRow, RowPlan, edits_of, only_respelled, plan_new_row, plan_row};
 use crate::pull::{DEFERRED, MISSING, UNMARKED, gone, guard, newest_of_each};
 use crate::store::StoreError;
 use crate::store::error::Class;
@@ -319,9 +319,11 @@ impl Context<'_> {
         if mapping.same(shadow, &record.fields) {
             return;
         }
-        let edit_wins = self.bound.against_edit == AgainstEdit::Edit;
         let edits = edits_of(self.bound, record, shadow);
-        let edits = edits.into_iter().map(|(field, value)| FieldConflict {
+        // a system that trims or rounds what it was sent has edited nothing: the row stays deleted
+        let edited = !only_respelled(self.bound, &edits, shadow);
+        let edit_wins = edited && self.bound.against_edit == AgainstEdit::Edit;
+        let edits = edits.into_iter().filter(|_| edited).map(|(field, value)| FieldConflict {
             shadow: shadow.get(&field).cloned().unwrap_or(Value::Null),
             row: Value::Null,
             record: value,
