@@ -12,6 +12,7 @@ use crate::config::duration::{parse_allowance, parse_duration, parse_share, pars
 use crate::config::file::Field;
 use crate::config::{BindingFile, LifecycleFile, RowtwinFile, Setting, SystemFile};
 use crate::connector::{Client, Connector, SettingValue, Settings};
+use crate::engine::certificates::tls_at_start;
 use crate::engine::documents;
 use crate::engine::gate::{SharedGate, UnderWay};
 pub use crate::engine::pool::open_pool;
@@ -449,11 +450,18 @@ fn system_behind(
         };
         settings.0.insert(key.clone(), value);
     }
+    let tls = match tls_at_start(name, system) {
+        Ok(tls) => tls,
+        Err(more) => {
+            findings.extend(more);
+            None
+        }
+    };
     if !findings.is_empty() {
         return Err(EngineError::Configuration(findings));
     }
     let limits = connector.limits(name, &settings)?;
-    let transport = Arc::new(HttpTransport::new(connector.http_options())?);
+    let transport = Arc::new(HttpTransport::with_tls(connector.http_options(), tls)?);
     let spec = SystemSpec {
         name: name.to_owned(),
         connector: connector.name.clone(),

@@ -1,6 +1,7 @@
 //! The engine: puts the rooms together and keeps their turns going.
 
 pub mod assemble;
+pub mod certificates;
 mod comparing;
 mod documents;
 pub mod error;

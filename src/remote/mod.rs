@@ -5,4 +5,5 @@ pub mod http;
 pub mod lease;
 pub mod retry_after;
 pub mod signature;
+pub mod tls;
 pub mod transport;
