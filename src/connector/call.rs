@@ -167,7 +167,11 @@ impl Caller {
         }
         session.signed = None;
         let number = session.count + 1;
-        let signed = self.make_sign_in(sign_in, number, priority).await?;
+        let before = match &sign_in.after {
+            Some(before) => Some(self.make_sign_in(before, None, number, priority).await?),
+            None => None,
+        };
+        let signed = self.make_sign_in(sign_in, before, number, priority).await?;
         session.count = number;
         session.signed = Some(signed.clone());
         Ok(Some(signed))
@@ -184,6 +188,7 @@ impl Caller {
     async fn make_sign_in(
         &self,
         sign_in: &SignIn,
+        before: Option<Signed>,
         number: u64,
         priority: Priority,
     ) -> Result<Signed, Outcome> {
@@ -193,6 +198,8 @@ impl Caller {
         if let Value::Object(map) = secret_inputs {
             input.extend(map);
         }
+        let ends_before = before.as_ref().and_then(|before| before.until);
+        input.insert("before".to_owned(), before.map_or(Value::Null, |before| before.token));
         let input = Value::Object(input);
         let started = Instant::now();
         let input = match &sign_in.step {
@@ -209,7 +216,7 @@ impl Caller {
                 self.pass_and_send(&call, step, built, None, refused_sign_in).await?.input
             }
         };
-        let (sign_in, kind) = (sign_in.clone(), sign_in.kind);
+        let (sign_in, kind, margin) = (sign_in.clone(), sign_in.kind, sign_in.margin);
         let work = move || {
             let told = |expr: &Option<_>| first(expr.as_ref(), &input);
             Ok::<_, String>((told(&sign_in.token)?, told(&sign_in.expires_in)?, told(&sign_in.identity)?))
@@ -222,12 +229,12 @@ impl Caller {
             let reason = "the sign-in gave no token; check its settings and secrets".to_owned();
             return Err(Outcome::Misconfigured { reason });
         }
-        let margin = self.sign_in.as_ref().map_or(Duration::ZERO, |sign_in| sign_in.margin);
         // What is left of a token's life counts from before the request. A token that is given out near its end
         // is used for a short while all the same, since asking again at once gives the same one.
         let until = answer::seconds(&expires_in).and_then(|life| {
             started.checked_add(life.saturating_sub(margin).max(life.min(Duration::from_secs(5))))
         });
+        let until = [until, ends_before].into_iter().flatten().min();
         let identity = Some(as_text(&identity)).filter(|text| !identity.is_null() && !text.is_empty());
         Ok(Signed { token, identity, until, number })
     }

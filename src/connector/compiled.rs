@@ -59,6 +59,8 @@ pub(super) struct CompiledLimits {
 #[derive(Debug, Clone)]
 pub(super) struct SignIn {
     pub(super) kind: SignInKind,
+    /// What is done before it.
+    pub(super) after: Option<Box<SignIn>>,
     pub(super) step: Option<Step>,
     pub(super) token: Option<Expr>,
     pub(super) expires_in: Option<Expr>,

@@ -337,7 +337,24 @@ impl Compiler<'_> {
         compiled
     }
 
-    fn sign_in(&mut self, name: &str, spec: &SignInKindSpec) -> SignIn {
+    fn sign_in(
+        &mut self,
+        name: &str,
+        spec: &SignInKindSpec,
+        kinds: &BTreeMap<String, SignInKindSpec>,
+    ) -> SignIn {
+        let before = spec.after.as_ref().map(|after| (after, kinds.get(after)));
+        let after = match before {
+            Some((_, Some(before))) if before.after.is_none() => {
+                Some(Box::new(self.sign_in(name, before, kinds)))
+            }
+            Some((after, _)) => {
+                let message = format!("sign_in kind {name} comes after {after}, which is no kind that comes first");
+                self.wrong(0, message);
+                None
+            }
+            None => None,
+        };
         let asks = matches!(spec.kind, SignInKind::TokenExchange | SignInKind::Session);
         if asks && (spec.path.is_none() || spec.token.is_none()) {
             self.wrong(0, format!("sign_in kind {name} needs a `path` and a `token`"));
@@ -364,6 +381,7 @@ impl Compiler<'_> {
         });
         SignIn {
             kind: spec.kind,
+            after,
             step,
             token: self.maybe(spec.token.as_ref()),
             expires_in: self.maybe(spec.expires_in.as_ref()),
@@ -416,7 +434,7 @@ impl Compiler<'_> {
             .sign_in
             .kinds
             .iter()
-            .map(|(name, spec)| (name.clone(), self.sign_in(name, spec)))
+            .map(|(name, spec)| (name.clone(), self.sign_in(name, spec, &manifest.sign_in.kinds)))
             .collect();
         let connector = Connector {
             name: manifest.connector.clone(),

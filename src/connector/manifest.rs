@@ -171,6 +171,9 @@ pub enum SignInKind {
 #[serde(deny_unknown_fields)]
 pub struct SignInKindSpec {
     pub kind: SignInKind,
+    /// The kind that is done before this one; its token is seen as `.before`.
+    #[serde(default)]
+    pub after: Option<String>,
     #[serde(default)]
     pub method: Option<String>,
     #[serde(default)]
