@@ -34,7 +34,7 @@ const REFUSED_IN_A_ROW: u32 = 3;
 #[derive(Debug, Clone)]
 pub(super) struct Still {
     pub(super) now_ms: i64,
-    pub(super) uuid: String,
+    pub(super) uuid: Uuid,
 }
 
 /// What the calls of one system share.
@@ -134,8 +134,13 @@ impl Caller {
         self.still.as_ref().map_or_else(|| Timestamp::now().as_millisecond(), |still| still.now_ms)
     }
 
+    /// A new UUID, or always the same one in cases.
+    pub(super) fn chance(&self) -> Uuid {
+        self.still.as_ref().map_or_else(Uuid::new_v4, |still| still.uuid)
+    }
+
     fn common_inputs(&self, mut inputs: Record) -> Record {
-        let uuid = self.still.as_ref().map_or_else(|| Uuid::new_v4().to_string(), |still| still.uuid.clone());
+        let uuid = self.chance().to_string();
         inputs.insert("settings".to_owned(), self.plain.clone());
         inputs.insert("now_ms".to_owned(), Value::from(self.now_ms()));
         inputs.insert("uuid".to_owned(), Value::from(uuid));
@@ -195,20 +200,26 @@ impl Caller {
         }
         let input = Value::Object(input);
         let started = Instant::now();
-        let input = match &sign_in.step {
-            None => input,
-            Some(step) => {
-                let call = Call {
-                    operation: OperationName::SignIn,
-                    object: String::new(),
-                    inputs: Record::new(),
-                    records: 0,
-                    priority,
-                };
-                let built = self.build(step, input, false).await.map_err(misconfigured)?;
-                self.pass_and_send(&call, step, built, None, refused_sign_in).await?.input
-            }
+        let call = Call {
+            operation: OperationName::SignIn,
+            object: String::new(),
+            inputs: Record::new(),
+            records: 0,
+            priority,
         };
+        let mut input = input;
+        if let Some(before) = &sign_in.before {
+            let built = self.build(before, input, false).await.map_err(misconfigured)?;
+            input = self.pass_and_send(&call, before, built, None, refused_sign_in).await?.input;
+            if let Value::Object(map) = &mut input {
+                let told = map.shift_remove("body").unwrap_or_default();
+                map.insert("before".to_owned(), told);
+            }
+        }
+        if let Some(step) = &sign_in.step {
+            let built = self.build(step, input, false).await.map_err(misconfigured)?;
+            input = self.pass_and_send(&call, step, built, None, refused_sign_in).await?.input;
+        }
         let (sign_in, kind) = (sign_in.clone(), sign_in.kind);
         let work = move || {
             let told = |expr: &Option<_>| first(expr.as_ref(), &input);

@@ -57,6 +57,8 @@ pub(super) struct CompiledLimits {
 #[derive(Debug, Clone)]
 pub(super) struct SignIn {
     pub(super) kind: SignInKind,
+    /// What is asked first; `.before` is what was answered.
+    pub(super) before: Option<Step>,
     pub(super) step: Option<Step>,
     pub(super) token: Option<Expr>,
     pub(super) expires_in: Option<Expr>,

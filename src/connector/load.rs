@@ -344,6 +344,9 @@ impl Compiler<'_> {
         if spec.kind == SignInKind::Signed && spec.signature.is_none() {
             self.wrong(0, format!("sign_in kind {name} needs a `signature`"));
         }
+        if !asks && spec.before.is_some() {
+            self.wrong(0, format!("sign_in kind {name} makes no request; leave out `before`"));
+        }
         let step = asks.then(|| {
             self.step(&StepSpec {
                 method: spec.method.clone(),
@@ -359,6 +362,7 @@ impl Compiler<'_> {
         });
         SignIn {
             kind: spec.kind,
+            before: spec.before.as_ref().map(|before| self.step(before)),
             step,
             token: self.maybe(spec.token.as_ref()),
             expires_in: self.maybe(spec.expires_in.as_ref()),

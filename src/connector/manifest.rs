@@ -168,6 +168,9 @@ pub enum SignInKind {
 #[serde(deny_unknown_fields)]
 pub struct SignInKindSpec {
     pub kind: SignInKind,
+    /// A request that is made before: the body of its answer is seen as `.before` by all that follows, and by `base`.
+    #[serde(default)]
+    pub before: Option<StepSpec>,
     #[serde(default)]
     pub method: Option<String>,
     #[serde(default)]
