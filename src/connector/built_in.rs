@@ -23,7 +23,8 @@ const BUILT_IN: &[BuiltIn] = built_in![
     "odoo",
     "salesforce",
     "tryton",
-    "zoho-crm"
+    "yonyou",
+    "zoho-crm",
 ];
 
 impl Connector {
