@@ -23,6 +23,7 @@ const BUILT_IN: &[BuiltIn] = built_in![
     "odoo",
     "salesforce",
     "tryton",
+    "wechat-miniprogram",
     "yonyou",
     "zoho-crm",
 ];

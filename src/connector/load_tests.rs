@@ -66,7 +66,7 @@ fn a_folder_stands_before_the_binary() {
     let errors = load("nothing").expect_err("no such connector").to_string();
     assert!(
         errors.contains(
-            "fxiaoke, hubspot, jiandaoyun, kingdee-k3cloud, odoo, salesforce, tryton, yonyou, zoho-crm"
+            "fxiaoke, hubspot, jiandaoyun, kingdee-k3cloud, odoo, salesforce, tryton, wechat-miniprogram, yonyou, zoho-crm"
         ),
         "{errors}"
     );
