@@ -3,14 +3,16 @@
 use std::fmt::Write;
 
 use crate::cli::signals::StopSignal;
-use crate::simulator::credentials::{fxiaoke, hubspot, jiandaoyun, kingdee, odoo, salesforce, zoho};
+use crate::simulator::credentials::{
+    fxiaoke, hubspot, jiandaoyun, kingdee, odoo, salesforce, wechat, yonyou, zoho,
+};
 use crate::simulator::{Fault, Kind, Options, Simulator, SimulatorError};
 use crate::terminal::say;
 
 /// Runs a local stand-in of a remote system on 127.0.0.1; its records are in memory
 #[derive(Debug, clap::Args)]
 pub struct SimulateArgs {
-    /// The system: fxiaoke, hubspot, jiandaoyun, kingdee-k3cloud, odoo, salesforce or zoho-crm
+    /// The system: fxiaoke, hubspot, jiandaoyun, kingdee-k3cloud, odoo, salesforce, wechat-miniprogram, yonyou or zoho-crm
     #[arg(value_parser = kind, value_name = "SYSTEM")]
     pub system: Kind,
     /// The port on 127.0.0.1; any free one when left out
@@ -102,6 +104,21 @@ fn settings(kind: Kind, base_url: &str) -> Vec<Given> {
             plain("database", odoo::DATABASE),
             Secret("api_key", "ODOO_API_KEY", odoo::API_KEY),
         ],
+        Kind::Yonyou => vec![
+            plain("base_url", base_url),
+            plain("tenant_id", yonyou::TENANT_ID),
+            plain("app_key", yonyou::APP_KEY),
+            Secret("app_secret", "YONYOU_APP_SECRET", yonyou::APP_SECRET),
+            plain("organisation", yonyou::ORGANISATION),
+            plain("transaction_type", yonyou::TRANSACTION_TYPE),
+        ],
+        Kind::WechatMiniprogram => vec![
+            plain("base_url", base_url),
+            plain("app_id", wechat::APP_ID),
+            Secret("app_secret", "WECHAT_APP_SECRET", wechat::APP_SECRET),
+            Secret("message_token", "WECHAT_MESSAGE_TOKEN", wechat::TOKEN),
+            Secret("encoding_aes_key", "WECHAT_ENCODING_AES_KEY", wechat::ENCODING_AES_KEY),
+        ],
     }
 }
 
@@ -115,6 +132,8 @@ fn snippet(kind: Kind, base_url: &str) -> String {
         Kind::ZohoCrm => "zoho",
         Kind::Hubspot => "hubspot",
         Kind::Odoo => "odoo",
+        Kind::Yonyou => "yonyou",
+        Kind::WechatMiniprogram => "wechat",
     };
     let mut text = format!("systems:\n  {system}:\n    connector: {kind}\n    settings:\n");
     for given in settings(kind, base_url) {
@@ -162,6 +181,8 @@ mod tests {
             Kind::KingdeeK3cloud,
             Kind::Odoo,
             Kind::Salesforce,
+            Kind::WechatMiniprogram,
+            Kind::Yonyou,
             Kind::ZohoCrm,
         ] {
             let text = snippet(kind, "http://127.0.0.1:4711");

@@ -24,7 +24,9 @@ const BUILT_IN: &[BuiltIn] = built_in![
     "salesforce",
     "sap-odata",
     "tryton",
-    "zoho-crm"
+    "wechat-miniprogram",
+    "yonyou",
+    "zoho-crm",
 ];
 
 impl Connector {

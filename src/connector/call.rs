@@ -34,7 +34,7 @@ const REFUSED_IN_A_ROW: u32 = 3;
 #[derive(Debug, Clone)]
 pub(super) struct Still {
     pub(super) now_ms: i64,
-    pub(super) uuid: String,
+    pub(super) uuid: Uuid,
 }
 
 /// What the calls of one system share.
@@ -134,8 +134,13 @@ impl Caller {
         self.still.as_ref().map_or_else(|| Timestamp::now().as_millisecond(), |still| still.now_ms)
     }
 
+    /// A new UUID, or always the same one in cases.
+    pub(super) fn chance(&self) -> Uuid {
+        self.still.as_ref().map_or_else(Uuid::new_v4, |still| still.uuid)
+    }
+
     fn common_inputs(&self, mut inputs: Record) -> Record {
-        let uuid = self.still.as_ref().map_or_else(|| Uuid::new_v4().to_string(), |still| still.uuid.clone());
+        let uuid = self.chance().to_string();
         inputs.insert("settings".to_owned(), self.plain.clone());
         inputs.insert("now_ms".to_owned(), Value::from(self.now_ms()));
         inputs.insert("uuid".to_owned(), Value::from(uuid));

@@ -354,7 +354,7 @@ pub struct OperationSpec {
     /// Rules that come before the manifest's own.
     #[serde(default)]
     pub answers: Vec<RuleSpec>,
-    /// Requests made one after the other, instead of the one above.
+    /// Requests made one after the other, instead of the one above; each sees the body of the answer before as `.before`.
     #[serde(default)]
     pub steps: Vec<StepSpec>,
 }

@@ -24,6 +24,8 @@ mod request;
 pub mod settings;
 mod steps;
 pub mod webhook;
+mod webhook_encryption;
+mod webhook_load;
 mod webhook_spec;
 
 pub use cases::{CaseResult, run_cases};

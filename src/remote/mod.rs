@@ -1,5 +1,6 @@
-//! Bytes to and from a system: the door to its limits, HTTP, request signatures. Knows no system's language.
+//! Bytes to and from a system: the door to its limits, HTTP, signatures, encrypted bodies. Knows no system's language.
 
+pub mod encryption;
 pub mod gate;
 pub mod http;
 pub mod lease;

@@ -136,3 +136,31 @@ pub mod odoo {
     /// The user's key.
     pub const API_KEY: &str = "0d00demo0key00000000000000000000000000000";
 }
+
+/// The credentials of the simulated 用友 YonBIP.
+pub mod yonyou {
+    /// The tenant.
+    pub const TENANT_ID: &str = "demo_tenant";
+    /// The app.
+    pub const APP_KEY: &str = "ak_demo";
+    /// The app's secret; events are encrypted with it, too.
+    pub const APP_SECRET: &str = "0123abcd-0123-4567-89ab-0123456789ab";
+    /// The managing organisation.
+    pub const ORGANISATION: &str = "991";
+    /// The transaction type of orders.
+    pub const TRANSACTION_TYPE: &str = "SO01";
+}
+
+/// The credentials of the simulated mini program.
+pub mod wechat {
+    /// The mini program.
+    pub const APP_ID: &str = "wxdemo";
+    /// Its secret.
+    pub const APP_SECRET: &str = "demo-wechat-secret";
+    /// The token that signs messages.
+    pub const TOKEN: &str = "demo-message-token";
+    /// The key that encrypts them.
+    pub const ENCODING_AES_KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
+    /// The merchant's number.
+    pub const MERCHANT_ID: &str = "1900000001";
+}

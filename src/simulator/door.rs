@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     Kind, Push, Shared, effect::Effect, exchange, fault::Fault, fxiaoke, hubspot, jiandaoyun, kingdee, odoo,
-    salesforce, state::Call, state::State, zoho,
+    salesforce, state::Call, state::State, wechat, yonyou, zoho,
 };
 use crate::model::record::Record;
 
@@ -67,7 +67,9 @@ impl Door {
             Kind::KingdeeK3cloud => kingdee::person::document(state, object, id),
             Kind::Salesforce => salesforce::person::document(state, object, id),
             Kind::Odoo => odoo::person::document(state, object, id),
-            Kind::ZohoCrm | Kind::Hubspot => state.table(object).get(id).map(|row| row.fields.clone()),
+            Kind::ZohoCrm | Kind::Hubspot | Kind::Yonyou | Kind::WechatMiniprogram => {
+                state.table(object).get(id).map(|row| row.fields.clone())
+            }
         })
     }
 
@@ -104,6 +106,8 @@ impl Door {
                 Kind::ZohoCrm => zoho::person::edit(state, object, id, fields),
                 Kind::Hubspot => hubspot::person::edit(state, object, id, fields),
                 Kind::Odoo => odoo::person::edit(state, object, id, fields),
+                Kind::Yonyou => yonyou::person::edit(state, object, id, fields),
+                Kind::WechatMiniprogram => wechat::person::edit(state, object, id, fields),
             };
             found.then_some(was)
         })
@@ -119,6 +123,8 @@ impl Door {
             Kind::KingdeeK3cloud => kingdee::person::add_line(state, object, id, fields),
             Kind::Salesforce => salesforce::person::add_line(state, object, id, fields),
             Kind::Odoo => odoo::person::add_line(state, object, id, fields),
+            Kind::Yonyou => yonyou::person::add_line(state, object, id, fields),
+            Kind::WechatMiniprogram => None,
             Kind::ZohoCrm => zoho::person::add_line(state, object, id, fields),
             Kind::Hubspot => None,
         })
@@ -133,6 +139,8 @@ impl Door {
             Kind::KingdeeK3cloud => kingdee::person::edit_line(state, object, id, line, fields),
             Kind::Salesforce => salesforce::person::edit_line(state, object, id, line, fields),
             Kind::Odoo => odoo::person::edit_line(state, object, id, line, fields),
+            Kind::Yonyou => yonyou::person::edit_line(state, object, id, line, fields),
+            Kind::WechatMiniprogram => false,
             Kind::ZohoCrm => zoho::person::edit_line(state, object, id, line, fields),
             Kind::Hubspot => false,
         })
@@ -146,6 +154,8 @@ impl Door {
             Kind::KingdeeK3cloud => kingdee::person::remove_line(state, object, id, line),
             Kind::Salesforce => salesforce::person::remove_line(state, object, id, line),
             Kind::Odoo => odoo::person::remove_line(state, object, id, line),
+            Kind::Yonyou => yonyou::person::remove_line(state, object, id, line),
+            Kind::WechatMiniprogram => false,
             Kind::ZohoCrm => zoho::person::remove_line(state, object, id, line),
             Kind::Hubspot => false,
         })
@@ -161,6 +171,8 @@ impl Door {
             Kind::ZohoCrm => zoho::person::remove(state, object, id),
             Kind::Hubspot => hubspot::person::remove(state, object, id),
             Kind::Odoo => odoo::person::remove(state, object, id),
+            Kind::Yonyou => yonyou::person::remove(state, object, id),
+            Kind::WechatMiniprogram => wechat::person::remove(state, object, id),
         })
     }
 
@@ -247,10 +259,14 @@ impl Door {
         self.with(|state| state.described.insert(name, kind.map(str::to_owned)));
     }
 
-    /// Takes the pushes of changes made in the pages that nobody has taken yet, oldest first (Jiandaoyun alone). They
+    /// Takes the pushes of changes made in the pages that nobody has taken yet, oldest first (Jiandaoyun, WeChat, Yonyou). They
     /// are not sent by themselves: so one can be lost, repeated, or come late.
     pub fn take_pushes(&self) -> Vec<Push> {
-        self.with(jiandaoyun::take_pushes)
+        self.with(|state| match state.kind {
+            Kind::Yonyou => yonyou::take_pushes(state),
+            Kind::WechatMiniprogram => wechat::take_pushes(state),
+            _ => jiandaoyun::take_pushes(state),
+        })
     }
 
     /// Ends every token and session, as an administrator could.
@@ -268,5 +284,7 @@ fn insert(state: &mut State, object: &str, fields: Record) -> String {
         Kind::ZohoCrm => zoho::person::insert(state, object, fields),
         Kind::Hubspot => hubspot::person::insert(state, object, fields),
         Kind::Odoo => odoo::person::insert(state, object, fields),
+        Kind::Yonyou => yonyou::person::insert(state, object, fields),
+        Kind::WechatMiniprogram => wechat::person::insert(state, object, fields),
     }
 }

@@ -10,7 +10,7 @@ use super::{
     fault::{Mangling, Trouble},
     fxiaoke, hubspot, jiandaoyun, kingdee, odoo, salesforce,
     state::{Late, State},
-    zoho,
+    wechat, yonyou, zoho,
 };
 
 /// A request as it came.
@@ -187,6 +187,8 @@ fn ask(kind: Kind, request: &Request) -> Asked {
         Kind::ZohoCrm => zoho::ask(request),
         Kind::Hubspot => hubspot::ask(request),
         Kind::Odoo => odoo::ask(request),
+        Kind::Yonyou => yonyou::ask(request),
+        Kind::WechatMiniprogram => wechat::ask(request),
     }
 }
 
@@ -200,6 +202,8 @@ fn perform(state: &mut State, request: &Request, asked: &Asked, trouble: Option<
         Kind::ZohoCrm => zoho::perform(state, request, asked, trouble),
         Kind::Hubspot => hubspot::perform(state, request, asked, trouble),
         Kind::Odoo => odoo::perform(state, request, asked, trouble),
+        Kind::Yonyou => yonyou::perform(state, request, asked),
+        Kind::WechatMiniprogram => wechat::perform(state, request, asked),
     }
 }
 
@@ -312,6 +316,8 @@ fn throttled(kind: Kind, asked: &Asked) -> Reply {
         Kind::ZohoCrm => zoho::throttled(),
         Kind::Hubspot => hubspot::throttled(),
         Kind::Odoo => odoo::throttled(),
+        Kind::Yonyou => yonyou::throttled(),
+        Kind::WechatMiniprogram => wechat::throttled(),
     }
 }
 
@@ -324,6 +330,8 @@ fn api_error(kind: Kind, asked: &Asked, code: i64) -> Reply {
         Kind::ZohoCrm => zoho::api_error(code),
         Kind::Hubspot => hubspot::api_error(code),
         Kind::Odoo => odoo::api_error(code),
+        Kind::Yonyou => yonyou::api_error(code),
+        Kind::WechatMiniprogram => wechat::api_error(code),
     }
 }
 
@@ -336,6 +344,8 @@ fn signed_out(kind: Kind, asked: &Asked) -> Reply {
         Kind::ZohoCrm => zoho::token_refused(),
         Kind::Hubspot => hubspot::token_refused(),
         Kind::Odoo => odoo::key_refused(),
+        Kind::Yonyou => yonyou::token_refused(asked),
+        Kind::WechatMiniprogram => wechat::token_refused(),
     }
 }
 
@@ -353,6 +363,8 @@ fn sign_in_state(
         Kind::ZohoCrm => zoho::signed_in(state, request, asked).map(|()| Vec::new()),
         Kind::Hubspot => hubspot::signed_in(state, request, asked).map(|()| Vec::new()),
         Kind::Odoo => odoo::signed_in(request, asked).map(|()| Vec::new()),
+        Kind::Yonyou => yonyou::signed_in(state, request, asked).map(|()| Vec::new()),
+        Kind::WechatMiniprogram => wechat::signed_in(state, request, asked).map(|()| Vec::new()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Local stand-ins of Fxiaoke, HubSpot, Jiandaoyun, Kingdee K3Cloud, Odoo, Salesforce and Zoho CRM: servers that
+//! Local stand-ins of Fxiaoke, HubSpot, Jiandaoyun, Kingdee K3Cloud, Odoo, Salesforce, WeChat, Yonyou and Zoho CRM: servers that
 //! behave like the real APIs in sign-in, shapes,
 //! limits, errors and faults, so that a mapping can be tried before it meets production.
 //!
@@ -31,7 +31,7 @@
 //! | `set_down` | `{"down": true}` | `{"ok"}` |
 //! | `set_calls_per_20s` | `{"calls": 100 or null}` | `{"ok"}` |
 //! | `set_clock` | `{"ms": 1700000000000 or null}` | `{"ok"}` |
-//! | `take_pushes` | | `{"pushes": [{"query", "headers", "body"}, …]}`, each once (Jiandaoyun alone) |
+//! | `take_pushes` | | `{"pushes": [{"query", "headers", "body"}, …]}`, each once (Jiandaoyun, WeChat, Yonyou) |
 //! | `end_sessions` | | `{"ok"}` |
 
 use std::{
@@ -69,6 +69,8 @@ mod select;
 mod state;
 mod table;
 mod value;
+mod wechat;
+mod yonyou;
 mod zoho;
 
 pub use door::{Door, Fields};
@@ -98,7 +100,7 @@ pub enum SimulatorError {
     },
     /// There is no simulator of this name.
     #[error(
-        "there is no simulator of {name:?}; the known ones are fxiaoke, hubspot, jiandaoyun, kingdee-k3cloud, odoo, salesforce and zoho-crm"
+        "there is no simulator of {name:?}; the known ones are fxiaoke, hubspot, jiandaoyun, kingdee-k3cloud, odoo, salesforce, wechat-miniprogram, yonyou and zoho-crm"
     )]
     Unknown {
         /// The name that was asked for.
@@ -131,6 +133,10 @@ pub enum Kind {
     Hubspot,
     /// Odoo's external API: JSON-2 and JSON-RPC.
     Odoo,
+    /// 用友 YonBIP's open platform.
+    Yonyou,
+    /// A mini program of WeChat.
+    WechatMiniprogram,
 }
 
 impl fmt::Display for Kind {
@@ -143,6 +149,8 @@ impl fmt::Display for Kind {
             Kind::ZohoCrm => "zoho-crm",
             Kind::Hubspot => "hubspot",
             Kind::Odoo => "odoo",
+            Kind::Yonyou => "yonyou",
+            Kind::WechatMiniprogram => "wechat-miniprogram",
         })
     }
 }
@@ -159,6 +167,8 @@ impl FromStr for Kind {
             "zoho-crm" => Ok(Kind::ZohoCrm),
             "hubspot" => Ok(Kind::Hubspot),
             "odoo" => Ok(Kind::Odoo),
+            "yonyou" => Ok(Kind::Yonyou),
+            "wechat-miniprogram" => Ok(Kind::WechatMiniprogram),
             _ => Err(SimulatorError::Unknown { name: name.to_owned() }),
         }
     }

@@ -14,6 +14,7 @@ use super::{
     fault::{Fault, Trouble},
     jiandaoyun,
     table::{Row, Table},
+    wechat, yonyou,
 };
 
 /// How many calls the log keeps; older ones are dropped, and still counted.
@@ -89,6 +90,8 @@ pub(super) struct State {
     pub(super) tally: BTreeMap<(String, String), u64>,
     pub(super) effects: Effects,
     pub(super) jiandaoyun: jiandaoyun::Memory,
+    pub(super) yonyou: yonyou::Memory,
+    pub(super) wechat: wechat::Memory,
     serial: u64,
 }
 
@@ -113,6 +116,8 @@ impl State {
             tally: BTreeMap::new(),
             effects: Effects::default(),
             jiandaoyun: jiandaoyun::Memory::default(),
+            yonyou: yonyou::Memory::default(),
+            wechat: wechat::Memory::default(),
             serial: 0,
         }
     }
@@ -139,7 +144,8 @@ impl State {
             Kind::Jiandaoyun => Table::new(false, &["_widget_name"]),
             Kind::KingdeeK3cloud => Table::new(true, &["FNumber", "FBillNo"]),
             Kind::Salesforce => Table::new(false, &["Name"]),
-            Kind::ZohoCrm | Kind::Hubspot | Kind::Odoo => Table::new(true, &[]),
+            Kind::ZohoCrm | Kind::Hubspot | Kind::Odoo | Kind::Yonyou => Table::new(true, &[]),
+            Kind::WechatMiniprogram => Table::new(false, &[]),
         })
     }
 

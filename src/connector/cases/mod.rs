@@ -69,7 +69,7 @@ fn noon() -> i64 {
     1_767_268_800_000
 }
 
-const STILL_UUID: &str = "00000000-0000-4000-8000-000000000000";
+const STILL_UUID: Uuid = Uuid::from_u128(0x4000_8000_0000_0000_0000);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -293,7 +293,7 @@ async fn run_case(connector: &Arc<Connector>, cases: &Cases, case: &Case) -> Res
     let transport: Arc<dyn Transport> = Arc::<Script>::clone(&script);
     let caller = Caller::new("case", Arc::clone(connector), &settings, transport, Arc::new(OpenGate));
     let mut caller = caller.map_err(|error| error.to_string())?;
-    caller.still = Some(Still { now_ms: cases.now_ms, uuid: STILL_UUID.to_owned() });
+    caller.still = Some(Still { now_ms: cases.now_ms, uuid: STILL_UUID });
     if let (Some(token), false) = (&cases.token, case.signed_out) {
         caller.assume_token(token.clone());
     }
