@@ -89,7 +89,7 @@ pub(super) enum Piece {
 /// One request.
 #[derive(Debug, Clone)]
 pub(super) struct Step {
-    pub(super) method: String,
+    pub(super) method: Vec<Piece>,
     pub(super) path: Vec<Piece>,
     pub(super) query: Option<Expr>,
     pub(super) headers: Option<Expr>,
@@ -107,6 +107,7 @@ pub(super) struct Operation {
     pub(super) combined_batch: usize,
     pub(super) records: Option<Expr>,
     pub(super) next: Option<Expr>,
+    pub(super) after: Option<Expr>,
     /// At least one.
     pub(super) steps: Vec<Step>,
 }

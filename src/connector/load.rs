@@ -106,7 +106,7 @@ impl Compiler<'_> {
         while let Some((text, after)) = rest.split_once('{') {
             pieces.push(Piece::Text(text.to_owned()));
             let Some(end) = closing_brace(after) else {
-                self.wrong(jq.line, "a `{` of the path is not closed");
+                self.wrong(jq.line, "a `{` is not closed");
                 return pieces;
             };
             let hole = Jq { text: after.get(..end).unwrap_or_default().to_owned(), line: jq.line };
@@ -115,6 +115,13 @@ impl Compiler<'_> {
         }
         pieces.push(Piece::Text(rest.to_owned()));
         pieces
+    }
+
+    /// A method is written like a path, since an operation may need another one for another page.
+    fn method(&mut self, step: &StepSpec) -> Vec<Piece> {
+        let line = step.path.as_ref().map_or(0, |path| path.line);
+        let text = step.method.clone().unwrap_or_else(|| "POST".to_owned());
+        self.path(Some(&Jq { text, line }))
     }
 
     fn rules(&mut self, rules: &[RuleSpec]) -> Vec<Rule> {
@@ -141,7 +148,7 @@ impl Compiler<'_> {
             self.wrong(one.line, "a request has one of `body`, `form` and `text`");
         }
         Step {
-            method: step.method.clone().unwrap_or_else(|| "POST".to_owned()),
+            method: self.method(step),
             path: self.path(step.path.as_ref()),
             query: self.maybe(step.query.as_ref()),
             headers: self.maybe(step.headers.as_ref()),
@@ -163,6 +170,9 @@ impl Compiler<'_> {
         );
         if reads && spec.records.is_none() {
             self.wrong(line, format!("{} needs `records`: where they are in the answer", name.word()));
+        }
+        if let (Some(after), true) = (&spec.after, name != OperationName::List) {
+            self.wrong(after.line, "only a list has `after`: nothing else comes back for its next page");
         }
         if name == OperationName::SignIn {
             self.wrong(line, "sign_in is not an operation; say it under `sign_in`");
@@ -194,6 +204,7 @@ impl Compiler<'_> {
             combined_batch: spec.combined_batch.unwrap_or(batch).max(1),
             records: self.maybe(spec.records.as_ref()),
             next: self.maybe(spec.next.as_ref()),
+            after: self.maybe(spec.after.as_ref()),
             steps,
         }
     }
@@ -242,6 +253,7 @@ impl Compiler<'_> {
                 combined_batch: 1,
                 records: None,
                 next: None,
+                after: None,
                 steps: vec![self.step(&StepSpec {
                     method: step.method.clone(),
                     path: step.path.clone(),

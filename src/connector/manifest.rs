@@ -323,6 +323,7 @@ pub struct OperationSpec {
     /// Of a find by several fields: the most keys in one call, where that differs from `batch`.
     #[serde(default)]
     pub combined_batch: Option<usize>,
+    /// `POST` when left out; `{…}` holds jq, as in `path`.
     #[serde(default)]
     pub method: Option<String>,
     /// The address after the base; `{…}` holds jq.
@@ -347,6 +348,9 @@ pub struct OperationSpec {
     /// What `.page` is to be for the next page; null after the last.
     #[serde(default)]
     pub next: Option<Jq>,
+    /// Of a list: seconds before the next page may be asked for, where the remote is still at work on it.
+    #[serde(default)]
+    pub after: Option<Jq>,
     /// An array with one `{outcome, id, version, record, reference, lines, field, reason, after}` per item; all `ok` when
     /// left out. `lines` holds the ids of the lines that were added, in the order sent, by collection.
     #[serde(default)]

@@ -6,6 +6,7 @@ mod compare;
 mod webhooks;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
@@ -199,6 +200,9 @@ struct Expected {
     records: Option<Vec<Map<String, Value>>>,
     #[serde(default)]
     next: Option<Value>,
+    /// Seconds until the next page may be asked for.
+    #[serde(default)]
+    next_after: Option<u64>,
     #[serde(default)]
     last_page: bool,
     #[serde(default)]
@@ -281,6 +285,7 @@ struct Seen {
     records: Option<Vec<RemoteRecord>>,
     described: Vec<Map<String, Value>>,
     next: Option<Value>,
+    next_after: Option<Duration>,
     identity: Option<String>,
 }
 
@@ -325,7 +330,7 @@ async fn perform(client: &Client, case: &Case) -> Seen {
         OperationName::List => {
             let page = case.page.as_ref();
             match client.list(object, fields, case.since, page, case.ids_only, priority).await {
-                Ok(page) => Seen { records: Some(page.records), next: page.next, ..Seen::default() },
+                Ok(page) => Seen { records: Some(page.records), next: page.next, next_after: page.after, ..Seen::default() },
                 Err(outcome) => failed(outcome),
             }
         }

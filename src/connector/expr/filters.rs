@@ -16,7 +16,7 @@ use rustls::pki_types::pem::PemObject as _;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-use super::{Data, bounds, compile, value, xml};
+use super::{Data, bounds, compile, csv, value, xml};
 
 /// Everything that a program may call.
 pub(super) fn all() -> impl Iterator<Item = Fun<Data>> {
@@ -30,7 +30,7 @@ pub(super) fn all() -> impl Iterator<Item = Fun<Data>> {
 type RunPtr = jaq_core::RunPtr<Data>;
 
 fn own() -> impl Iterator<Item = Fun<Data>> {
-    let filters: [(&'static str, usize, RunPtr); 15] = [
+    let filters: [(&'static str, usize, RunPtr); 16] = [
         ("parse_time", 2, |mut cv| {
             let zone = cv.0.pop_var();
             let format = cv.0.pop_var();
@@ -58,6 +58,7 @@ fn own() -> impl Iterator<Item = Fun<Data>> {
         }),
         ("base64d", 0, |cv| bome(base64_decode(&cv.1))),
         ("urlencode", 0, |cv| bome(hash(&cv.1, percent_encode))),
+        ("from_csv", 0, |cv| bome(from_csv(&cv.1))),
         ("from_xml", 0, |cv| bome(from_xml(&cv.1))),
         ("to_xml", 0, |cv| bome(to_xml(&cv.1))),
         ("as_list", 0, |cv| bome(Ok(as_list(cv.1)))),
@@ -135,6 +136,11 @@ fn percent_encode(bytes: &[u8]) -> String {
         }
     }
     encoded
+}
+
+fn from_csv(value: &Val) -> Outcome {
+    let table = csv::from_csv(&text(value)?).map_err(|error| failure(error.to_string()))?;
+    Ok(value::to_jq(&table))
 }
 
 fn from_xml(value: &Val) -> Outcome {
