@@ -25,6 +25,8 @@ pub struct Connector {
     /// Which column suits a field, by its kind.
     pub(super) columns: BTreeMap<String, ColumnSpec>,
     pub(super) http: HttpOptions,
+    /// Answers are XML.
+    pub(super) xml: bool,
     pub(super) timeout: Duration,
     pub(super) select: Option<Expr>,
     pub(super) sign_in: BTreeMap<String, SignIn>,
@@ -72,6 +74,7 @@ pub(super) struct Shared {
     pub(super) headers: Option<Expr>,
     pub(super) query: Option<Expr>,
     pub(super) body: Option<Expr>,
+    pub(super) text: Option<Expr>,
 }
 
 /// A path: texts and expressions in turn.
@@ -90,6 +93,7 @@ pub(super) struct Step {
     pub(super) headers: Option<Expr>,
     pub(super) body: Option<Expr>,
     pub(super) form: Option<Expr>,
+    pub(super) text: Option<Expr>,
     pub(super) results: Option<Expr>,
     pub(super) answers: Vec<Rule>,
     pub(super) lenient: bool,

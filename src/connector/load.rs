@@ -136,8 +136,9 @@ impl Compiler<'_> {
     }
 
     fn step(&mut self, step: &StepSpec) -> Step {
-        if let (Some(body), Some(_)) = (&step.body, &step.form) {
-            self.wrong(body.line, "a request has a body or a form, not both");
+        let kinds = [&step.body, &step.form, &step.text];
+        if let [one, _, ..] = kinds.into_iter().flatten().collect::<Vec<_>>().as_slice() {
+            self.wrong(one.line, "a request has one of `body`, `form` and `text`");
         }
         Step {
             method: step.method.clone().unwrap_or_else(|| "POST".to_owned()),
@@ -146,6 +147,7 @@ impl Compiler<'_> {
             headers: self.maybe(step.headers.as_ref()),
             body: self.maybe(step.body.as_ref()),
             form: self.maybe(step.form.as_ref()),
+            text: self.maybe(step.text.as_ref()),
             results: self.maybe(step.results.as_ref()),
             answers: self.rules(&step.answers),
             lenient: step.lenient,
@@ -176,6 +178,7 @@ impl Compiler<'_> {
                 headers: spec.headers.clone(),
                 body: spec.body.clone(),
                 form: spec.form.clone(),
+                text: spec.text.clone(),
                 results: spec.results.clone(),
                 answers: spec.answers.clone(),
                 lenient: false,
@@ -246,6 +249,7 @@ impl Compiler<'_> {
                     headers: step.headers.clone(),
                     body: step.body.clone(),
                     form: step.form.clone(),
+                    text: step.text.clone(),
                     results: step.results.clone(),
                     answers: step.answers.clone(),
                     lenient: false,
@@ -352,6 +356,7 @@ impl Compiler<'_> {
                 headers: spec.headers.clone(),
                 body: spec.body.clone(),
                 form: spec.form.clone(),
+                text: spec.text.clone(),
                 answers: spec.answers.clone(),
                 results: None,
                 lenient: false,
@@ -395,6 +400,9 @@ impl Compiler<'_> {
                 false
             }
         };
+        if let (Some(text), Some(_)) = (&manifest.request.text, &manifest.request.body) {
+            self.wrong(text.line, "`request` has a `body` or a `text`, not both");
+        }
         let base = self.expr(&manifest.request.base);
         let common = self.operations(&manifest.operations);
         let nothing = ObjectSpec::default();
@@ -419,6 +427,7 @@ impl Compiler<'_> {
                 http1_only,
                 body_limit: manifest.http.body_limit.unwrap_or(DEFAULT_BODY_LIMIT),
             },
+            xml: manifest.http.xml,
             timeout: manifest.http.timeout.map_or(DEFAULT_TIMEOUT, Duration::from_secs),
             select: self.maybe(manifest.sign_in.select.as_ref()),
             sign_in,
@@ -426,6 +435,7 @@ impl Compiler<'_> {
                 headers: self.maybe(manifest.request.headers.as_ref()),
                 query: self.maybe(manifest.request.query.as_ref()),
                 body: self.maybe(manifest.request.body.as_ref()),
+                text: self.maybe(manifest.request.text.as_ref()),
                 base: base?,
             },
             limits: CompiledLimits {

@@ -133,6 +133,9 @@ pub struct HttpSpec {
     /// The largest answer read, in bytes; 8 MiB when left out.
     #[serde(default)]
     pub body_limit: Option<usize>,
+    /// Answers are XML: `.body` is what `from_xml` makes of them. JSON is understood too.
+    #[serde(default)]
+    pub xml: bool,
 }
 
 /// How requests are signed in.
@@ -180,6 +183,9 @@ pub struct SignInKindSpec {
     pub body: Option<Jq>,
     #[serde(default)]
     pub form: Option<Jq>,
+    /// The body as a text of any kind, for example `… | to_xml`; its content type is said in `headers`.
+    #[serde(default)]
+    pub text: Option<Jq>,
     /// What requests see as `.token`; null means that the sign-in failed.
     #[serde(default)]
     pub token: Option<Jq>,
@@ -215,6 +221,10 @@ pub struct RequestSpec {
     /// The body that is sent, made of the operation's own, which is `.body`.
     #[serde(default)]
     pub body: Option<Jq>,
+    /// Instead of `body`: the text that is sent, made of the operation's own `body` (an envelope, for example). An
+    /// operation's own `text` or `form` goes as it is.
+    #[serde(default)]
+    pub text: Option<Jq>,
 }
 
 /// What the system allows, as its documentation says.
@@ -325,6 +335,9 @@ pub struct OperationSpec {
     /// An object sent as a form instead of a body.
     #[serde(default)]
     pub form: Option<Jq>,
+    /// The body as a text of any kind, for example `… | to_xml`; its content type is said in `headers`.
+    #[serde(default)]
+    pub text: Option<Jq>,
     /// The array of records (of a describe: of `{name, label, kind, required, writable}`) in an answer.
     #[serde(default)]
     pub records: Option<Jq>,
@@ -359,6 +372,8 @@ pub struct StepSpec {
     pub body: Option<Jq>,
     #[serde(default)]
     pub form: Option<Jq>,
+    #[serde(default)]
+    pub text: Option<Jq>,
     #[serde(default)]
     pub results: Option<Jq>,
     #[serde(default)]

@@ -99,44 +99,67 @@ pub(super) fn build(
     shared: bool,
 ) -> Result<HttpRequest, Reason> {
     let url = url(connector, step, input, shared)?;
-    let mut headers = vec![("accept".to_owned(), "application/json".to_owned())];
-    if shared {
-        headers.extend(pairs(connector.request.headers.as_ref(), input)?);
-    }
+    let mut headers = if shared { pairs(connector.request.headers.as_ref(), input)? } else { Vec::new() };
     headers.extend(pairs(step.headers.as_ref(), input)?);
-    let mut typed = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
-    let mut content_type = |headers: &mut Vec<(String, String)>, value: &str| {
-        if !std::mem::replace(&mut typed, true) {
-            headers.push(("content-type".to_owned(), value.to_owned()));
+    let (body, kind) = body(connector, step, input, shared)?;
+    let accepted = if connector.xml { "text/xml, application/xml" } else { "application/json" };
+    for (name, value) in [("accept", Some(accepted)), ("content-type", kind)] {
+        let said = headers.iter().any(|(header, _)| header.eq_ignore_ascii_case(name));
+        if let (Some(value), false) = (value, said) {
+            headers.push((name.to_owned(), value.to_owned()));
         }
-    };
-    let body = if step.form.is_some() {
-        content_type(&mut headers, "application/x-www-form-urlencoded");
-        encode_pairs(&pairs(step.form.as_ref(), input)?).into_bytes()
-    } else {
-        let own = first(step.body.as_ref(), input)?;
-        let body = match &connector.request.body {
-            Some(expr) if shared => {
-                if let Value::Object(map) = input {
-                    map.insert("body".to_owned(), own);
-                }
-                let body = first(Some(expr), input)?;
-                if let Value::Object(map) = input {
-                    map.remove("body");
-                }
-                body
-            }
-            _ => own,
-        };
-        match body {
-            Value::Null => Vec::new(),
-            body => {
-                content_type(&mut headers, "application/json");
-                body.to_string().into_bytes()
-            }
-        }
-    };
+    }
     Ok(HttpRequest { method: step.method.clone(), url, headers, body, timeout: connector.timeout })
+}
+
+/// The body's bytes, and the content type that they have where the manifest names none.
+fn body(
+    connector: &Connector,
+    step: &Step,
+    input: &mut Value,
+    shared: bool,
+) -> Result<(Vec<u8>, Option<&'static str>), Reason> {
+    if step.form.is_some() {
+        let form = encode_pairs(&pairs(step.form.as_ref(), input)?);
+        return Ok((form.into_bytes(), Some("application/x-www-form-urlencoded")));
+    }
+    if step.text.is_some() {
+        return text(step.text.as_ref(), input);
+    }
+    let own = first(step.body.as_ref(), input)?;
+    let request = &connector.request;
+    let wraps = shared && (request.body.is_some() || request.text.is_some());
+    let body = if wraps {
+        if let Value::Object(map) = input {
+            map.insert("body".to_owned(), own);
+        }
+        let made = match &request.text {
+            Some(_) => text(request.text.as_ref(), input).map(Err),
+            None => first(request.body.as_ref(), input).map(Ok),
+        };
+        if let Value::Object(map) = input {
+            map.remove("body");
+        }
+        match made? {
+            Ok(body) => body,
+            Err(text) => return Ok(text),
+        }
+    } else {
+        own
+    };
+    Ok(match body {
+        Value::Null => (Vec::new(), None),
+        body => (body.to_string().into_bytes(), Some("application/json")),
+    })
+}
+
+/// A body that is a text; null sends none.
+fn text(expr: Option<&Expr>, input: &Value) -> Result<(Vec<u8>, Option<&'static str>), Reason> {
+    match first(expr, input)? {
+        Value::Null => Ok((Vec::new(), None)),
+        Value::String(text) => Ok((text.into_bytes(), Some("text/plain; charset=utf-8"))),
+        _ => Err(format!("{}: a text was expected", expr.map_or("", Expr::place))),
+    }
 }
 
 /// Adds the signature's headers where the sign-in kind asks for them. `input` holds settings and secrets.
@@ -173,3 +196,7 @@ pub(super) fn sign(
 pub(super) fn object<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
     members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
+
+#[cfg(test)]
+#[path = "request_tests.rs"]
+mod tests;

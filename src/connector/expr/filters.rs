@@ -16,7 +16,7 @@ use rustls::pki_types::pem::PemObject as _;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-use super::{Data, bounds, compile};
+use super::{Data, bounds, compile, value, xml};
 
 /// Everything that a program may call.
 pub(super) fn all() -> impl Iterator<Item = Fun<Data>> {
@@ -30,7 +30,7 @@ pub(super) fn all() -> impl Iterator<Item = Fun<Data>> {
 type RunPtr = jaq_core::RunPtr<Data>;
 
 fn own() -> impl Iterator<Item = Fun<Data>> {
-    let filters: [(&'static str, usize, RunPtr); 12] = [
+    let filters: [(&'static str, usize, RunPtr); 15] = [
         ("parse_time", 2, |mut cv| {
             let zone = cv.0.pop_var();
             let format = cv.0.pop_var();
@@ -58,6 +58,9 @@ fn own() -> impl Iterator<Item = Fun<Data>> {
         }),
         ("base64d", 0, |cv| bome(base64_decode(&cv.1))),
         ("urlencode", 0, |cv| bome(hash(&cv.1, percent_encode))),
+        ("from_xml", 0, |cv| bome(from_xml(&cv.1))),
+        ("to_xml", 0, |cv| bome(to_xml(&cv.1))),
+        ("as_list", 0, |cv| bome(Ok(as_list(cv.1)))),
         ("sql_quote", 0, |cv| bome(text(&cv.1).map(|text| Val::from(text.replace('\'', "''"))))),
     ];
     filters.into_iter().map(|(name, arity, filter)| run::<Data>((name, v(arity), filter)))
@@ -132,6 +135,25 @@ fn percent_encode(bytes: &[u8]) -> String {
         }
     }
     encoded
+}
+
+fn from_xml(value: &Val) -> Outcome {
+    let document = xml::from_xml(&text(value)?).map_err(|error| failure(error.to_string()))?;
+    Ok(value::to_jq(&document))
+}
+
+fn to_xml(value: &Val) -> Outcome {
+    let value = value::from_jq(value).map_err(failure)?;
+    xml::to_xml(&value).map(Val::from).map_err(|error| failure(error.to_string()))
+}
+
+/// What may be there not at all, once, or several times (the elements of one name), as an array.
+fn as_list(value: Val) -> Val {
+    match value {
+        Val::Null => Val::Arr(Vec::new().into()),
+        Val::Arr(_) => value,
+        one => std::iter::once(one).collect(),
+    }
 }
 
 fn zone(value: &Val) -> Result<TimeZone, Error<Val>> {

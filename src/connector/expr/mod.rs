@@ -14,6 +14,7 @@ mod compile;
 mod filters;
 pub mod pool;
 mod value;
+pub mod xml;
 
 use std::sync::Arc;
 

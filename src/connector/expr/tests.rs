@@ -141,3 +141,26 @@ fn a_key_that_cannot_sign_is_not_quoted() {
     let error = expr.first(&Value::Null).expect_err("no key").to_string();
     assert!(error.contains("PEM") && !error.contains("secret"), "{error}");
 }
+
+#[test]
+fn xml_is_read_and_written_by_filters() {
+    let source = r#""<p:a xmlns:p='u'><b>1</b><b x='2'/></p:a>" | from_xml"#;
+    assert_eq!(run(source, Value::Null), json!({"a": {"b": ["1", {"@x": "2"}]}}));
+    assert_eq!(
+        run("{a: {b: [., 0.10], c: null}} | to_xml", json!("<")),
+        json!("<a><b>&lt;</b><b>0.10</b><c/></a>")
+    );
+    assert_eq!(
+        run("[.[] | as_list]", json!([null, "a", ["a", "b"], {"a": 1}])),
+        json!([[], ["a"], ["a", "b"], [{"a": 1}]])
+    );
+    assert_eq!(
+        run("{doc: {inner: ({a: 1} | to_xml)}} | to_xml", Value::Null),
+        json!("<doc><inner>&lt;a&gt;1&lt;/a&gt;</inner></doc>")
+    );
+    let expr = Expr::compile("from_xml", "test").expect("a program");
+    let error =
+        expr.first(&json!("<!DOCTYPE a [<!ENTITY b 'SECRET'>]><a>&b;</a>")).expect_err("a document type");
+    assert!(error.to_string().contains("document type") && !error.to_string().contains("SECRET"), "{error}");
+    assert!(expr.first(&Value::Null).is_err());
+}
