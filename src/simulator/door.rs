@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::Value;
 
 use super::{
-    Kind, Push, Shared, effect::Effect, exchange, fault::Fault, fxiaoke, hubspot, jiandaoyun, kingdee, odoo,
-    salesforce, state::Call, state::State, zoho,
+    Kind, Push, Shared, dynamics365, effect::Effect, exchange, fault::Fault, fxiaoke, hubspot, jiandaoyun,
+    kingdee, mailchimp, netsuite, odoo, salesforce, state::Call, state::State, zoho,
 };
 use crate::model::record::Record;
 
@@ -67,7 +67,11 @@ impl Door {
             Kind::KingdeeK3cloud => kingdee::person::document(state, object, id),
             Kind::Salesforce => salesforce::person::document(state, object, id),
             Kind::Odoo => odoo::person::document(state, object, id),
-            Kind::ZohoCrm | Kind::Hubspot => state.table(object).get(id).map(|row| row.fields.clone()),
+            Kind::Dynamics365 => dynamics365::person::document(state, object, id),
+            Kind::Netsuite => netsuite::person::document(state, object, id),
+            Kind::ZohoCrm | Kind::Hubspot | Kind::Mailchimp => {
+                state.table(object).get(id).map(|row| row.fields.clone())
+            }
         })
     }
 
@@ -104,6 +108,9 @@ impl Door {
                 Kind::ZohoCrm => zoho::person::edit(state, object, id, fields),
                 Kind::Hubspot => hubspot::person::edit(state, object, id, fields),
                 Kind::Odoo => odoo::person::edit(state, object, id, fields),
+                Kind::Dynamics365 => dynamics365::person::edit(state, object, id, fields),
+                Kind::Mailchimp => mailchimp::person::edit(state, object, id, fields),
+                Kind::Netsuite => netsuite::person::edit(state, object, id, fields),
             };
             found.then_some(was)
         })
@@ -119,6 +126,9 @@ impl Door {
             Kind::KingdeeK3cloud => kingdee::person::add_line(state, object, id, fields),
             Kind::Salesforce => salesforce::person::add_line(state, object, id, fields),
             Kind::Odoo => odoo::person::add_line(state, object, id, fields),
+            Kind::Dynamics365 => dynamics365::person::add_line(state, object, id, fields),
+            Kind::Netsuite => netsuite::person::add_line(state, object, id, fields),
+            Kind::Mailchimp => None,
             Kind::ZohoCrm => zoho::person::add_line(state, object, id, fields),
             Kind::Hubspot => None,
         })
@@ -133,6 +143,9 @@ impl Door {
             Kind::KingdeeK3cloud => kingdee::person::edit_line(state, object, id, line, fields),
             Kind::Salesforce => salesforce::person::edit_line(state, object, id, line, fields),
             Kind::Odoo => odoo::person::edit_line(state, object, id, line, fields),
+            Kind::Dynamics365 => dynamics365::person::edit_line(state, object, id, line, fields),
+            Kind::Netsuite => netsuite::person::edit_line(state, object, id, line, fields),
+            Kind::Mailchimp => false,
             Kind::ZohoCrm => zoho::person::edit_line(state, object, id, line, fields),
             Kind::Hubspot => false,
         })
@@ -146,6 +159,9 @@ impl Door {
             Kind::KingdeeK3cloud => kingdee::person::remove_line(state, object, id, line),
             Kind::Salesforce => salesforce::person::remove_line(state, object, id, line),
             Kind::Odoo => odoo::person::remove_line(state, object, id, line),
+            Kind::Dynamics365 => dynamics365::person::remove_line(state, object, id, line),
+            Kind::Netsuite => netsuite::person::remove_line(state, object, id, line),
+            Kind::Mailchimp => false,
             Kind::ZohoCrm => zoho::person::remove_line(state, object, id, line),
             Kind::Hubspot => false,
         })
@@ -161,6 +177,9 @@ impl Door {
             Kind::ZohoCrm => zoho::person::remove(state, object, id),
             Kind::Hubspot => hubspot::person::remove(state, object, id),
             Kind::Odoo => odoo::person::remove(state, object, id),
+            Kind::Dynamics365 => dynamics365::person::remove(state, object, id),
+            Kind::Mailchimp => mailchimp::person::remove(state, object, id),
+            Kind::Netsuite => netsuite::person::remove(state, object, id),
         })
     }
 
@@ -268,5 +287,8 @@ fn insert(state: &mut State, object: &str, fields: Record) -> String {
         Kind::ZohoCrm => zoho::person::insert(state, object, fields),
         Kind::Hubspot => hubspot::person::insert(state, object, fields),
         Kind::Odoo => odoo::person::insert(state, object, fields),
+        Kind::Dynamics365 => dynamics365::person::insert(state, object, fields),
+        Kind::Mailchimp => mailchimp::person::insert(state, object, fields),
+        Kind::Netsuite => netsuite::person::insert(state, object, fields),
     }
 }

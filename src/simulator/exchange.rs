@@ -6,9 +6,9 @@ use axum::http::StatusCode;
 use serde_json::Value;
 
 use super::{
-    Kind, Shared,
+    Kind, Shared, dynamics365,
     fault::{Mangling, Trouble},
-    fxiaoke, hubspot, jiandaoyun, kingdee, odoo, salesforce,
+    fxiaoke, hubspot, jiandaoyun, kingdee, mailchimp, netsuite, odoo, salesforce,
     state::{Late, State},
     zoho,
 };
@@ -187,6 +187,9 @@ fn ask(kind: Kind, request: &Request) -> Asked {
         Kind::ZohoCrm => zoho::ask(request),
         Kind::Hubspot => hubspot::ask(request),
         Kind::Odoo => odoo::ask(request),
+        Kind::Dynamics365 => dynamics365::ask(request),
+        Kind::Mailchimp => mailchimp::ask(request),
+        Kind::Netsuite => netsuite::ask(request),
     }
 }
 
@@ -200,6 +203,9 @@ fn perform(state: &mut State, request: &Request, asked: &Asked, trouble: Option<
         Kind::ZohoCrm => zoho::perform(state, request, asked, trouble),
         Kind::Hubspot => hubspot::perform(state, request, asked, trouble),
         Kind::Odoo => odoo::perform(state, request, asked, trouble),
+        Kind::Dynamics365 => dynamics365::perform(state, request, asked, trouble),
+        Kind::Mailchimp => mailchimp::perform(state, request, asked, trouble),
+        Kind::Netsuite => netsuite::perform(state, request, asked),
     }
 }
 
@@ -312,6 +318,9 @@ fn throttled(kind: Kind, asked: &Asked) -> Reply {
         Kind::ZohoCrm => zoho::throttled(),
         Kind::Hubspot => hubspot::throttled(),
         Kind::Odoo => odoo::throttled(),
+        Kind::Dynamics365 => dynamics365::throttled(),
+        Kind::Mailchimp => mailchimp::throttled(),
+        Kind::Netsuite => netsuite::throttled(),
     }
 }
 
@@ -324,6 +333,9 @@ fn api_error(kind: Kind, asked: &Asked, code: i64) -> Reply {
         Kind::ZohoCrm => zoho::api_error(code),
         Kind::Hubspot => hubspot::api_error(code),
         Kind::Odoo => odoo::api_error(code),
+        Kind::Dynamics365 => dynamics365::api_error(code),
+        Kind::Mailchimp => mailchimp::api_error(code),
+        Kind::Netsuite => netsuite::api_error(code),
     }
 }
 
@@ -336,6 +348,9 @@ fn signed_out(kind: Kind, asked: &Asked) -> Reply {
         Kind::ZohoCrm => zoho::token_refused(),
         Kind::Hubspot => hubspot::token_refused(),
         Kind::Odoo => odoo::key_refused(),
+        Kind::Dynamics365 => dynamics365::token_refused(),
+        Kind::Mailchimp => mailchimp::key_refused(),
+        Kind::Netsuite => netsuite::token_refused(),
     }
 }
 
@@ -353,6 +368,9 @@ fn sign_in_state(
         Kind::ZohoCrm => zoho::signed_in(state, request, asked).map(|()| Vec::new()),
         Kind::Hubspot => hubspot::signed_in(state, request, asked).map(|()| Vec::new()),
         Kind::Odoo => odoo::signed_in(request, asked).map(|()| Vec::new()),
+        Kind::Dynamics365 => dynamics365::signed_in(state, request, asked).map(|()| Vec::new()),
+        Kind::Mailchimp => mailchimp::signed_in(request).map(|()| Vec::new()),
+        Kind::Netsuite => netsuite::signed_in(state, request, asked).map(|()| Vec::new()),
     }
 }
 

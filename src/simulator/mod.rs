@@ -1,5 +1,5 @@
-//! Local stand-ins of Fxiaoke, HubSpot, Jiandaoyun, Kingdee K3Cloud, Odoo, Salesforce and Zoho CRM: servers that
-//! behave like the real APIs in sign-in, shapes,
+//! Local stand-ins of Dynamics 365, Fxiaoke, HubSpot, Jiandaoyun, Kingdee K3Cloud, Mailchimp, NetSuite, Odoo,
+//! Salesforce and Zoho CRM: servers that behave like the real APIs in sign-in, shapes,
 //! limits, errors and faults, so that a mapping can be tried before it meets production.
 //!
 //! State is in memory and the servers bind 127.0.0.1 only. What the vendors do not document is marked
@@ -56,6 +56,7 @@ pub mod credentials;
 mod cut;
 mod door;
 mod door_http;
+mod dynamics365;
 mod effect;
 mod exchange;
 mod fault;
@@ -63,7 +64,8 @@ mod fxiaoke;
 mod hubspot;
 mod jiandaoyun;
 mod kingdee;
-#[cfg_attr(not(test), expect(dead_code, reason = "the systems that speak it come next"))]
+mod mailchimp;
+mod netsuite;
 mod odata;
 mod odoo;
 mod salesforce;
@@ -100,7 +102,7 @@ pub enum SimulatorError {
     },
     /// There is no simulator of this name.
     #[error(
-        "there is no simulator of {name:?}; the known ones are fxiaoke, hubspot, jiandaoyun, kingdee-k3cloud, odoo, salesforce and zoho-crm"
+        "there is no simulator of {name:?}; the known ones are dynamics365, fxiaoke, hubspot, jiandaoyun, kingdee-k3cloud, mailchimp, netsuite, odoo, salesforce and zoho-crm"
     )]
     Unknown {
         /// The name that was asked for.
@@ -133,6 +135,12 @@ pub enum Kind {
     Hubspot,
     /// Odoo's external API: JSON-2 and JSON-RPC.
     Odoo,
+    /// The Web API of Dynamics 365.
+    Dynamics365,
+    /// Mailchimp's Marketing API.
+    Mailchimp,
+    /// NetSuite's REST API and SuiteQL.
+    Netsuite,
 }
 
 impl fmt::Display for Kind {
@@ -145,6 +153,9 @@ impl fmt::Display for Kind {
             Kind::ZohoCrm => "zoho-crm",
             Kind::Hubspot => "hubspot",
             Kind::Odoo => "odoo",
+            Kind::Dynamics365 => "dynamics365",
+            Kind::Mailchimp => "mailchimp",
+            Kind::Netsuite => "netsuite",
         })
     }
 }
@@ -161,6 +172,9 @@ impl FromStr for Kind {
             "zoho-crm" => Ok(Kind::ZohoCrm),
             "hubspot" => Ok(Kind::Hubspot),
             "odoo" => Ok(Kind::Odoo),
+            "dynamics365" => Ok(Kind::Dynamics365),
+            "mailchimp" => Ok(Kind::Mailchimp),
+            "netsuite" => Ok(Kind::Netsuite),
             _ => Err(SimulatorError::Unknown { name: name.to_owned() }),
         }
     }

@@ -140,6 +140,8 @@ impl State {
             Kind::KingdeeK3cloud => Table::new(true, &["FNumber", "FBillNo"]),
             Kind::Salesforce => Table::new(false, &["Name"]),
             Kind::ZohoCrm | Kind::Hubspot | Kind::Odoo => Table::new(true, &[]),
+            Kind::Dynamics365 | Kind::Mailchimp => Table::new(false, &[]),
+            Kind::Netsuite => Table::new(true, &[]),
         })
     }
 

@@ -64,7 +64,11 @@ pub(super) fn list(state: &mut State, request: &Request, target: &Target) -> Res
     let query = checked(table, request)?;
     let tracks = preferred(request, "odata.track-changes").is_some();
     if tracks && (query.filters() || query.orders() || query.top.is_some() || query.expand.is_some()) {
-        return Err(Refusal::of(400, "0x80060888", "The query options are not supported with change tracking."));
+        return Err(Refusal::of(
+            400,
+            "0x80060888",
+            "The query options are not supported with change tracking.",
+        ));
     }
     let all = query.all(state.table(table.name).rows().map(|row| row.fields.clone()));
     let id_of = |record: &Record| record.get(table.id).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -118,8 +122,10 @@ fn version_of(record: &Record) -> u64 {
 /// What changed since a token, and what was deleted. Several changes of a record are one.
 fn delta(state: &mut State, request: &Request, table: &Table, token: &str) -> Result<Answer, Refusal> {
     let since: Option<u64> = token.split('!').next().and_then(|version| version.parse().ok());
-    let since = since.ok_or_else(|| Refusal::of(400, "0x80044352", "The delta token is invalid or has expired."))?;
-    let selected = pairs(&request.query).into_iter().filter(|(name, _)| name == "$select").collect::<Vec<_>>();
+    let since =
+        since.ok_or_else(|| Refusal::of(400, "0x80044352", "The delta token is invalid or has expired."))?;
+    let selected =
+        pairs(&request.query).into_iter().filter(|(name, _)| name == "$select").collect::<Vec<_>>();
     let query = Query::read(Version::V4, &selected).map_err(|wrong| Refusal::wrong(&wrong))?;
     let rows = state.table(table.name).rows().filter(|row| version_of(&row.fields) > since);
     let mut value: Vec<Value> =
@@ -132,10 +138,13 @@ fn delta(state: &mut State, request: &Request, table: &Table, token: &str) -> Re
         .collect();
     let context = format!("{}/$metadata#{}", root(request), table.set);
     for (id, _) in dead {
-        value.push(json!({"@odata.context": format!("{context}/$deletedEntity"), "id": id, "reason": "deleted"}));
+        value.push(
+            json!({"@odata.context": format!("{context}/$deletedEntity"), "id": id, "reason": "deleted"}),
+        );
     }
     let next = delta_link(state, request, table);
-    let body = json!({"@odata.context": format!("{context}/$delta"), "value": value, "@odata.deltaLink": next});
+    let body =
+        json!({"@odata.context": format!("{context}/$delta"), "value": value, "@odata.deltaLink": next});
     Ok(Answer { reply: Reply::text(200, JSON, body.to_string()), ids: Vec::new(), error: None })
 }
 

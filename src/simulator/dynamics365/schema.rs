@@ -207,7 +207,9 @@ pub(super) fn kept(name: &str, holds: Holds, value: &Value) -> Result<Value, Ref
         return Ok(Value::Null);
     }
     let wrong = || {
-        let said = format!("An error occurred while validating input parameters: cannot convert the value of '{name}' to the expected type.");
+        let said = format!(
+            "An error occurred while validating input parameters: cannot convert the value of '{name}' to the expected type."
+        );
         Refusal::of(400, "0x80048d19", said)
     };
     let text = text_of(value).ok_or_else(wrong)?;

@@ -70,7 +70,9 @@ fn check_key(state: &mut State, table: &Table, own: &str, formed: &Formed) -> Re
     };
     let taken = state.table(table.name).rows().any(|row| row.id != own && row.fields.get(key) == Some(value));
     if taken {
-        let said = format!("A record that has the attribute values {key} already exists. The entity key requires that this set of attributes contains unique values.");
+        let said = format!(
+            "A record that has the attribute values {key} already exists. The entity key requires that this set of attributes contains unique values."
+        );
         return Err(Refusal::of(412, "0x80060892", said));
     }
     Ok(())
@@ -141,7 +143,8 @@ fn written(
     let record = row.map(|row| row.fields).unwrap_or_default();
     let etag = super::etag(&record);
     let mut reply = if wants_body(request) {
-        let query = Query::read(Version::V4, &super::options(request)).map_err(|wrong| Refusal::wrong(&wrong))?;
+        let query =
+            Query::read(Version::V4, &super::options(request)).map_err(|wrong| Refusal::wrong(&wrong))?;
         let shown = shown_as(request, target.table, &query, &record, true);
         Reply::text(if made { 201 } else { 200 }, super::JSON, Value::Object(shown).to_string())
     } else {
@@ -189,7 +192,11 @@ fn check_conditions(request: &Request, target: &Target, found: Option<&Record>) 
     match (request.header("if-match"), found) {
         (Some(_), None) => return missing(),
         (Some(etag), Some(record)) if etag != "*" && etag != super::etag(record) => {
-            return Err(Refusal::of(412, "0x80060882", "The version of the existing record doesn't match the RowVersion property provided."));
+            return Err(Refusal::of(
+                412,
+                "0x80060882",
+                "The version of the existing record doesn't match the RowVersion property provided.",
+            ));
         }
         _ => {}
     }
