@@ -104,7 +104,8 @@ fn shown_as(request: &Request, table: &Table, query: &Query, record: &Record, al
     all.insert("@odata.etag".to_owned(), json!(etag(record)));
     let value = |name: &str| record.get(name).cloned().unwrap_or(Value::Null);
     let whole: Record = table.columns().map(|(name, ..)| ((*name).to_owned(), value(name))).collect();
-    let annotated = request.header("prefer").is_some_and(|prefer| prefer.contains("odata.include-annotations"));
+    let annotated =
+        request.header("prefer").is_some_and(|prefer| prefer.contains("odata.include-annotations"));
     for (name, value) in query.shown(&whole, &[table.id]) {
         let is_choice = table.column(&name).is_some_and(|(_, holds, _)| *holds == Holds::Choice);
         if annotated && is_choice && !value.is_null() {
