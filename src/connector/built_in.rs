@@ -16,10 +16,13 @@ macro_rules! built_in {
 }
 
 const BUILT_IN: &[BuiltIn] = built_in![
+    "dynamics365",
     "fxiaoke",
     "hubspot",
     "jiandaoyun",
     "kingdee-k3cloud",
+    "mailchimp",
+    "netsuite",
     "odoo",
     "salesforce",
     "sap-odata",

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::Value;
 
 use super::{
-    Kind, Push, Shared, effect::Effect, exchange, fault::Fault, fxiaoke, hubspot, jiandaoyun, kingdee, odoo,
-    salesforce, state::Call, state::State, wechat, yonyou, zoho,
+    Kind, Push, Shared, dynamics365, effect::Effect, exchange, fault::Fault, fxiaoke, hubspot, jiandaoyun,
+    kingdee, mailchimp, netsuite, odoo, salesforce, state::Call, state::State, wechat, yonyou, zoho,
 };
 use crate::model::record::Record;
 
@@ -67,7 +67,9 @@ impl Door {
             Kind::KingdeeK3cloud => kingdee::person::document(state, object, id),
             Kind::Salesforce => salesforce::person::document(state, object, id),
             Kind::Odoo => odoo::person::document(state, object, id),
-            Kind::ZohoCrm | Kind::Hubspot | Kind::Yonyou | Kind::WechatMiniprogram => {
+            Kind::Dynamics365 => dynamics365::person::document(state, object, id),
+            Kind::Netsuite => netsuite::person::document(state, object, id),
+            Kind::ZohoCrm | Kind::Hubspot | Kind::Mailchimp | Kind::Yonyou | Kind::WechatMiniprogram => {
                 state.table(object).get(id).map(|row| row.fields.clone())
             }
         })
@@ -108,6 +110,9 @@ impl Door {
                 Kind::Odoo => odoo::person::edit(state, object, id, fields),
                 Kind::Yonyou => yonyou::person::edit(state, object, id, fields),
                 Kind::WechatMiniprogram => wechat::person::edit(state, object, id, fields),
+                Kind::Dynamics365 => dynamics365::person::edit(state, object, id, fields),
+                Kind::Mailchimp => mailchimp::person::edit(state, object, id, fields),
+                Kind::Netsuite => netsuite::person::edit(state, object, id, fields),
             };
             found.then_some(was)
         })
@@ -125,6 +130,9 @@ impl Door {
             Kind::Odoo => odoo::person::add_line(state, object, id, fields),
             Kind::Yonyou => yonyou::person::add_line(state, object, id, fields),
             Kind::WechatMiniprogram => None,
+            Kind::Dynamics365 => dynamics365::person::add_line(state, object, id, fields),
+            Kind::Netsuite => netsuite::person::add_line(state, object, id, fields),
+            Kind::Mailchimp => None,
             Kind::ZohoCrm => zoho::person::add_line(state, object, id, fields),
             Kind::Hubspot => None,
         })
@@ -141,6 +149,9 @@ impl Door {
             Kind::Odoo => odoo::person::edit_line(state, object, id, line, fields),
             Kind::Yonyou => yonyou::person::edit_line(state, object, id, line, fields),
             Kind::WechatMiniprogram => false,
+            Kind::Dynamics365 => dynamics365::person::edit_line(state, object, id, line, fields),
+            Kind::Netsuite => netsuite::person::edit_line(state, object, id, line, fields),
+            Kind::Mailchimp => false,
             Kind::ZohoCrm => zoho::person::edit_line(state, object, id, line, fields),
             Kind::Hubspot => false,
         })
@@ -156,6 +167,9 @@ impl Door {
             Kind::Odoo => odoo::person::remove_line(state, object, id, line),
             Kind::Yonyou => yonyou::person::remove_line(state, object, id, line),
             Kind::WechatMiniprogram => false,
+            Kind::Dynamics365 => dynamics365::person::remove_line(state, object, id, line),
+            Kind::Netsuite => netsuite::person::remove_line(state, object, id, line),
+            Kind::Mailchimp => false,
             Kind::ZohoCrm => zoho::person::remove_line(state, object, id, line),
             Kind::Hubspot => false,
         })
@@ -173,6 +187,9 @@ impl Door {
             Kind::Odoo => odoo::person::remove(state, object, id),
             Kind::Yonyou => yonyou::person::remove(state, object, id),
             Kind::WechatMiniprogram => wechat::person::remove(state, object, id),
+            Kind::Dynamics365 => dynamics365::person::remove(state, object, id),
+            Kind::Mailchimp => mailchimp::person::remove(state, object, id),
+            Kind::Netsuite => netsuite::person::remove(state, object, id),
         })
     }
 
@@ -286,5 +303,8 @@ fn insert(state: &mut State, object: &str, fields: Record) -> String {
         Kind::Odoo => odoo::person::insert(state, object, fields),
         Kind::Yonyou => yonyou::person::insert(state, object, fields),
         Kind::WechatMiniprogram => wechat::person::insert(state, object, fields),
+        Kind::Dynamics365 => dynamics365::person::insert(state, object, fields),
+        Kind::Mailchimp => mailchimp::person::insert(state, object, fields),
+        Kind::Netsuite => netsuite::person::insert(state, object, fields),
     }
 }

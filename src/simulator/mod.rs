@@ -1,5 +1,5 @@
-//! Local stand-ins of Fxiaoke, HubSpot, Jiandaoyun, Kingdee K3Cloud, Odoo, Salesforce, WeChat, Yonyou and Zoho CRM: servers that
-//! behave like the real APIs in sign-in, shapes,
+//! Local stand-ins of Dynamics 365, Fxiaoke, HubSpot, Jiandaoyun, Kingdee K3Cloud, Mailchimp, NetSuite, Odoo,
+//! Salesforce, WeChat, Yonyou and Zoho CRM: servers that behave like the real APIs in sign-in, shapes,
 //! limits, errors and faults, so that a mapping can be tried before it meets production.
 //!
 //! State is in memory and the servers bind 127.0.0.1 only. What the vendors do not document is marked
@@ -56,6 +56,7 @@ pub mod credentials;
 mod cut;
 mod door;
 mod door_http;
+mod dynamics365;
 mod effect;
 mod exchange;
 mod fault;
@@ -63,6 +64,9 @@ mod fxiaoke;
 mod hubspot;
 mod jiandaoyun;
 mod kingdee;
+mod mailchimp;
+mod netsuite;
+mod odata;
 mod odoo;
 mod salesforce;
 mod select;
@@ -100,7 +104,7 @@ pub enum SimulatorError {
     },
     /// There is no simulator of this name.
     #[error(
-        "there is no simulator of {name:?}; the known ones are fxiaoke, hubspot, jiandaoyun, kingdee-k3cloud, odoo, salesforce, wechat-miniprogram, yonyou and zoho-crm"
+        "there is no simulator of {name:?}; the known ones are dynamics365, fxiaoke, hubspot, jiandaoyun, kingdee-k3cloud, mailchimp, netsuite, odoo, salesforce, wechat-miniprogram, yonyou and zoho-crm"
     )]
     Unknown {
         /// The name that was asked for.
@@ -137,6 +141,12 @@ pub enum Kind {
     Yonyou,
     /// A mini program of WeChat.
     WechatMiniprogram,
+    /// The Web API of Dynamics 365.
+    Dynamics365,
+    /// Mailchimp's Marketing API.
+    Mailchimp,
+    /// NetSuite's REST API and SuiteQL.
+    Netsuite,
 }
 
 impl fmt::Display for Kind {
@@ -151,6 +161,9 @@ impl fmt::Display for Kind {
             Kind::Odoo => "odoo",
             Kind::Yonyou => "yonyou",
             Kind::WechatMiniprogram => "wechat-miniprogram",
+            Kind::Dynamics365 => "dynamics365",
+            Kind::Mailchimp => "mailchimp",
+            Kind::Netsuite => "netsuite",
         })
     }
 }
@@ -169,6 +182,9 @@ impl FromStr for Kind {
             "odoo" => Ok(Kind::Odoo),
             "yonyou" => Ok(Kind::Yonyou),
             "wechat-miniprogram" => Ok(Kind::WechatMiniprogram),
+            "dynamics365" => Ok(Kind::Dynamics365),
+            "mailchimp" => Ok(Kind::Mailchimp),
+            "netsuite" => Ok(Kind::Netsuite),
             _ => Err(SimulatorError::Unknown { name: name.to_owned() }),
         }
     }

@@ -144,8 +144,10 @@ impl State {
             Kind::Jiandaoyun => Table::new(false, &["_widget_name"]),
             Kind::KingdeeK3cloud => Table::new(true, &["FNumber", "FBillNo"]),
             Kind::Salesforce => Table::new(false, &["Name"]),
-            Kind::ZohoCrm | Kind::Hubspot | Kind::Odoo | Kind::Yonyou => Table::new(true, &[]),
-            Kind::WechatMiniprogram => Table::new(false, &[]),
+            Kind::ZohoCrm | Kind::Hubspot | Kind::Odoo | Kind::Yonyou | Kind::Netsuite => {
+                Table::new(true, &[])
+            }
+            Kind::Dynamics365 | Kind::Mailchimp | Kind::WechatMiniprogram => Table::new(false, &[]),
         })
     }
 
