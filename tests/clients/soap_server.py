@@ -14,6 +14,7 @@ user, and makes trouble. The first line printed is the port. It ends when its in
 import datetime
 import io
 import json
+import logging
 import os
 import socket
 import ssl
@@ -260,6 +261,7 @@ class Server(ThreadingMixIn, WSGIServer):
 
 
 def main():
+    logging.getLogger("spyne").setLevel(logging.CRITICAL)  # every fault would be told with a traceback
     server = make_server("127.0.0.1", 0, application(), Server, Handler)
     if len(sys.argv) == 3:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

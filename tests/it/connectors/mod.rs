@@ -2,11 +2,13 @@
 
 mod body;
 mod hubspot;
+mod in_house_soap;
 mod jiandaoyun;
 mod odoo;
 mod orders;
 mod room;
 mod salesforce;
+mod soap_server;
 mod webhooks;
 mod zoho;
 
