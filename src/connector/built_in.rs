@@ -21,7 +21,9 @@ const BUILT_IN: &[BuiltIn] = built_in![
     "jiandaoyun",
     "kingdee-k3cloud",
     "odoo",
+    "rest",
     "salesforce",
+    "soap",
     "tryton",
     "zoho-crm"
 ];
