@@ -135,7 +135,8 @@ fn body(
     }
     let own = first(step.body.as_ref(), input)?;
     let request = &connector.request;
-    let wraps = shared && (request.body.is_some() || request.text.is_some());
+    // An envelope is for what has a body; a shared JSON body may be made of nothing.
+    let wraps = shared && (request.body.is_some() || request.text.is_some() && !own.is_null());
     let body = if wraps {
         if let Value::Object(map) = input {
             map.insert("body".to_owned(), own);

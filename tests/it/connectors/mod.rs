@@ -3,6 +3,7 @@
 mod body;
 mod dynamics365;
 mod hubspot;
+mod in_house_soap;
 mod jiandaoyun;
 mod mailchimp;
 mod netsuite;
@@ -10,6 +11,7 @@ mod odoo;
 mod orders;
 mod room;
 mod salesforce;
+mod soap_server;
 mod webhooks;
 mod zoho;
 
