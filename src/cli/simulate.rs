@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::cli::signals::StopSignal;
-use crate::simulator::credentials::{fxiaoke, hubspot, jiandaoyun, kingdee, odoo, salesforce, zoho};
+use crate::simulator::credentials::{fxiaoke, hubspot, jiandaoyun, kingdee, odoo, salesforce, shopify, zoho};
 use crate::simulator::{Fault, Kind, Options, Simulator, SimulatorError};
 use crate::terminal::say;
 
@@ -102,6 +102,10 @@ fn settings(kind: Kind, base_url: &str) -> Vec<Given> {
             plain("database", odoo::DATABASE),
             Secret("api_key", "ODOO_API_KEY", odoo::API_KEY),
         ],
+        Kind::Shopify => vec![
+            plain("shop_url", base_url),
+            Secret("access_token", "SHOPIFY_ACCESS_TOKEN", shopify::ACCESS_TOKEN),
+        ],
     }
 }
 
@@ -115,6 +119,7 @@ fn snippet(kind: Kind, base_url: &str) -> String {
         Kind::ZohoCrm => "zoho",
         Kind::Hubspot => "hubspot",
         Kind::Odoo => "odoo",
+        Kind::Shopify => "shopify",
     };
     let mut text = format!("systems:\n  {system}:\n    connector: {kind}\n    settings:\n");
     for given in settings(kind, base_url) {
@@ -162,6 +167,7 @@ mod tests {
             Kind::KingdeeK3cloud,
             Kind::Odoo,
             Kind::Salesforce,
+            Kind::Shopify,
             Kind::ZohoCrm,
         ] {
             let text = snippet(kind, "http://127.0.0.1:4711");

@@ -22,6 +22,7 @@ const BUILT_IN: &[BuiltIn] = built_in![
     "kingdee-k3cloud",
     "odoo",
     "salesforce",
+    "shopify",
     "tryton",
     "zoho-crm"
 ];

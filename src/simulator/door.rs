@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     Kind, Push, Shared, effect::Effect, exchange, fault::Fault, fxiaoke, hubspot, jiandaoyun, kingdee, odoo,
-    salesforce, state::Call, state::State, zoho,
+    salesforce, shopify, state::Call, state::State, zoho,
 };
 use crate::model::record::Record;
 
@@ -67,7 +67,9 @@ impl Door {
             Kind::KingdeeK3cloud => kingdee::person::document(state, object, id),
             Kind::Salesforce => salesforce::person::document(state, object, id),
             Kind::Odoo => odoo::person::document(state, object, id),
-            Kind::ZohoCrm | Kind::Hubspot => state.table(object).get(id).map(|row| row.fields.clone()),
+            Kind::ZohoCrm | Kind::Hubspot | Kind::Shopify => {
+                state.table(object).get(id).map(|row| row.fields.clone())
+            }
         })
     }
 
@@ -104,6 +106,7 @@ impl Door {
                 Kind::ZohoCrm => zoho::person::edit(state, object, id, fields),
                 Kind::Hubspot => hubspot::person::edit(state, object, id, fields),
                 Kind::Odoo => odoo::person::edit(state, object, id, fields),
+                Kind::Shopify => shopify::person::edit(state, object, id, fields),
             };
             found.then_some(was)
         })
@@ -120,7 +123,7 @@ impl Door {
             Kind::Salesforce => salesforce::person::add_line(state, object, id, fields),
             Kind::Odoo => odoo::person::add_line(state, object, id, fields),
             Kind::ZohoCrm => zoho::person::add_line(state, object, id, fields),
-            Kind::Hubspot => None,
+            Kind::Hubspot | Kind::Shopify => None,
         })
     }
 
@@ -134,7 +137,7 @@ impl Door {
             Kind::Salesforce => salesforce::person::edit_line(state, object, id, line, fields),
             Kind::Odoo => odoo::person::edit_line(state, object, id, line, fields),
             Kind::ZohoCrm => zoho::person::edit_line(state, object, id, line, fields),
-            Kind::Hubspot => false,
+            Kind::Hubspot | Kind::Shopify => false,
         })
     }
 
@@ -147,7 +150,7 @@ impl Door {
             Kind::Salesforce => salesforce::person::remove_line(state, object, id, line),
             Kind::Odoo => odoo::person::remove_line(state, object, id, line),
             Kind::ZohoCrm => zoho::person::remove_line(state, object, id, line),
-            Kind::Hubspot => false,
+            Kind::Hubspot | Kind::Shopify => false,
         })
     }
 
@@ -161,6 +164,7 @@ impl Door {
             Kind::ZohoCrm => zoho::person::remove(state, object, id),
             Kind::Hubspot => hubspot::person::remove(state, object, id),
             Kind::Odoo => odoo::person::remove(state, object, id),
+            Kind::Shopify => shopify::person::remove(state, object, id),
         })
     }
 
@@ -247,10 +251,10 @@ impl Door {
         self.with(|state| state.described.insert(name, kind.map(str::to_owned)));
     }
 
-    /// Takes the pushes of changes made in the pages that nobody has taken yet, oldest first (Jiandaoyun alone). They
+    /// Takes the pushes of changes made in the pages that nobody has taken yet, oldest first (Jiandaoyun, Shopify). They
     /// are not sent by themselves: so one can be lost, repeated, or come late.
     pub fn take_pushes(&self) -> Vec<Push> {
-        self.with(jiandaoyun::take_pushes)
+        self.with(State::take_pushes)
     }
 
     /// Ends every token and session, as an administrator could.
@@ -268,5 +272,6 @@ fn insert(state: &mut State, object: &str, fields: Record) -> String {
         Kind::ZohoCrm => zoho::person::insert(state, object, fields),
         Kind::Hubspot => hubspot::person::insert(state, object, fields),
         Kind::Odoo => odoo::person::insert(state, object, fields),
+        Kind::Shopify => shopify::person::insert(state, object, fields),
     }
 }

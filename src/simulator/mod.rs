@@ -1,4 +1,4 @@
-//! Local stand-ins of Fxiaoke, HubSpot, Jiandaoyun, Kingdee K3Cloud, Odoo, Salesforce and Zoho CRM: servers that
+//! Local stand-ins of Fxiaoke, HubSpot, Jiandaoyun, Kingdee K3Cloud, Odoo, Salesforce, Shopify and Zoho CRM: servers that
 //! behave like the real APIs in sign-in, shapes,
 //! limits, errors and faults, so that a mapping can be tried before it meets production.
 //!
@@ -31,7 +31,7 @@
 //! | `set_down` | `{"down": true}` | `{"ok"}` |
 //! | `set_calls_per_20s` | `{"calls": 100 or null}` | `{"ok"}` |
 //! | `set_clock` | `{"ms": 1700000000000 or null}` | `{"ok"}` |
-//! | `take_pushes` | | `{"pushes": [{"query", "headers", "body"}, …]}`, each once (Jiandaoyun alone) |
+//! | `take_pushes` | | `{"pushes": [{"query", "headers", "body"}, …]}`, each once (Jiandaoyun, Shopify) |
 //! | `end_sessions` | | `{"ok"}` |
 
 use std::{
@@ -64,8 +64,10 @@ mod hubspot;
 mod jiandaoyun;
 mod kingdee;
 mod odoo;
+mod push;
 mod salesforce;
 mod select;
+mod shopify;
 mod state;
 mod table;
 mod value;
@@ -74,7 +76,7 @@ mod zoho;
 pub use door::{Door, Fields};
 pub use effect::{Deed, Effect};
 pub use fault::{Fault, Mangling, Trouble};
-pub use jiandaoyun::Push;
+pub use push::Push;
 pub use state::Call;
 
 use exchange::{Reply, Request};
@@ -98,7 +100,7 @@ pub enum SimulatorError {
     },
     /// There is no simulator of this name.
     #[error(
-        "there is no simulator of {name:?}; the known ones are fxiaoke, hubspot, jiandaoyun, kingdee-k3cloud, odoo, salesforce and zoho-crm"
+        "there is no simulator of {name:?}; the known ones are fxiaoke, hubspot, jiandaoyun, kingdee-k3cloud, odoo, salesforce, shopify and zoho-crm"
     )]
     Unknown {
         /// The name that was asked for.
@@ -131,6 +133,8 @@ pub enum Kind {
     Hubspot,
     /// Odoo's external API: JSON-2 and JSON-RPC.
     Odoo,
+    /// Shopify's Admin API.
+    Shopify,
 }
 
 impl fmt::Display for Kind {
@@ -143,6 +147,7 @@ impl fmt::Display for Kind {
             Kind::ZohoCrm => "zoho-crm",
             Kind::Hubspot => "hubspot",
             Kind::Odoo => "odoo",
+            Kind::Shopify => "shopify",
         })
     }
 }
@@ -159,6 +164,7 @@ impl FromStr for Kind {
             "zoho-crm" => Ok(Kind::ZohoCrm),
             "hubspot" => Ok(Kind::Hubspot),
             "odoo" => Ok(Kind::Odoo),
+            "shopify" => Ok(Kind::Shopify),
             _ => Err(SimulatorError::Unknown { name: name.to_owned() }),
         }
     }

@@ -13,6 +13,8 @@ use super::{
     exchange::{Asked, Request},
     fault::{Fault, Trouble},
     jiandaoyun,
+    push::{self, Push},
+    shopify,
     table::{Row, Table},
 };
 
@@ -89,6 +91,8 @@ pub(super) struct State {
     pub(super) tally: BTreeMap<(String, String), u64>,
     pub(super) effects: Effects,
     pub(super) jiandaoyun: jiandaoyun::Memory,
+    pub(super) shopify: shopify::Bucket,
+    pushes: VecDeque<Push>,
     serial: u64,
 }
 
@@ -113,6 +117,8 @@ impl State {
             tally: BTreeMap::new(),
             effects: Effects::default(),
             jiandaoyun: jiandaoyun::Memory::default(),
+            shopify: shopify::Bucket::default(),
+            pushes: VecDeque::new(),
             serial: 0,
         }
     }
@@ -139,7 +145,7 @@ impl State {
             Kind::Jiandaoyun => Table::new(false, &["_widget_name"]),
             Kind::KingdeeK3cloud => Table::new(true, &["FNumber", "FBillNo"]),
             Kind::Salesforce => Table::new(false, &["Name"]),
-            Kind::ZohoCrm | Kind::Hubspot | Kind::Odoo => Table::new(true, &[]),
+            Kind::ZohoCrm | Kind::Hubspot | Kind::Odoo | Kind::Shopify => Table::new(true, &[]),
         })
     }
 
@@ -157,6 +163,19 @@ impl State {
             self.effects.note(self.now_ms(), Deed::Removed, object, id);
         }
         removed
+    }
+
+    /// Writes down what the system would tell by itself.
+    pub(super) fn push(&mut self, push: Push) {
+        if self.pushes.len() >= push::KEPT {
+            self.pushes.pop_front();
+        }
+        self.pushes.push_back(push);
+    }
+
+    /// Takes what waits to be told.
+    pub(super) fn take_pushes(&mut self) -> Vec<Push> {
+        self.pushes.drain(..).collect()
     }
 
     /// Ends every token and session.
