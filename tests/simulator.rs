@@ -28,5 +28,7 @@ mod kingdee_orders;
 mod odoo;
 #[path = "simulator/salesforce.rs"]
 mod salesforce;
+#[path = "simulator/shopify.rs"]
+mod shopify;
 #[path = "simulator/zoho.rs"]
 mod zoho;

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use crate::cli::signals::StopSignal;
 use crate::simulator::credentials::{
-    dynamics365, fxiaoke, hubspot, jiandaoyun, kingdee, mailchimp, netsuite, odoo, salesforce, wechat,
-    yonyou, zoho,
+    dynamics365, fxiaoke, hubspot, jiandaoyun, kingdee, mailchimp, netsuite, odoo, salesforce, shopify,
+    wechat, yonyou, zoho,
 };
 use crate::simulator::{Fault, Kind, Options, Simulator, SimulatorError};
 use crate::terminal::say;
@@ -141,6 +141,10 @@ fn settings(kind: Kind, base_url: &str) -> Vec<Given> {
             plain("time_zone", "UTC"),
             Secret("private_key", "NETSUITE_PRIVATE_KEY", NETSUITE_KEY.as_str()),
         ],
+        Kind::Shopify => vec![
+            plain("shop_url", base_url),
+            Secret("access_token", "SHOPIFY_ACCESS_TOKEN", shopify::ACCESS_TOKEN),
+        ],
     }
 }
 
@@ -159,6 +163,7 @@ fn snippet(kind: Kind, base_url: &str) -> String {
         Kind::Dynamics365 => "dynamics",
         Kind::Mailchimp => "mailchimp",
         Kind::Netsuite => "netsuite",
+        Kind::Shopify => "shopify",
     };
     let mut text = format!("systems:\n  {system}:\n    connector: {kind}\n    settings:\n");
     for given in settings(kind, base_url) {
@@ -208,6 +213,7 @@ mod tests {
             Kind::Salesforce,
             Kind::WechatMiniprogram,
             Kind::Yonyou,
+            Kind::Shopify,
             Kind::ZohoCrm,
             Kind::Dynamics365,
             Kind::Mailchimp,

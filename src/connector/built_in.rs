@@ -27,6 +27,7 @@ const BUILT_IN: &[BuiltIn] = built_in![
     "rest",
     "salesforce",
     "sap-odata",
+    "shopify",
     "soap",
     "tryton",
     "wechat-miniprogram",

@@ -205,3 +205,19 @@ pub mod netsuite {
         super::salesforce::private_key()
     }
 }
+
+/// The credentials of the simulated Shopify.
+pub mod shopify {
+    /// The token of a custom app.
+    pub const ACCESS_TOKEN: &str = "shpat_demo0custom0app0token";
+    /// The client of an app.
+    pub const CLIENT_ID: &str = "demo-shopify-client";
+    /// Its secret, by which webhooks are signed, too.
+    pub const CLIENT_SECRET: &str = "demo-shopify-secret";
+    /// The shop.
+    pub const SHOP: &str = "demo.myshopify.com";
+    /// Its global id.
+    pub const SHOP_ID: &str = "gid://shopify/Shop/548380009";
+    /// The oldest version of the API that is served.
+    pub const API_VERSION: &str = "2026-01";
+}

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     Kind, Push, Shared, dynamics365, effect::Effect, exchange, fault::Fault, fxiaoke, hubspot, jiandaoyun,
-    kingdee, mailchimp, netsuite, odoo, salesforce, state::Call, state::State, wechat, yonyou, zoho,
+    kingdee, mailchimp, netsuite, odoo, salesforce, shopify, state::Call, state::State, wechat, yonyou, zoho,
 };
 use crate::model::record::Record;
 
@@ -69,9 +69,12 @@ impl Door {
             Kind::Odoo => odoo::person::document(state, object, id),
             Kind::Dynamics365 => dynamics365::person::document(state, object, id),
             Kind::Netsuite => netsuite::person::document(state, object, id),
-            Kind::ZohoCrm | Kind::Hubspot | Kind::Mailchimp | Kind::Yonyou | Kind::WechatMiniprogram => {
-                state.table(object).get(id).map(|row| row.fields.clone())
-            }
+            Kind::ZohoCrm
+            | Kind::Hubspot
+            | Kind::Mailchimp
+            | Kind::Yonyou
+            | Kind::WechatMiniprogram
+            | Kind::Shopify => state.table(object).get(id).map(|row| row.fields.clone()),
         })
     }
 
@@ -113,6 +116,7 @@ impl Door {
                 Kind::Dynamics365 => dynamics365::person::edit(state, object, id, fields),
                 Kind::Mailchimp => mailchimp::person::edit(state, object, id, fields),
                 Kind::Netsuite => netsuite::person::edit(state, object, id, fields),
+                Kind::Shopify => shopify::person::edit(state, object, id, fields),
             };
             found.then_some(was)
         })
@@ -134,7 +138,7 @@ impl Door {
             Kind::Netsuite => netsuite::person::add_line(state, object, id, fields),
             Kind::Mailchimp => None,
             Kind::ZohoCrm => zoho::person::add_line(state, object, id, fields),
-            Kind::Hubspot => None,
+            Kind::Hubspot | Kind::Shopify => None,
         })
     }
 
@@ -153,7 +157,7 @@ impl Door {
             Kind::Netsuite => netsuite::person::edit_line(state, object, id, line, fields),
             Kind::Mailchimp => false,
             Kind::ZohoCrm => zoho::person::edit_line(state, object, id, line, fields),
-            Kind::Hubspot => false,
+            Kind::Hubspot | Kind::Shopify => false,
         })
     }
 
@@ -171,7 +175,7 @@ impl Door {
             Kind::Netsuite => netsuite::person::remove_line(state, object, id, line),
             Kind::Mailchimp => false,
             Kind::ZohoCrm => zoho::person::remove_line(state, object, id, line),
-            Kind::Hubspot => false,
+            Kind::Hubspot | Kind::Shopify => false,
         })
     }
 
@@ -190,6 +194,7 @@ impl Door {
             Kind::Dynamics365 => dynamics365::person::remove(state, object, id),
             Kind::Mailchimp => mailchimp::person::remove(state, object, id),
             Kind::Netsuite => netsuite::person::remove(state, object, id),
+            Kind::Shopify => shopify::person::remove(state, object, id),
         })
     }
 
@@ -276,13 +281,13 @@ impl Door {
         self.with(|state| state.described.insert(name, kind.map(str::to_owned)));
     }
 
-    /// Takes the pushes of changes made in the pages that nobody has taken yet, oldest first (Jiandaoyun, WeChat, Yonyou). They
-    /// are not sent by themselves: so one can be lost, repeated, or come late.
+    /// Takes the pushes of changes made in the pages that nobody has taken yet, oldest first (Jiandaoyun, Shopify, WeChat,
+    /// Yonyou). They are not sent by themselves: so one can be lost, repeated, or come late.
     pub fn take_pushes(&self) -> Vec<Push> {
         self.with(|state| match state.kind {
             Kind::Yonyou => yonyou::take_pushes(state),
             Kind::WechatMiniprogram => wechat::take_pushes(state),
-            _ => jiandaoyun::take_pushes(state),
+            _ => state.take_pushes(),
         })
     }
 
@@ -306,5 +311,6 @@ fn insert(state: &mut State, object: &str, fields: Record) -> String {
         Kind::Dynamics365 => dynamics365::person::insert(state, object, fields),
         Kind::Mailchimp => mailchimp::person::insert(state, object, fields),
         Kind::Netsuite => netsuite::person::insert(state, object, fields),
+        Kind::Shopify => shopify::person::insert(state, object, fields),
     }
 }

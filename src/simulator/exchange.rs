@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     Kind, Shared, dynamics365,
     fault::{Mangling, Trouble},
-    fxiaoke, hubspot, jiandaoyun, kingdee, mailchimp, netsuite, odoo, salesforce,
+    fxiaoke, hubspot, jiandaoyun, kingdee, mailchimp, netsuite, odoo, salesforce, shopify,
     state::{Late, State},
     wechat, yonyou, zoho,
 };
@@ -192,6 +192,7 @@ fn ask(kind: Kind, request: &Request) -> Asked {
         Kind::Dynamics365 => dynamics365::ask(request),
         Kind::Mailchimp => mailchimp::ask(request),
         Kind::Netsuite => netsuite::ask(request),
+        Kind::Shopify => shopify::ask(request),
     }
 }
 
@@ -210,6 +211,7 @@ fn perform(state: &mut State, request: &Request, asked: &Asked, trouble: Option<
         Kind::Dynamics365 => dynamics365::perform(state, request, asked, trouble),
         Kind::Mailchimp => mailchimp::perform(state, request, asked, trouble),
         Kind::Netsuite => netsuite::perform(state, request, asked),
+        Kind::Shopify => shopify::perform(state, request, asked, trouble),
     }
 }
 
@@ -327,6 +329,7 @@ fn throttled(kind: Kind, asked: &Asked) -> Reply {
         Kind::Dynamics365 => dynamics365::throttled(),
         Kind::Mailchimp => mailchimp::throttled(),
         Kind::Netsuite => netsuite::throttled(),
+        Kind::Shopify => shopify::throttled(),
     }
 }
 
@@ -344,6 +347,7 @@ fn api_error(kind: Kind, asked: &Asked, code: i64) -> Reply {
         Kind::Dynamics365 => dynamics365::api_error(code),
         Kind::Mailchimp => mailchimp::api_error(code),
         Kind::Netsuite => netsuite::api_error(code),
+        Kind::Shopify => shopify::api_error(code),
     }
 }
 
@@ -361,6 +365,7 @@ fn signed_out(kind: Kind, asked: &Asked) -> Reply {
         Kind::Dynamics365 => dynamics365::token_refused(),
         Kind::Mailchimp => mailchimp::key_refused(),
         Kind::Netsuite => netsuite::token_refused(),
+        Kind::Shopify => shopify::token_refused(),
     }
 }
 
@@ -383,6 +388,7 @@ fn sign_in_state(
         Kind::Dynamics365 => dynamics365::signed_in(state, request, asked).map(|()| Vec::new()),
         Kind::Mailchimp => mailchimp::signed_in(request).map(|()| Vec::new()),
         Kind::Netsuite => netsuite::signed_in(state, request, asked).map(|()| Vec::new()),
+        Kind::Shopify => shopify::signed_in(state, request, asked).map(|()| Vec::new()),
     }
 }
 

@@ -13,6 +13,8 @@ use super::{
     exchange::{Asked, Request},
     fault::{Fault, Trouble},
     jiandaoyun,
+    push::{self, Push},
+    shopify,
     table::{Row, Table},
     wechat, yonyou,
 };
@@ -92,6 +94,8 @@ pub(super) struct State {
     pub(super) jiandaoyun: jiandaoyun::Memory,
     pub(super) yonyou: yonyou::Memory,
     pub(super) wechat: wechat::Memory,
+    pub(super) shopify: shopify::Bucket,
+    pushes: VecDeque<Push>,
     serial: u64,
 }
 
@@ -118,6 +122,8 @@ impl State {
             jiandaoyun: jiandaoyun::Memory::default(),
             yonyou: yonyou::Memory::default(),
             wechat: wechat::Memory::default(),
+            shopify: shopify::Bucket::default(),
+            pushes: VecDeque::new(),
             serial: 0,
         }
     }
@@ -144,7 +150,7 @@ impl State {
             Kind::Jiandaoyun => Table::new(false, &["_widget_name"]),
             Kind::KingdeeK3cloud => Table::new(true, &["FNumber", "FBillNo"]),
             Kind::Salesforce => Table::new(false, &["Name"]),
-            Kind::ZohoCrm | Kind::Hubspot | Kind::Odoo | Kind::Yonyou | Kind::Netsuite => {
+            Kind::ZohoCrm | Kind::Hubspot | Kind::Odoo | Kind::Yonyou | Kind::Netsuite | Kind::Shopify => {
                 Table::new(true, &[])
             }
             Kind::Dynamics365 | Kind::Mailchimp | Kind::WechatMiniprogram => Table::new(false, &[]),
@@ -165,6 +171,19 @@ impl State {
             self.effects.note(self.now_ms(), Deed::Removed, object, id);
         }
         removed
+    }
+
+    /// Writes down what the system would tell by itself.
+    pub(super) fn push(&mut self, push: Push) {
+        if self.pushes.len() >= push::KEPT {
+            self.pushes.pop_front();
+        }
+        self.pushes.push_back(push);
+    }
+
+    /// Takes what waits to be told.
+    pub(super) fn take_pushes(&mut self) -> Vec<Push> {
+        self.pushes.drain(..).collect()
     }
 
     /// Ends every token and session.

@@ -11,6 +11,7 @@ mod odoo;
 mod orders;
 mod room;
 mod salesforce;
+mod shopify;
 mod soap_server;
 mod webhooks;
 mod zoho;
