@@ -63,6 +63,8 @@ mod fxiaoke;
 mod hubspot;
 mod jiandaoyun;
 mod kingdee;
+#[cfg_attr(not(test), expect(dead_code, reason = "the systems that speak it come next"))]
+mod odata;
 mod odoo;
 mod salesforce;
 mod select;
