@@ -33,7 +33,7 @@ async fn room(protocol: &str, more: &str) -> Room {
         doubt_window: 2s
         fields:
           number: PurchaseOrderByCustomer
-          customer: {{field: SoldToParty, reference: sales.customer}}
+          customer: {{field: SoldToParty, refers_to: sales.customer}}
         lines:
           to_Item:
             table: sales.order_line
