@@ -28,5 +28,9 @@ mod kingdee_orders;
 mod odoo;
 #[path = "simulator/salesforce.rs"]
 mod salesforce;
+#[path = "simulator/wechat.rs"]
+mod wechat;
+#[path = "simulator/yonyou.rs"]
+mod yonyou;
 #[path = "simulator/zoho.rs"]
 mod zoho;

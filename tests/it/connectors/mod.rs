@@ -7,7 +7,9 @@ mod odoo;
 mod orders;
 mod room;
 mod salesforce;
+mod wechat;
 mod webhooks;
+mod yonyou;
 mod zoho;
 
 use rowtwin::simulator::{Kind, Options, Simulator};
