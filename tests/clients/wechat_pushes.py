@@ -12,7 +12,7 @@ import urllib.request
 import xmltodict
 from wechatpy.crypto import WeChatCrypto
 from wechatpy.utils import WeChatSigner
-from wechatpy.work.crypto import WeChatCrypto as WorkCrypto
+from wechatpy.enterprise.crypto import WeChatCrypto as WorkCrypto
 
 door, token, key, app_id = sys.argv[1:]
 now = str(int(time.time()))

@@ -7,8 +7,8 @@ mod odoo;
 mod orders;
 mod room;
 mod salesforce;
-mod wechat;
 mod webhooks;
+mod wechat;
 mod yonyou;
 mod zoho;
 
@@ -73,6 +73,14 @@ impl Remote {
             )
         };
         scene_of(self.kind, TABLE, text).await
+    }
+
+    /// Fields that the system wants with every change, whatever was changed.
+    pub fn sent_each_time(&self) -> &'static [&'static str] {
+        match self.kind {
+            Kind::Yonyou => &["code", "name"],
+            _ => &[],
+        }
     }
 
     /// A record as a person would make it.
