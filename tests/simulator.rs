@@ -30,5 +30,9 @@ mod odoo;
 mod salesforce;
 #[path = "simulator/shopify.rs"]
 mod shopify;
+#[path = "simulator/wechat.rs"]
+mod wechat;
+#[path = "simulator/yonyou.rs"]
+mod yonyou;
 #[path = "simulator/zoho.rs"]
 mod zoho;

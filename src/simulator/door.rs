@@ -284,11 +284,7 @@ impl Door {
     /// Takes the pushes of changes made in the pages that nobody has taken yet, oldest first (Jiandaoyun, Shopify, WeChat,
     /// Yonyou). They are not sent by themselves: so one can be lost, repeated, or come late.
     pub fn take_pushes(&self) -> Vec<Push> {
-        self.with(|state| match state.kind {
-            Kind::Yonyou => yonyou::take_pushes(state),
-            Kind::WechatMiniprogram => wechat::take_pushes(state),
-            _ => state.take_pushes(),
-        })
+        self.with(State::take_pushes)
     }
 
     /// Ends every token and session, as an administrator could.

@@ -14,6 +14,8 @@ mod salesforce;
 mod shopify;
 mod soap_server;
 mod webhooks;
+mod wechat;
+mod yonyou;
 mod zoho;
 
 use rowtwin::simulator::{Kind, Options, Simulator};
@@ -94,6 +96,14 @@ impl Remote {
             r#".email_address | rtrimstr("@example.com")"#,
         );
         format!("{{field: email_address, push: '{push}', pull: '{pull}'}}")
+    }
+
+    /// Fields that the system wants with every change, whatever was changed.
+    pub fn sent_each_time(&self) -> &'static [&'static str] {
+        match self.kind {
+            Kind::Yonyou => &["code", "name"],
+            _ => &[],
+        }
     }
 
     /// A record as a person would make it.
