@@ -360,6 +360,9 @@ impl Compiler<'_> {
         if spec.kind == SignInKind::Signed && spec.signature.is_none() {
             self.wrong(0, format!("sign_in kind {name} needs a `signature`"));
         }
+        if let (Some(kept), false) = (spec.keep.values().next(), asks) {
+            self.wrong(kept.line, format!("sign_in kind {name} asks nothing, so there is nothing to `keep`"));
+        }
         let step = asks.then(|| {
             self.step(&StepSpec {
                 method: spec.method.clone(),
@@ -381,6 +384,7 @@ impl Compiler<'_> {
             expires_in: self.maybe(spec.expires_in.as_ref()),
             margin: Duration::from_secs(spec.margin.unwrap_or(60)),
             identity: self.maybe(spec.identity.as_ref()),
+            keep: spec.keep.iter().filter_map(|(name, jq)| Some((name.clone(), self.expr(jq)?))).collect(),
             signature: self.maybe(spec.signature.as_ref()),
         }
     }
