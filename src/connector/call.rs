@@ -142,7 +142,12 @@ impl Caller {
         ]))
     }
 
-    pub(super) async fn build(&self, step: &Step, input: Value, shared: bool) -> Result<(HttpRequest, Value), String> {
+    pub(super) async fn build(
+        &self,
+        step: &Step,
+        input: Value,
+        shared: bool,
+    ) -> Result<(HttpRequest, Value), String> {
         let (connector, step) = (Arc::clone(&self.connector), step.clone());
         let work = move || {
             let mut input = input;

@@ -78,7 +78,9 @@ impl Seal {
         let Value::Object(members) = serde_json::from_slice(text).ok()? else { return None };
         let secrets = members.get("secrets")?.as_object()?.iter();
         Some(Kept {
-            secrets: secrets.map(|(name, value)| (name.clone(), SecretString::from(as_text(value)))).collect(),
+            secrets: secrets
+                .map(|(name, value)| (name.clone(), SecretString::from(as_text(value))))
+                .collect(),
             token: members.get("token").cloned().unwrap_or(Value::Null),
             identity: members.get("identity").and_then(Value::as_str).map(str::to_owned),
             until_ms: members.get("until_ms").and_then(Value::as_i64),
@@ -100,7 +102,8 @@ mod tests {
     fn what_is_kept_opens_with_the_configured_secret_alone() {
         let secrets = BTreeMap::from([("refresh_token".to_owned(), SecretString::from("second-token"))]);
         let token = json!({"key": "access-token"});
-        let kept = Kept { secrets, token: token.clone(), identity: Some("org".to_owned()), until_ms: Some(7) };
+        let kept =
+            Kept { secrets, token: token.clone(), identity: Some("org".to_owned()), until_ms: Some(7) };
         let ours = seal("crm", "first-token");
         let sealed = ours.close(&kept).expect("sealed");
         let shown = String::from_utf8_lossy(&sealed).into_owned();
@@ -109,7 +112,10 @@ mod tests {
 
         let opened = ours.open(&sealed).expect("opened");
         assert_eq!(opened.secrets["refresh_token"].expose_secret(), "second-token");
-        assert_eq!((opened.token, opened.identity, opened.until_ms), (token, Some("org".to_owned()), Some(7)));
+        assert_eq!(
+            (opened.token, opened.identity, opened.until_ms),
+            (token, Some("org".to_owned()), Some(7))
+        );
 
         assert!(seal("crm", "another-token").open(&sealed).is_none());
         assert!(seal("erp", "first-token").open(&sealed).is_none(), "of another system");

@@ -154,7 +154,9 @@ impl Caller {
         secrets.extend(kept.iter().flat_map(|kept| kept.secrets.clone()));
         let why = why_refused(&self.system, sign_in, turn, turn.sealed.is_none() || kept.is_some());
         let meant = move |outcome: Outcome| match refused_sign_in(outcome) {
-            Outcome::Misconfigured { reason } => Outcome::Misconfigured { reason: format!("{reason}; {why}") },
+            Outcome::Misconfigured { reason } => {
+                Outcome::Misconfigured { reason: format!("{reason}; {why}") }
+            }
             other => other,
         };
         let started = Instant::now();

@@ -270,8 +270,9 @@ impl Deliverer {
         }
         // a record that somebody edited is read first: by default the edit wins over the delete
         let good = self.unchanged(settler, &looked).await?;
-        let mut batches =
-            vec![chunk.into_iter().filter_map(|(one, how)| Some((seen_now(one, &good)?, how))).collect::<Vec<_>>()];
+        let mut batches = vec![
+            chunk.into_iter().filter_map(|(one, how)| Some((seen_now(one, &good)?, how))).collect::<Vec<_>>(),
+        ];
         while let Some(batch) = batches.pop() {
             let batch = self.still_ours(settler, batch, |(one, _)| one).await?;
             let Some((_, deactivate)) = batch.first() else { continue };

@@ -34,7 +34,11 @@ impl Puller {
             return Ok(Some(Turned { seen: 0, rest: Some(PARENTS_FIRST) }));
         }
         let read_at = self.store.clock().await?;
-        let wait = state.walk.as_ref().and_then(|walk| walk.not_before_ms).map(|due| due - ms(read_at).unwrap_or(due));
+        let wait = state
+            .walk
+            .as_ref()
+            .and_then(|walk| walk.not_before_ms)
+            .map(|due| due - ms(read_at).unwrap_or(due));
         if let Some(wait) = wait.and_then(|wait| u64::try_from(wait).ok()).filter(|wait| *wait > 0) {
             // what the inbox names is looked at meanwhile
             let rest = NOT_READY.min(Duration::from_millis(wait));

@@ -78,12 +78,7 @@ impl Store {
     ///
     /// # Errors
     /// When the statement fails; the lease ends by itself then.
-    pub async fn leave_sign_in(
-        &self,
-        system: &str,
-        holder: Uuid,
-        answered: bool,
-    ) -> Result<(), StoreError> {
+    pub async fn leave_sign_in(&self, system: &str, holder: Uuid, answered: bool) -> Result<(), StoreError> {
         let sql = "select rowtwin_private.leave_sign_in($1, $2, $3)";
         self.client().await?.execute(sql, &[&system, &holder, &answered]).await?;
         Ok(())

@@ -196,10 +196,18 @@ async fn jsforce_works_unchanged() {
     assert_eq!(seen["bulk"], json!([2500, "Row 0000", "12.50", true]));
     let failed = "REQUIRED_FIELD_MISSING:Required fields are missing: [Name]:Name";
     assert_eq!(seen["inserted"], json!([1, "true", failed]));
-    assert_eq!(seen["changed"], json!([1, "In, \"quotes\"", null]), "#N/A is nothing, an empty cell no change");
+    assert_eq!(
+        seen["changed"],
+        json!([1, "In, \"quotes\"", null]),
+        "#N/A is nothing, an empty cell no change"
+    );
     assert_eq!(seen["up"], json!(["false", "true"]));
     assert_eq!((&seen["deleted"], &seen["hard"]), (&json!(true), &json!(1)));
-    assert_eq!((&seen["log"], &seen["bin"]), (&json!(true), &json!(true)), "the bin knows only what lies in it");
+    assert_eq!(
+        (&seen["log"], &seen["bin"]),
+        (&json!(true), &json!(true)),
+        "the bin knows only what lies in it"
+    );
     assert_eq!((&seen["limits"], &seen["usage"]), (&json!(15_000), &json!(15_000)));
     assert_eq!(door.count("Account"), 2_500 + 3);
 }

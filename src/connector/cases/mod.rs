@@ -6,8 +6,8 @@ mod compare;
 mod webhooks;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use secrecy::SecretString;
@@ -330,7 +330,12 @@ async fn perform(client: &Client, case: &Case) -> Seen {
         OperationName::List => {
             let page = case.page.as_ref();
             match client.list(object, fields, case.since, page, case.ids_only, priority).await {
-                Ok(page) => Seen { records: Some(page.records), next: page.next, next_after: page.after, ..Seen::default() },
+                Ok(page) => Seen {
+                    records: Some(page.records),
+                    next: page.next,
+                    next_after: page.after,
+                    ..Seen::default()
+                },
                 Err(outcome) => failed(outcome),
             }
         }

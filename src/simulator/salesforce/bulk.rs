@@ -96,7 +96,11 @@ pub(super) fn perform(
             }
             (job.head, job.rows) = read(&request.body)?;
             save(state, &job);
-            Ok(Answer { reply: Reply { status: 201, headers: Vec::new(), body: Vec::new() }, ids: Vec::new(), error: None })
+            Ok(Answer {
+                reply: Reply { status: 201, headers: Vec::new(), body: Vec::new() },
+                ids: Vec::new(),
+                error: None,
+            })
         }
         ("PATCH", [_, road, id]) => {
             let mut job = load(state, road, id)?;
@@ -125,7 +129,8 @@ pub(super) fn perform(
                 "unprocessedrecords" | "unprocessedRecords" => (&[], &Vec::new()),
                 _ => return Err(unknown()),
             };
-            let head: Vec<String> = more.iter().map(|name| (*name).to_owned()).chain(job.head.clone()).collect();
+            let head: Vec<String> =
+                more.iter().map(|name| (*name).to_owned()).chain(job.head.clone()).collect();
             Ok(table(&head, rows, Vec::new()))
         }
         _ => Err(unknown()),
@@ -153,9 +158,13 @@ fn create(state: &mut State, road: &str, payload: &Value) -> Result<Answer, Refu
         }
         // What is asked for is looked up at once: a job sees one state of the data. (That a query which cannot be read
         // is refused here, and not by a failed job, is unverified.)
-        let (asked, found) = query::found(state, given("query").unwrap_or_default(), operation == "queryAll")?;
+        let (asked, found) =
+            query::found(state, given("query").unwrap_or_default(), operation == "queryAll")?;
         job.object.clone_from(&asked.object);
-        job.rows = found.iter().map(|record| asked.fields.iter().map(|name| cell(&asked.object, record, name)).collect()).collect();
+        job.rows = found
+            .iter()
+            .map(|record| asked.fields.iter().map(|name| cell(&asked.object, record, name)).collect())
+            .collect();
         job.head = asked.fields;
         job.state = "UploadComplete".to_owned();
     } else {
@@ -232,7 +241,9 @@ fn results(state: &State, request: &Request, id: &str) -> Result<Answer, Refusal
 /// A table as CSV, every cell in quotes.
 fn table(head: &[String], rows: &Rows, headers: Vec<(String, String)>) -> Answer {
     let mut writer = csv::WriterBuilder::new().quote_style(csv::QuoteStyle::Always).from_writer(Vec::new());
-    let written = std::iter::once(head).chain(rows.iter().map(Vec::as_slice)).all(|row| writer.write_record(row).is_ok());
+    let written = std::iter::once(head)
+        .chain(rows.iter().map(Vec::as_slice))
+        .all(|row| writer.write_record(row).is_ok());
     let body = writer.into_inner().ok().filter(|_| written).unwrap_or_default();
     let mut reply = Reply::text(200, "text/csv", body);
     reply.headers.extend(headers);
@@ -244,7 +255,8 @@ fn read(body: &[u8]) -> Result<(Vec<String>, Rows), Refusal> {
     let mut reader = csv::Reader::from_reader(body);
     let texts = |record: &csv::StringRecord| record.iter().map(str::to_owned).collect::<Vec<_>>();
     let head = texts(reader.headers().map_err(|_| broken())?);
-    let rows: Result<Rows, _> = reader.records().map(|row| row.map(|row| texts(&row)).map_err(|_| broken())).collect();
+    let rows: Result<Rows, _> =
+        reader.records().map(|row| row.map(|row| texts(&row)).map_err(|_| broken())).collect();
     Ok((head, rows?))
 }
 
@@ -254,7 +266,8 @@ fn work(state: &mut State, job: &mut Job) {
         match one(state, job, &row) {
             Ok((id, created)) => job.good.push([id, created.to_string()].into_iter().chain(row).collect()),
             Err(refusal) => {
-                let fields = if refusal.fields.is_empty() { "--".to_owned() } else { refusal.fields.join(",") };
+                let fields =
+                    if refusal.fields.is_empty() { "--".to_owned() } else { refusal.fields.join(",") };
                 let error = format!("{}:{}:{fields}", refusal.code, refusal.message);
                 job.bad.push([String::new(), error].into_iter().chain(row).collect());
             }

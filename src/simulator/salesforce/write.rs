@@ -281,7 +281,12 @@ pub(super) fn upsert(
 }
 
 /// Whether a record stands as it did at this moment (an HTTP date), where one is given.
-pub(super) fn unmodified(state: &mut State, object: &str, id: &str, since: Option<&str>) -> Result<(), Refusal> {
+pub(super) fn unmodified(
+    state: &mut State,
+    object: &str,
+    id: &str,
+    since: Option<&str>,
+) -> Result<(), Refusal> {
     let Some(since) = since else { return Ok(()) };
     let since = jiff::fmt::rfc2822::parse(since)
         .map_err(|_| Refusal::of(400, "INVALID_HEADER", "If-Unmodified-Since is not a date"))?;

@@ -6,6 +6,7 @@ mod jiandaoyun;
 mod odoo;
 mod orders;
 mod room;
+mod rotation;
 mod salesforce;
 mod webhooks;
 mod zoho;

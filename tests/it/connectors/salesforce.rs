@@ -254,6 +254,16 @@ async fn a_large_object_is_read_by_a_job() {
     // a sweep goes the same way
     scene.crm().forget_calls();
     scene.sweep().await;
+    let began = std::time::Instant::now();
+    while scene.number("select count(*) from rowtwin_private.binding where walk is not null").await > 0 {
+        assert!(
+            began.elapsed() < std::time::Duration::from_secs(60),
+            "the sweep does not end: {:?}",
+            reads(&scene)
+        );
+        scene.settle().await;
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
     assert!(reads(&scene).contains(&"queryResults".to_owned()), "{:?}", reads(&scene));
     assert_eq!(scene.number("select count(*) from sales.customer").await, 3000);
 }
@@ -266,7 +276,11 @@ async fn what_no_job_reads_is_read_by_queries() {
         scene.crm().add_fault(fault(refusal));
         scene.settle().await;
         assert!(scene.crm().faults().is_empty(), "{refusal}: {:?}", reads(&scene));
-        assert_eq!(scene.number("select count(distinct crm_id) from sales.customer").await, 4500, "{refusal}");
+        assert_eq!(
+            scene.number("select count(distinct crm_id) from sales.customer").await,
+            4500,
+            "{refusal}"
+        );
         assert_eq!(reads(&scene).iter().filter(|operation| *operation == "query").count(), 3, "{refusal}");
         assert_eq!(scene.number("select count(*) from rowtwin.systems where state <> 'running'").await, 0);
     }
@@ -290,7 +304,8 @@ async fn remove_for_good(scene: &Scene, ids: &[String]) {
         assert!(answer.status().is_success(), "{path}: {}", answer.status());
         serde_json::from_str::<Value>(&answer.text().await.unwrap()).unwrap_or_default()
     };
-    let job = json!({"object": "Account", "operation": "hardDelete", "contentType": "CSV", "lineEnding": "LF"});
+    let job =
+        json!({"object": "Account", "operation": "hardDelete", "contentType": "CSV", "lineEnding": "LF"});
     let job = ask(reqwest::Method::POST, "", job.to_string()).await;
     let path = format!("/{}", job["id"].as_str().unwrap());
     ask(reqwest::Method::PUT, &format!("{path}/batches"), format!("Id\n{}\n", ids.join("\n"))).await;
@@ -316,7 +331,11 @@ async fn what_was_removed_for_good_is_in_the_log_that_polls_ask_for() {
     for _ in 0..2 {
         // the second poll is told of the same deletes, and nothing comes of it
         door.forget_calls();
-        scene.sql.execute("update rowtwin_private.binding set next_overlap_at = '-infinity'", &[]).await.unwrap();
+        scene
+            .sql
+            .execute("update rowtwin_private.binding set next_overlap_at = '-infinity'", &[])
+            .await
+            .unwrap();
         scene.poll().await;
         assert_eq!(reads(&scene).iter().filter(|operation| *operation == "deleted").count(), 1);
         assert_eq!(scene.number("select count(*) from sales.customer").await, 2, "{}", scene.story().await);
