@@ -428,6 +428,11 @@ impl Compiler<'_> {
             self.object(name, own, lent, &common).map(|object| (name.clone(), Arc::new(object)))
         });
         let objects = objects.collect();
+        for (name, jq) in manifest.sign_in.kinds.values().flat_map(|kind| &kind.keep) {
+            if !manifest.settings.get(name).is_some_and(|setting| setting.secret) {
+                self.wrong(jq.line, format!("`keep` names {name}, which is no secret setting"));
+            }
+        }
         let sign_in = manifest
             .sign_in
             .kinds
