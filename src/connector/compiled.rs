@@ -66,6 +66,8 @@ pub(super) struct SignIn {
     pub(super) expires_in: Option<Expr>,
     pub(super) margin: Duration,
     pub(super) identity: Option<Expr>,
+    /// Secret settings that the answer replaces.
+    pub(super) keep: BTreeMap<String, Expr>,
     pub(super) signature: Option<Expr>,
 }
 

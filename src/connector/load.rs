@@ -357,12 +357,12 @@ impl Compiler<'_> {
     ) -> SignIn {
         let before = spec.after.as_ref().map(|after| (after, kinds.get(after)));
         let after = match before {
-            Some((_, Some(before))) if before.after.is_none() => {
+            Some((_, Some(before))) if before.after.is_none() && before.keep.is_empty() => {
                 Some(Box::new(self.sign_in(name, before, kinds)))
             }
             Some((after, _)) => {
                 let message =
-                    format!("sign_in kind {name} comes after {after}, which is no kind that comes first");
+                    format!("sign_in kind {name} comes after {after}, which is no kind that can come first");
                 self.wrong(0, message);
                 None
             }
@@ -377,6 +377,9 @@ impl Compiler<'_> {
         }
         if spec.kind == SignInKind::Signed && spec.signature.is_none() {
             self.wrong(0, format!("sign_in kind {name} needs a `signature`"));
+        }
+        if let (Some(kept), false) = (spec.keep.values().next(), asks) {
+            self.wrong(kept.line, format!("sign_in kind {name} asks nothing, so there is nothing to `keep`"));
         }
         let step = asks.then(|| {
             self.step(&StepSpec {
@@ -400,6 +403,7 @@ impl Compiler<'_> {
             expires_in: self.maybe(spec.expires_in.as_ref()),
             margin: Duration::from_secs(spec.margin.unwrap_or(60)),
             identity: self.maybe(spec.identity.as_ref()),
+            keep: spec.keep.iter().filter_map(|(name, jq)| Some((name.clone(), self.expr(jq)?))).collect(),
             signature: self.maybe(spec.signature.as_ref()),
         }
     }
@@ -443,6 +447,11 @@ impl Compiler<'_> {
             self.object(name, own, lent, &common).map(|object| (name.clone(), Arc::new(object)))
         });
         let objects = objects.collect();
+        for (name, jq) in manifest.sign_in.kinds.values().flat_map(|kind| &kind.keep) {
+            if !manifest.settings.get(name).is_some_and(|setting| setting.secret) {
+                self.wrong(jq.line, format!("`keep` names {name}, which is no secret setting"));
+            }
+        }
         let sign_in = manifest
             .sign_in
             .kinds

@@ -201,6 +201,10 @@ pub struct SignInKindSpec {
     /// What tells this account from another behind the same address.
     #[serde(default)]
     pub identity: Option<Jq>,
+    /// Secret settings that the answer replaces (a refresh token that rotates), each with where the new one is; null
+    /// leaves the old one in force. What is given is kept in the mirror database, sealed, for the next sign-in.
+    #[serde(default)]
+    pub keep: BTreeMap<String, Jq>,
     /// For `signed`: an object of `app_id app_secret account user language organisation`.
     #[serde(default)]
     pub signature: Option<Jq>,

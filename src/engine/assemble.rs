@@ -15,6 +15,7 @@ use crate::connector::{Client, Connector, SettingValue, Settings};
 use crate::engine::certificates::tls_at_start;
 use crate::engine::documents;
 use crate::engine::gate::{SharedGate, UnderWay};
+use crate::engine::keep::{LookingGate, SharedKeep};
 pub use crate::engine::pool::open_pool;
 use crate::engine::{DEFAULT_NAME, Drifted, Engine, EngineError};
 use crate::mapping::Mapping;
@@ -391,6 +392,10 @@ pub async fn open_client(
             let given = Given { only_looks: true, ..given.clone() };
             return Ok(open_system(system, entry, &store, &given, &Metrics::new())?.0);
         }
+        if store.keeps_sign_ins().await? {
+            let keep = Arc::new(SharedKeep { store, system: system.to_owned() });
+            return Ok(system_behind(system, entry, given, Arc::new(LookingGate(keep)))?.0);
+        }
     }
     let (client, _) = system_behind(system, entry, given, Arc::new(OpenGate))?;
     Ok(client)
@@ -424,6 +429,7 @@ fn open_system(
         metrics: metrics.clone(),
         only_looks: given.only_looks,
         under_way: UnderWay::default(),
+        keep: Arc::new(SharedKeep { store: store.clone(), system: name.to_owned() }),
     };
     system_behind(name, system, given, Arc::new(gate))
 }

@@ -6,6 +6,7 @@ mod comparing;
 mod documents;
 pub mod error;
 mod gate;
+mod keep;
 pub mod observe;
 mod pool;
 pub mod prepare;

@@ -269,6 +269,11 @@ impl Door {
         self.with(|state| state.calls_per_20s = calls);
     }
 
+    /// From now on each refresh token is good for one sign-in and gives the next one; this is the first. Salesforce only.
+    pub fn rotate_refresh_tokens(&self, first: &str) {
+        self.with(|state| state.refresh_token = Some(first.to_owned()));
+    }
+
     /// Stops the clock at this moment (epoch milliseconds); `None` follows the system's clock again.
     pub fn set_clock(&self, clock: Option<i64>) {
         self.with(|state| state.clock = clock);

@@ -82,6 +82,8 @@ pub(super) struct State {
     pub(super) pages: HashMap<String, Vec<u8>>,
     /// Results of asynchronous work that wait to be fetched.
     pub(super) tasks: HashMap<String, Vec<u8>>,
+    /// The refresh token in force, where they rotate; empty where the whole family was revoked. `None`: they do not.
+    pub(super) refresh_token: Option<String>,
     /// Fields that are described in another way, by object and name: not at all, or as another type.
     pub(super) described: HashMap<(String, String), Option<String>>,
     windows: HashMap<String, VecDeque<i64>>,
@@ -112,6 +114,7 @@ impl State {
             late: Vec::new(),
             pages: HashMap::new(),
             tasks: HashMap::new(),
+            refresh_token: None,
             described: HashMap::new(),
             windows: HashMap::new(),
             calls: VecDeque::new(),

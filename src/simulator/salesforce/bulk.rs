@@ -313,11 +313,11 @@ fn one(state: &mut State, job: &Job, row: &[String]) -> Result<(String, bool), R
 /// What the log of calls says of a request for a job: its operation and its role.
 pub(super) fn ask(method: &str, parts: &[&str]) -> (&'static str, &'static str) {
     match (method, parts) {
-        ("POST", [_, "query"]) => ("createQueryJob", "job"),
-        ("POST", [_, "ingest"]) => ("createJob", "job"),
+        ("POST", [_, "query"]) => ("queryJob", "job"),
+        ("POST", [_, "ingest"]) => ("ingestJob", "job"),
         ("PUT", _) => ("upload", "job"),
         ("PATCH", _) => ("changeJob", "job"),
-        ("DELETE", _) => ("deleteJob", "job"),
+        ("DELETE", _) => ("endJob", "job"),
         ("GET", [_, "query", _, "results"]) => ("queryResults", "query"),
         ("GET", [_, _, _]) => ("jobInfo", "job"),
         ("GET", [_, "ingest", _, _]) => ("jobResults", "job"),

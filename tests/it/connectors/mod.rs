@@ -10,6 +10,7 @@ mod netsuite;
 mod odoo;
 mod orders;
 mod room;
+mod rotation;
 mod salesforce;
 mod shopify;
 mod soap_server;
