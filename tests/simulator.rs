@@ -28,5 +28,7 @@ mod kingdee_orders;
 mod odoo;
 #[path = "simulator/salesforce.rs"]
 mod salesforce;
+#[path = "simulator/sap.rs"]
+mod sap;
 #[path = "simulator/zoho.rs"]
 mod zoho;

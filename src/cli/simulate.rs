@@ -3,14 +3,14 @@
 use std::fmt::Write;
 
 use crate::cli::signals::StopSignal;
-use crate::simulator::credentials::{fxiaoke, hubspot, jiandaoyun, kingdee, odoo, salesforce, zoho};
+use crate::simulator::credentials::{fxiaoke, hubspot, jiandaoyun, kingdee, odoo, salesforce, sap, zoho};
 use crate::simulator::{Fault, Kind, Options, Simulator, SimulatorError};
 use crate::terminal::say;
 
 /// Runs a local stand-in of a remote system on 127.0.0.1; its records are in memory
 #[derive(Debug, clap::Args)]
 pub struct SimulateArgs {
-    /// The system: fxiaoke, hubspot, jiandaoyun, kingdee-k3cloud, odoo, salesforce or zoho-crm
+    /// The system: fxiaoke, hubspot, jiandaoyun, kingdee-k3cloud, odoo, salesforce, sap-odata or zoho-crm
     #[arg(value_parser = kind, value_name = "SYSTEM")]
     pub system: Kind,
     /// The port on 127.0.0.1; any free one when left out
@@ -102,6 +102,12 @@ fn settings(kind: Kind, base_url: &str) -> Vec<Given> {
             plain("database", odoo::DATABASE),
             Secret("api_key", "ODOO_API_KEY", odoo::API_KEY),
         ],
+        Kind::SapOdata => vec![
+            plain("base_url", base_url),
+            plain("client", sap::CLIENT),
+            plain("user", sap::USER),
+            Secret("password", "SAP_PASSWORD", sap::PASSWORD),
+        ],
     }
 }
 
@@ -115,6 +121,7 @@ fn snippet(kind: Kind, base_url: &str) -> String {
         Kind::ZohoCrm => "zoho",
         Kind::Hubspot => "hubspot",
         Kind::Odoo => "odoo",
+        Kind::SapOdata => "sap",
     };
     let mut text = format!("systems:\n  {system}:\n    connector: {kind}\n    settings:\n");
     for given in settings(kind, base_url) {
@@ -162,6 +169,7 @@ mod tests {
             Kind::KingdeeK3cloud,
             Kind::Odoo,
             Kind::Salesforce,
+            Kind::SapOdata,
             Kind::ZohoCrm,
         ] {
             let text = snippet(kind, "http://127.0.0.1:4711");

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     Kind, Push, Shared, effect::Effect, exchange, fault::Fault, fxiaoke, hubspot, jiandaoyun, kingdee, odoo,
-    salesforce, state::Call, state::State, zoho,
+    salesforce, sap, state::Call, state::State, zoho,
 };
 use crate::model::record::Record;
 
@@ -67,7 +67,7 @@ impl Door {
             Kind::KingdeeK3cloud => kingdee::person::document(state, object, id),
             Kind::Salesforce => salesforce::person::document(state, object, id),
             Kind::Odoo => odoo::person::document(state, object, id),
-            Kind::ZohoCrm | Kind::Hubspot => state.table(object).get(id).map(|row| row.fields.clone()),
+            Kind::ZohoCrm | Kind::Hubspot | Kind::SapOdata => state.table(object).get(id).map(|row| row.fields.clone()),
         })
     }
 
@@ -104,6 +104,7 @@ impl Door {
                 Kind::ZohoCrm => zoho::person::edit(state, object, id, fields),
                 Kind::Hubspot => hubspot::person::edit(state, object, id, fields),
                 Kind::Odoo => odoo::person::edit(state, object, id, fields),
+                Kind::SapOdata => sap::person::edit(state, id, fields),
             };
             found.then_some(was)
         })
@@ -120,7 +121,7 @@ impl Door {
             Kind::Salesforce => salesforce::person::add_line(state, object, id, fields),
             Kind::Odoo => odoo::person::add_line(state, object, id, fields),
             Kind::ZohoCrm => zoho::person::add_line(state, object, id, fields),
-            Kind::Hubspot => None,
+            Kind::Hubspot | Kind::SapOdata => None,
         })
     }
 
@@ -134,7 +135,7 @@ impl Door {
             Kind::Salesforce => salesforce::person::edit_line(state, object, id, line, fields),
             Kind::Odoo => odoo::person::edit_line(state, object, id, line, fields),
             Kind::ZohoCrm => zoho::person::edit_line(state, object, id, line, fields),
-            Kind::Hubspot => false,
+            Kind::Hubspot | Kind::SapOdata => false,
         })
     }
 
@@ -147,7 +148,7 @@ impl Door {
             Kind::Salesforce => salesforce::person::remove_line(state, object, id, line),
             Kind::Odoo => odoo::person::remove_line(state, object, id, line),
             Kind::ZohoCrm => zoho::person::remove_line(state, object, id, line),
-            Kind::Hubspot => false,
+            Kind::Hubspot | Kind::SapOdata => false,
         })
     }
 
@@ -161,6 +162,7 @@ impl Door {
             Kind::ZohoCrm => zoho::person::remove(state, object, id),
             Kind::Hubspot => hubspot::person::remove(state, object, id),
             Kind::Odoo => odoo::person::remove(state, object, id),
+            Kind::SapOdata => sap::person::remove(state, id),
         })
     }
 
@@ -268,5 +270,6 @@ fn insert(state: &mut State, object: &str, fields: Record) -> String {
         Kind::ZohoCrm => zoho::person::insert(state, object, fields),
         Kind::Hubspot => hubspot::person::insert(state, object, fields),
         Kind::Odoo => odoo::person::insert(state, object, fields),
+        Kind::SapOdata => sap::person::insert(state, fields),
     }
 }

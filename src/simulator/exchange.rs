@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     Kind, Shared,
     fault::{Mangling, Trouble},
-    fxiaoke, hubspot, jiandaoyun, kingdee, odoo, salesforce,
+    fxiaoke, hubspot, jiandaoyun, kingdee, odoo, salesforce, sap,
     state::{Late, State},
     zoho,
 };
@@ -187,6 +187,7 @@ fn ask(kind: Kind, request: &Request) -> Asked {
         Kind::ZohoCrm => zoho::ask(request),
         Kind::Hubspot => hubspot::ask(request),
         Kind::Odoo => odoo::ask(request),
+        Kind::SapOdata => sap::ask(request),
     }
 }
 
@@ -200,6 +201,7 @@ fn perform(state: &mut State, request: &Request, asked: &Asked, trouble: Option<
         Kind::ZohoCrm => zoho::perform(state, request, asked, trouble),
         Kind::Hubspot => hubspot::perform(state, request, asked, trouble),
         Kind::Odoo => odoo::perform(state, request, asked, trouble),
+        Kind::SapOdata => sap::perform(state, request, asked, trouble),
     }
 }
 
@@ -312,6 +314,7 @@ fn throttled(kind: Kind, asked: &Asked) -> Reply {
         Kind::ZohoCrm => zoho::throttled(),
         Kind::Hubspot => hubspot::throttled(),
         Kind::Odoo => odoo::throttled(),
+        Kind::SapOdata => sap::throttled(),
     }
 }
 
@@ -324,6 +327,7 @@ fn api_error(kind: Kind, asked: &Asked, code: i64) -> Reply {
         Kind::ZohoCrm => zoho::api_error(code),
         Kind::Hubspot => hubspot::api_error(code),
         Kind::Odoo => odoo::api_error(code),
+        Kind::SapOdata => sap::api_error(code),
     }
 }
 
@@ -336,6 +340,7 @@ fn signed_out(kind: Kind, asked: &Asked) -> Reply {
         Kind::ZohoCrm => zoho::token_refused(),
         Kind::Hubspot => hubspot::token_refused(),
         Kind::Odoo => odoo::key_refused(),
+        Kind::SapOdata => sap::session_lost(),
     }
 }
 
@@ -353,6 +358,7 @@ fn sign_in_state(
         Kind::ZohoCrm => zoho::signed_in(state, request, asked).map(|()| Vec::new()),
         Kind::Hubspot => hubspot::signed_in(state, request, asked).map(|()| Vec::new()),
         Kind::Odoo => odoo::signed_in(request, asked).map(|()| Vec::new()),
+        Kind::SapOdata => sap::signed_in(state, request, asked),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Local stand-ins of Fxiaoke, HubSpot, Jiandaoyun, Kingdee K3Cloud, Odoo, Salesforce and Zoho CRM: servers that
+//! Local stand-ins of Fxiaoke, HubSpot, Jiandaoyun, Kingdee K3Cloud, Odoo, Salesforce, SAP and Zoho CRM: servers that
 //! behave like the real APIs in sign-in, shapes,
 //! limits, errors and faults, so that a mapping can be tried before it meets production.
 //!
@@ -67,6 +67,7 @@ mod kingdee;
 mod odata;
 mod odoo;
 mod salesforce;
+mod sap;
 mod select;
 mod state;
 mod table;
@@ -100,7 +101,7 @@ pub enum SimulatorError {
     },
     /// There is no simulator of this name.
     #[error(
-        "there is no simulator of {name:?}; the known ones are fxiaoke, hubspot, jiandaoyun, kingdee-k3cloud, odoo, salesforce and zoho-crm"
+        "there is no simulator of {name:?}; the known ones are fxiaoke, hubspot, jiandaoyun, kingdee-k3cloud, odoo, salesforce, sap-odata and zoho-crm"
     )]
     Unknown {
         /// The name that was asked for.
@@ -133,6 +134,8 @@ pub enum Kind {
     Hubspot,
     /// Odoo's external API: JSON-2 and JSON-RPC.
     Odoo,
+    /// SAP Gateway: OData version 2.
+    SapOdata,
 }
 
 impl fmt::Display for Kind {
@@ -145,6 +148,7 @@ impl fmt::Display for Kind {
             Kind::ZohoCrm => "zoho-crm",
             Kind::Hubspot => "hubspot",
             Kind::Odoo => "odoo",
+            Kind::SapOdata => "sap-odata",
         })
     }
 }
@@ -161,6 +165,7 @@ impl FromStr for Kind {
             "zoho-crm" => Ok(Kind::ZohoCrm),
             "hubspot" => Ok(Kind::Hubspot),
             "odoo" => Ok(Kind::Odoo),
+            "sap-odata" => Ok(Kind::SapOdata),
             _ => Err(SimulatorError::Unknown { name: name.to_owned() }),
         }
     }

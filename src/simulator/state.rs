@@ -139,6 +139,7 @@ impl State {
             Kind::Jiandaoyun => Table::new(false, &["_widget_name"]),
             Kind::KingdeeK3cloud => Table::new(true, &["FNumber", "FBillNo"]),
             Kind::Salesforce => Table::new(false, &["Name"]),
+            Kind::SapOdata => Table::new(true, &[]),
             Kind::ZohoCrm | Kind::Hubspot | Kind::Odoo => Table::new(true, &[]),
         })
     }

@@ -7,6 +7,7 @@ mod odoo;
 mod orders;
 mod room;
 mod salesforce;
+mod sap;
 mod webhooks;
 mod zoho;
 
