@@ -20,6 +20,7 @@ const BUILT_IN: &[BuiltIn] = built_in![
     "hubspot",
     "jiandaoyun",
     "kingdee-k3cloud",
+    "odata",
     "odoo",
     "salesforce",
     "sap-odata",

@@ -19,7 +19,7 @@ def attempt(work):
     try:
         return work()
     except HttpError as error:
-        return [error.response.status_code, error.response.body.decode()]
+        return [error.response.status_code, str(getattr(error.response, "text", getattr(error.response, "body", "")))]
 
 
 session = requests.Session()
@@ -41,7 +41,7 @@ refused = session.post(url + "A_BusinessPartner", json={"OrganizationBPName1": "
 seen["wrong_token"] = [refused.status_code, refused.headers["x-csrf-token"], refused.text]
 session.headers["x-csrf-token"] = token
 
-made = partners.create_entity().set(OrganizationBPName1="上海 & Söhne", SearchTerm1="C1", YY1_Credit_bus=12.5).execute()
+made = partners.create_entity().set(OrganizationBPName1="上海 & Söhne", SearchTerm1="C1", YY1_Credit_bus="12.50").execute()
 seen["made"] = [made.BusinessPartner, made.OrganizationBPName1, made.SearchTerm1, str(made.YY1_Credit_bus)]
 key = made.BusinessPartner
 seen["read"] = partners.get_entity(key).execute().OrganizationBPName1
