@@ -89,7 +89,7 @@ async fn reads_and_what_is_asked_wrongly_in_both_versions() {
         assert!(read[0].version.is_some() && read[0].modified_ms.is_some(), "{read:?}");
         let all = client.list(PARTNERS, &[], None, None, true, EDIT).await.unwrap();
         assert_eq!((all.records.len(), all.next), (3, None));
-        let unknown = client.list(PARTNERS, &names(&["NoSuchField"]), None, None, false, EDIT).await;
+        let unknown = client.find(PARTNERS, &fields, &[record(json!({"NoSuchField": "x"}))], EDIT).await;
         assert_eq!(unknown.unwrap_err().kind(), OutcomeKind::Misconfigured);
         let unknown = client.list("API_SALES_ORDER_SRV/A_Order", &[], None, None, false, EDIT).await.unwrap_err();
         assert!(unknown.reason().contains("setting keys"), "{unknown:?}");
@@ -120,12 +120,14 @@ async fn added(systems: &str, object: &str) -> Scene {
     let url = database().await;
     let folder = folder(systems);
     well(&rowtwin(&folder, &url, &["add", "erp", object, "--table", "sales.twin", "--yes"]));
-    well(&rowtwin(&folder, &url, &["check"]));
     let text = std::fs::read_to_string(folder.path().join("rowtwin.yaml")).unwrap();
     let unused = || async { Simulator::start(Kind::KingdeeK3cloud, Options::default()).await.unwrap() };
     let (crm, erp) = (unused().await, unused().await);
     let scene = Scene { engine: assemble(&url, &text).await, sql: connect(&url).await, url, crm, erp, text };
     scene.settle().await;
+    let prepared = scene.text.replace("database: {}", &format!("database: {{slot: {}}}", scene.engine.slot));
+    std::fs::write(folder.path().join("rowtwin.yaml"), prepared).unwrap();
+    well(&rowtwin(&folder, &scene.url, &["check"]));
     scene
 }
 
@@ -191,7 +193,7 @@ systems:
   erp:
     connector: odata
     limits: {{per_second: 1000, in_flight: 4}}
-    settings: {{base_url: '{}/sap/opu/{root}/sap/TASKS', protocol: {protocol}, keys: {{Tasks: {{TaskID: guid}}}}, stamps: {{Tasks: Touched}}}}
+    settings: {{base_url: '{}/sap/opu/{root}/sap/TASKS', protocol: {protocol}, keys: 'Tasks: TaskID guid', stamps: 'Tasks: Touched'}}
 ",
         cap.base_url()
     );
