@@ -349,7 +349,8 @@ impl Compiler<'_> {
                 Some(Box::new(self.sign_in(name, before, kinds)))
             }
             Some((after, _)) => {
-                let message = format!("sign_in kind {name} comes after {after}, which is no kind that comes first");
+                let message =
+                    format!("sign_in kind {name} comes after {after}, which is no kind that comes first");
                 self.wrong(0, message);
                 None
             }

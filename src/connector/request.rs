@@ -74,7 +74,8 @@ fn url(connector: &Connector, step: &Step, input: &Value, shared: bool) -> Resul
                 if value.is_null() {
                     return Err(format!("{}: the path needs a value here", expr.place()));
                 }
-                path.push_str(&percent_encode(&as_text(&value), b"/"));
+                // OData's keys stand in brackets and quotes, which some servers do not decode
+                path.push_str(&percent_encode(&as_text(&value), b"/'(),="));
             }
         }
     }

@@ -67,7 +67,9 @@ impl Door {
             Kind::KingdeeK3cloud => kingdee::person::document(state, object, id),
             Kind::Salesforce => salesforce::person::document(state, object, id),
             Kind::Odoo => odoo::person::document(state, object, id),
-            Kind::ZohoCrm | Kind::Hubspot | Kind::SapOdata => state.table(object).get(id).map(|row| row.fields.clone()),
+            Kind::ZohoCrm | Kind::Hubspot | Kind::SapOdata => {
+                state.table(object).get(id).map(|row| row.fields.clone())
+            }
         })
     }
 

@@ -56,7 +56,11 @@ async fn items(room: &Room) -> Vec<(String, f64, f64)> {
     items
         .iter()
         .map(|item| {
-            (item["Material"].as_str().unwrap().to_owned(), number(&item["RequestedQuantity"]), number(&item["NetAmount"]))
+            (
+                item["Material"].as_str().unwrap().to_owned(),
+                number(&item["RequestedQuantity"]),
+                number(&item["NetAmount"]),
+            )
         })
         .collect()
 }
@@ -82,7 +86,12 @@ async fn both_ways(protocol: &str, more: &str) {
     scene.poll().await;
     assert!(room.between.went_off());
     let item = |product: &str, quantity: f64, net: f64| (product.to_owned(), quantity, net);
-    assert_eq!(items(&room).await, [item("TG11", 2.125, 9.0), item("TG12", 5.0, 1.0)], "{}", scene.story().await);
+    assert_eq!(
+        items(&room).await,
+        [item("TG11", 2.125, 9.0), item("TG12", 5.0, 1.0)],
+        "{}",
+        scene.story().await
+    );
     let orders = room.person.records(ORDERS, "").await;
     assert_eq!((orders.len(), &orders[0]["SoldToParty"]), (1, &json!("1000001")), "the partner came first");
     assert_eq!(scene.number("select count(sap_line) from sales.order_line").await, 2);
@@ -99,7 +108,12 @@ async fn both_ways(protocol: &str, more: &str) {
         )
         .await;
     scene.settle().await;
-    assert_eq!(items(&room).await, [item("TG11", 3.0, 9.0), item("TG13", 7.0, 2.0)], "{}", scene.story().await);
+    assert_eq!(
+        items(&room).await,
+        [item("TG11", 3.0, 9.0), item("TG13", 7.0, 2.0)],
+        "{}",
+        scene.story().await
+    );
     assert_eq!(room.writes().await, before + 1);
     scene.poll().await;
     assert_eq!(room.writes().await, before + 1, "{}", scene.story().await);
@@ -128,13 +142,20 @@ async fn both_ways(protocol: &str, more: &str) {
     room.person.change(ORDERS, key, form).await;
     scene.settle().await;
     scene.poll().await;
-    assert_eq!(items(&room).await, [item("TG11", 4.0, 8.0), item("TG19", 9.0, 1.0)], "{}", scene.story().await);
+    assert_eq!(
+        items(&room).await,
+        [item("TG11", 4.0, 8.0), item("TG19", 9.0, 1.0)],
+        "{}",
+        scene.story().await
+    );
     assert_eq!(scene.rows("select number from sales.orders").await, [json!({"number": "S1b"})]);
 
     // an item that is refused (no product) keeps the whole order back
     scene
-        .run("begin; update sales.order_line set qty = 5 where product = 'TG11';
-              update sales.order_line set product = null where product = 'TG19'; commit")
+        .run(
+            "begin; update sales.order_line set qty = 5 where product = 'TG11';
+              update sales.order_line set product = null where product = 'TG19'; commit",
+        )
         .await;
     scene.settle().await;
     let rejected = scene.rows("select key from rowtwin.rejected").await;
@@ -144,7 +165,12 @@ async fn both_ways(protocol: &str, more: &str) {
     }
     scene.run("update sales.order_line set product = 'TG20' where product is null").await;
     scene.settle().await;
-    assert_eq!(items(&room).await, [item("TG11", 5.0, 8.0), item("TG20", 9.0, 1.0)], "{}", scene.story().await);
+    assert_eq!(
+        items(&room).await,
+        [item("TG11", 5.0, 8.0), item("TG20", 9.0, 1.0)],
+        "{}",
+        scene.story().await
+    );
 
     scene.run("delete from sales.orders").await;
     scene.settle().await;

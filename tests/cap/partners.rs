@@ -1,6 +1,5 @@
 //! Business partners through a running engine, in both versions of the protocol: one body for each of them.
 
-
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -87,7 +86,10 @@ async fn both_ways(protocol: &str) {
     let exact: Value = serde_json::from_str("12345678901.25").unwrap();
     assert_eq!((&made["CreditLimit"], &made["FoundationDate"]), (&exact, &json!("1999-12-31")));
     assert_eq!(made["LastContact"], json!("2026-03-01T10:11:12Z"));
-    assert_eq!((&made["BusinessPartnerIsBlocked"], made["Turnover"].to_string()), (&json!(false), "900719925474099".to_owned()));
+    assert_eq!(
+        (&made["BusinessPartnerIsBlocked"], made["Turnover"].to_string()),
+        (&json!(false), "900719925474099".to_owned())
+    );
     room.no_echo().await;
     let ids = scene.rows("select sap_id from sales.customer order by number").await;
     assert_eq!(ids, [json!({"sap_id": "1000001"}), json!({"sap_id": "1000002"})]);
@@ -120,7 +122,8 @@ async fn both_ways(protocol: &str) {
     let merged = room.partner("C3").await;
     assert_eq!((&merged["OrganizationBPName1"], &merged["CreditLimit"]), (&json!("Cord 2"), &json!(99.5)));
     assert_eq!(merged["FoundationDate"], json!(null));
-    let row = scene.row("select name, credit::float8 as credit from sales.customer where number = 'C3'").await;
+    let row =
+        scene.row("select name, credit::float8 as credit from sales.customer where number = 'C3'").await;
     assert_eq!(row, json!({"name": "Cord 2", "credit": 99.5}), "{}", scene.story().await);
     room.no_echo().await;
 
@@ -152,7 +155,9 @@ async fn refusals(protocol: &str) {
     assert_eq!(room.partners().await.len(), 6);
     // changes: one is too long for its field, one is of a record that somebody has deleted, and an edit is the stronger
     room.person.delete(PARTNERS, &room.key("C5").await).await;
-    scene.run("update sales.customer set name = case id when 2 then repeat('x', 41) else 'M' || id end").await;
+    scene
+        .run("update sales.customer set name = case id when 2 then repeat('x', 41) else 'M' || id end")
+        .await;
     scene.settle().await;
     let names: Vec<Value> =
         room.partners().await.iter().map(|partner| partner["OrganizationBPName1"].clone()).collect();
@@ -167,7 +172,12 @@ async fn many(protocol: &str) {
     scene.settle().await;
     assert_eq!(room.writes().await, 2, "batches of twenty");
     for at in 0..207 {
-        room.person.create(PARTNERS, json!({"OrganizationBPName1": format!("M{at}"), "SearchTerm1": format!("D{at}")})).await;
+        room.person
+            .create(
+                PARTNERS,
+                json!({"OrganizationBPName1": format!("M{at}"), "SearchTerm1": format!("D{at}")}),
+            )
+            .await;
     }
     // the poll reads more than one page, and so does the sweep
     scene.poll().await;
@@ -197,7 +207,8 @@ async fn lost_and_down(protocol: &str) {
     let running = Running::of(&room.scene, room.scene.another_engine().await);
     let arrives = async |room: &Room, name: &str| {
         room.scene.run(&format!("update sales.customer set name = '{name}' where number = 'T2'")).await;
-        until("the change arrives", async || room.partner("T2").await["OrganizationBPName1"] == json!(name)).await;
+        until("the change arrives", async || room.partner("T2").await["OrganizationBPName1"] == json!(name))
+            .await;
     };
     arrives(&room, "Twin 2b").await;
     room.cap.stop();

@@ -82,7 +82,9 @@ impl Holds {
     pub(super) fn kept(self, value: &Value) -> Result<Value, &'static str> {
         match (self, value) {
             (_, Value::Null) => Ok(self.nothing()),
-            (Holds::Text(longest), Value::String(text)) if text.chars().count() <= longest => Ok(value.clone()),
+            (Holds::Text(longest), Value::String(text)) if text.chars().count() <= longest => {
+                Ok(value.clone())
+            }
             (Holds::Text(_), Value::String(_)) => Err("the value is too long"),
             (Holds::Decimal(scale), Value::String(text)) => {
                 round_decimal(text, scale).map(Value::from).ok_or("the value is no decimal")

@@ -50,7 +50,9 @@ impl Refusal {
 
     fn json(&self) -> String {
         let details = match &self.field {
-            Some(field) => json!([{"code": self.code, "message": self.message, "propertyref": field, "severity": "error", "target": ""}]),
+            Some(field) => {
+                json!([{"code": self.code, "message": self.message, "propertyref": field, "severity": "error", "target": ""}])
+            }
             None => json!([]),
         };
         json!({"error": {"code": self.code, "message": {"lang": "en", "value": self.message},
@@ -196,7 +198,9 @@ fn csrf(session: &str) -> String {
 /// The session that the caller's cookies name, if it lives.
 fn session_of(state: &State, request: &Request) -> Option<String> {
     let cookies = request.header("cookie")?;
-    let given = cookies.split(';').find_map(|cookie| cookie.trim().strip_prefix(known::SESSION_COOKIE)?.strip_prefix('='))?;
+    let given = cookies
+        .split(';')
+        .find_map(|cookie| cookie.trim().strip_prefix(known::SESSION_COOKIE)?.strip_prefix('='))?;
     let now = state.now_ms();
     let lives = state.sessions.iter().any(|session| session.value == given && session.lives(now, LIFE_MS));
     lives.then(|| given.to_owned())
@@ -213,14 +217,19 @@ pub(super) fn signed_in(
     if asked.operation == "token" {
         return Ok(Vec::new());
     }
-    let basic = base64::engine::general_purpose::STANDARD.encode(format!("{}:{}", known::USER, known::PASSWORD));
+    let basic =
+        base64::engine::general_purpose::STANDARD.encode(format!("{}:{}", known::USER, known::PASSWORD));
     let given = request.header("authorization").unwrap_or_default();
     let now = state.now_ms();
     let bearer = |token: &str| state.sessions.iter().any(|one| one.value == token && one.lives(now, LIFE_MS));
     let well = given.strip_prefix("Basic ") == Some(basic.as_str())
         || given.strip_prefix("Bearer ").is_some_and(|token| token.starts_with('T') && bearer(token));
     if !well {
-        let mut reply = Reply::text(401, "text/html", "<html><head><title>Anmeldung fehlgeschlagen</title></head></html>");
+        let mut reply = Reply::text(
+            401,
+            "text/html",
+            "<html><head><title>Anmeldung fehlgeschlagen</title></head></html>",
+        );
         let realm = r#"Basic realm="SAP NetWeaver Application Server [DEM/100]""#;
         reply.headers.push(("www-authenticate".to_owned(), realm.to_owned()));
         return Err(Answer::failed(reply, "401"));
@@ -272,7 +281,8 @@ pub(super) fn perform(
     let host = request.header("host").unwrap_or("localhost").to_owned();
     match one(state, request, &target, &host) {
         Ok((inner, ids)) => {
-            let mut reply = Reply { status: inner.status, headers: inner.headers, body: inner.body.into_bytes() };
+            let mut reply =
+                Reply { status: inner.status, headers: inner.headers, body: inner.body.into_bytes() };
             reply.headers.push(("dataserviceversion".to_owned(), "2.0".to_owned()));
             Answer { reply, ids, error: None }
         }
@@ -323,19 +333,28 @@ fn one(
         ("get", Some(id)) => {
             let query = query_of(request)?;
             let record = state.table(OBJECT).get(&id).map(|row| row.fields.clone());
-            let record = record.ok_or_else(|| Refusal::of(404, "R11/101", format!("Business partner {id} does not exist")))?;
+            let record = record.ok_or_else(|| {
+                Refusal::of(404, "R11/101", format!("Business partner {id} does not exist"))
+            })?;
             let body = json!({"d": records::shown(host, &record, &query)}).to_string();
             Ok((plain(200, "application/json", body), vec![id]))
         }
         ("create", _) => {
             let formed = records::formed(&sent())?;
-            let named = formed.get("OrganizationBPName1").and_then(Value::as_str).is_some_and(|name| !name.is_empty());
+            let named = formed
+                .get("OrganizationBPName1")
+                .and_then(Value::as_str)
+                .is_some_and(|name| !name.is_empty());
             if !named {
                 return Err(Refusal::of(400, "R11/401", "Enter a name").at("OrganizationBPName1"));
             }
             let id = records::make(state, formed);
             let record = state.table(OBJECT).get(&id).map(|row| row.fields.clone()).unwrap_or_default();
-            let mut told = plain(201, "application/json", json!({"d": records::shown(host, &record, &Query::default())}).to_string());
+            let mut told = plain(
+                201,
+                "application/json",
+                json!({"d": records::shown(host, &record, &Query::default())}).to_string(),
+            );
             told.headers.push(("etag".to_owned(), records::etag(&record)));
             told.headers.push(("location".to_owned(), format!("http://{host}{ROOT}{SERVICE}/{SET}('{id}')")));
             Ok((told, vec![id]))
@@ -364,9 +383,11 @@ fn query_of(request: &Request) -> Result<Query, Refusal> {
     let query = Query::read(Version::V2, &pairs(&request.query))?;
     match query.names().into_iter().find(|name| fields::field(name).is_none()) {
         None => Ok(query),
-        Some(name) => {
-            Err(Refusal::of(400, "/IWBEP/CM_MGW_RT/177", format!("Property {name} not found in type {SET}Type")))
-        }
+        Some(name) => Err(Refusal::of(
+            400,
+            "/IWBEP/CM_MGW_RT/177",
+            format!("Property {name} not found in type {SET}Type"),
+        )),
     }
 }
 

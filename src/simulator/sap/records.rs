@@ -33,7 +33,9 @@ pub(super) fn shown(host: &str, record: &Record, query: &Query) -> Value {
 
 /// Values as they are kept; the first that cannot be kept refuses them all.
 pub(super) fn formed(given: &Value) -> Result<Record, Refusal> {
-    let Value::Object(given) = given else { return Err(Refusal::of(400, "CX_SXML_PARSE_ERROR", "The request has no body")) };
+    let Value::Object(given) = given else {
+        return Err(Refusal::of(400, "CX_SXML_PARSE_ERROR", "The request has no body"));
+    };
     let mut formed = Record::new();
     for (name, value) in given {
         let Some((name, holds, by_system, _)) = field(name) else {
@@ -91,7 +93,11 @@ pub(super) fn check_version(state: &mut State, id: &str, based_on: Option<&str>)
         return Err(Refusal::of(404, "R11/101", message));
     };
     match based_on {
-        None => Err(Refusal::of(428, "/IWBEP/CM_MGW_RT/167", "Data version (etag) is needed; If-Match is missing")),
+        None => Err(Refusal::of(
+            428,
+            "/IWBEP/CM_MGW_RT/167",
+            "Data version (etag) is needed; If-Match is missing",
+        )),
         Some(given) if given == "*" || given == etag(&record) => Ok(()),
         Some(_) => Err(Refusal::of(412, "/IWBEP/CM_MGW_RT/166", "Precondition failed")),
     }
