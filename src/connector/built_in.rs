@@ -23,6 +23,7 @@ const BUILT_IN: &[BuiltIn] = built_in![
     "kingdee-k3cloud",
     "mailchimp",
     "netsuite",
+    "odata",
     "odoo",
     "rest",
     "salesforce",

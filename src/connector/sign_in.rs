@@ -206,7 +206,7 @@ impl Caller {
         if let Value::Object(map) = self.inputs_with(secrets) {
             input.extend(map);
         }
-        let before = match &sign_in.after {
+        let before = match &sign_in.begins_with {
             Some(first) => Some(Box::pin(self.ask(first, secrets, priority, meant)).await?),
             None => None,
         };

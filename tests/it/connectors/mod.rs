@@ -12,6 +12,7 @@ mod orders;
 mod room;
 mod rotation;
 mod salesforce;
+mod sap;
 mod shopify;
 mod soap_server;
 mod webhooks;
