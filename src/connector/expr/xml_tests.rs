@@ -143,7 +143,39 @@ fn kept(text: String) -> Value {
     Value::from(text.chars().filter(|char| super::allowed(*char)).collect::<String>())
 }
 
+/// Documents as they are written by whoever has no taste: prefixes, comments, CDATA and text between elements.
+fn texts() -> impl Strategy<Value = String> {
+    let inner = prop_oneof![
+        Just("x &amp; y".to_owned()),
+        Just("<!-- c -->".to_owned()),
+        Just("<![CDATA[<\r\n]]>".to_owned()),
+        Just(" \n ".to_owned()),
+        Just("&#13;&#x9633;".to_owned()),
+        Just("<a/>".to_owned()),
+        Just(
+            "<i:a xmlns:i='http://www.w3.org/2001/XMLSchema-instance' i:nil='true' i:type='t'>1</i:a>"
+                .to_owned()
+        ),
+    ];
+    inner.prop_recursive(5, 60, 5, |inner| {
+        let name = prop_oneof![Just("a"), Just("b"), Just("p:a"), Just("p:阳-1.b")];
+        let attribute =
+            prop_oneof![Just(""), Just(" c=' 1\n2 '"), Just(" p:c='p' c='own'"), Just(" xml:lang='zh'")];
+        (name, attribute, prop::collection::vec(inner, 0..5)).prop_map(|(name, attribute, children)| {
+            format!("<{name} xmlns:p='u'{attribute}>{}</{name}>", children.concat())
+        })
+    })
+}
+
 proptest! {
+    #[test]
+    fn what_was_read_is_written_so_that_it_reads_the_same(text in texts()) {
+        let text = format!("<root>{text}</root>");
+        let value = from_xml(&text).expect("it is well-formed");
+        let written = to_xml(&value).expect("it can be written");
+        prop_assert_eq!(from_xml(&written), Ok(value), "{} became {}", text, written);
+    }
+
     #[test]
     fn a_document_comes_back_as_it_was(value in documents()) {
         let value = json!({"root": value});

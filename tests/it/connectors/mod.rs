@@ -6,6 +6,7 @@ mod in_house_soap;
 mod jiandaoyun;
 mod odoo;
 mod orders;
+mod rest_copy;
 mod room;
 mod salesforce;
 mod soap_server;
