@@ -76,6 +76,30 @@ fn what_is_too_deep_is_refused_and_nothing_breaks() {
     assert!(from_xml(&nested(DEEPEST)).is_ok());
     assert_eq!(from_xml(&nested(DEEPEST + 1)), Err(XmlError::TooDeep));
     assert_eq!(from_xml(&nested(300_000)), Err(XmlError::TooDeep));
+    let hidden = format!(
+        "<r><!-- {0} --><![CDATA[{0}]]><?p {0}?><a b='{1}>'/></r>",
+        "<a>".repeat(200),
+        "/".repeat(200)
+    );
+    assert_eq!(read(&hidden)["r"]["#text"], json!("<a>".repeat(200)), "what is no element is not counted");
+}
+
+#[test]
+fn what_would_cost_the_parser_too_much_is_refused_before() {
+    let attributes =
+        |count: usize| format!("<a {}/>", (0..count).map(|n| format!("a{n}='>' ")).collect::<String>());
+    assert!(from_xml(&attributes(200)).is_ok());
+    assert_eq!(from_xml(&attributes(500_000)), Err(XmlError::TooLarge));
+    let namespaces =
+        |from: usize, to: usize| (from..to).map(|n| format!("xmlns:n{n}='u{n}' ")).collect::<String>();
+    let nested = |depth: usize| {
+        (0..depth).map(|n| format!("<a {}>", namespaces(n * 50, n * 50 + 50))).collect::<String>()
+    };
+    assert_eq!(from_xml(&nested(99)), Err(XmlError::TooLarge));
+    // one after the other they may come, as services write them
+    let rows = "<row xmlns='u' xmlns:i='i'><b/></row>".repeat(1000);
+    assert_eq!(read(&format!("<r xmlns:p='p'>{rows}</r>"))["r"]["row"].as_array().map(Vec::len), Some(1000));
+    assert_eq!(from_xml(&format!("<a>{}</a>", "<b/>".repeat(1_000_001))), Err(XmlError::TooLarge));
 }
 
 #[test]
