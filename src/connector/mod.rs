@@ -8,6 +8,7 @@ mod answer;
 mod built_in;
 mod call;
 pub mod cases;
+mod charset;
 pub mod client;
 pub mod compiled;
 pub mod error;
