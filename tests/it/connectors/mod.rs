@@ -9,6 +9,7 @@ mod mailchimp;
 mod netsuite;
 mod odoo;
 mod orders;
+mod rest_copy;
 mod room;
 mod rotation;
 mod salesforce;
