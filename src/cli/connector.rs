@@ -27,14 +27,15 @@ enum ConnectorCommand {
         /// A name, or a manifest's path (….yaml)
         connector: String,
     },
-    /// Drafts a manifest from the documentation of an API; what is guessed in it is marked with REVIEW
+    /// Drafts a manifest, from the documentation of an API where there is one; what is guessed in it is marked with REVIEW
     New {
-        /// What the document is
+        /// What the draft begins with
         #[arg(long, value_enum)]
         from: Source,
         /// The document: an OpenAPI 3 description in JSON or YAML
-        file: PathBuf,
-        /// The connector's name; made of the document's title when left out
+        #[arg(required_if_eq("from", "openapi"))]
+        file: Option<PathBuf>,
+        /// The connector's name; made of the document's title, or the language, when left out
         #[arg(long)]
         name: Option<String>,
         /// Where to write the manifest; it is printed when left out, and a file that is there is not overwritten
@@ -56,6 +57,8 @@ enum ConnectorCommand {
 enum Source {
     /// An OpenAPI 3 document
     Openapi,
+    /// A system that speaks GraphQL: a starting point, without a document
+    Graphql,
 }
 
 /// Runs `rowtwin connector …`.
@@ -72,8 +75,16 @@ pub fn connector(args: ConnectorArgs) -> anyhow::Result<ExitCode> {
             show(&connector)?;
             Ok(ExitCode::SUCCESS)
         }
-        ConnectorCommand::New { from: Source::Openapi, file, name, output } => {
-            new(&file, name.as_deref(), output.as_deref())?;
+        ConnectorCommand::New { from, file, name, output } => {
+            let draft = match (from, file) {
+                (Source::Openapi, Some(file)) => drafted(&file, name.as_deref())?,
+                (Source::Openapi, None) => bail!("name the OpenAPI document"),
+                (Source::Graphql, None) => starting_point("graphql", name.as_deref())?,
+                (Source::Graphql, Some(file)) => {
+                    bail!("{}: a starting point for GraphQL reads no document; leave it out", file.display())
+                }
+            };
+            new(&draft, output.as_deref())?;
             Ok(ExitCode::SUCCESS)
         }
         ConnectorCommand::Test { connector, json } => test(connector.as_deref(), json),
@@ -90,12 +101,23 @@ fn list() -> anyhow::Result<Listing> {
     Ok(listing)
 }
 
-/// Drafts a manifest, checks that it loads, and writes it.
-fn new(file: &Path, name: Option<&str>, output: Option<&Path>) -> anyhow::Result<()> {
+/// What a document leads to.
+fn drafted(file: &Path, name: Option<&str>) -> anyhow::Result<openapi::Draft> {
     let text = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
-    let draft = openapi::draft(&text, name).with_context(|| file.display().to_string())?;
-    Connector::compile(&draft.text, "the draft")
-        .context("the document leads to a manifest that does not load")?;
+    openapi::draft(&text, name).with_context(|| file.display().to_string())
+}
+
+/// A built-in manifest that is there to be copied, under another name.
+fn starting_point(built_in: &str, name: Option<&str>) -> anyhow::Result<openapi::Draft> {
+    let (_, manifest) = read(built_in)?;
+    let own = format!("\nconnector: {}\n", name.unwrap_or(built_in));
+    let text = text_of(built_in)?.replacen(&format!("\nconnector: {built_in}\n"), &own, 1);
+    Ok(openapi::Draft { text, objects: manifest.objects.into_keys().collect(), left_out: Vec::new() })
+}
+
+/// Checks that a draft loads, and writes it.
+fn new(draft: &openapi::Draft, output: Option<&Path>) -> anyhow::Result<()> {
+    Connector::compile(&draft.text, "the draft").context("this leads to a manifest that does not load")?;
     let Some(output) = output else {
         say(draft.text.trim_end());
         return Ok(());
@@ -367,6 +389,21 @@ mod tests {
         assert_eq!(cases_file("crm"), Path::new("connectors/crm.test.yaml"));
         let error = cases_of("/nowhere/crm.yaml").unwrap_err().to_string();
         assert!(error.contains("/nowhere/crm.test.yaml"), "{error}");
+    }
+
+    #[test]
+    fn a_starting_point_is_written_under_another_name_and_holds_its_cases() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("crm.yaml");
+        let draft = starting_point("graphql", Some("crm")).unwrap();
+        assert!(draft.to_review() > 5, "{}", draft.to_review());
+        new(&draft, Some(&path)).unwrap();
+        assert_eq!(read(path.to_str().unwrap()).unwrap().0.name, "crm");
+        assert!(new(&draft, Some(&path)).is_err(), "what is there is not overwritten");
+        let cases = Connector::built_in_cases("graphql").unwrap();
+        std::fs::write(folder.path().join("crm.test.yaml"), cases).unwrap();
+        let status = |code: ExitCode| format!("{code:?}");
+        assert_eq!(status(test(path.to_str(), true).unwrap()), status(ExitCode::SUCCESS));
     }
 
     #[test]

@@ -17,6 +17,7 @@ macro_rules! built_in {
 
 const BUILT_IN: &[BuiltIn] = built_in![
     "fxiaoke",
+    "graphql",
     "hubspot",
     "jiandaoyun",
     "kingdee-k3cloud",
