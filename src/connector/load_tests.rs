@@ -88,3 +88,10 @@ fn a_lifecycle_that_cannot_end_is_refused_with_its_line() {
     let errors = Connector::compile(&text, "x.yaml").expect_err("mistakes").to_string();
     assert!(errors.contains("`state` must begin with the field that tells"), "{errors}");
 }
+
+#[test]
+fn a_sign_in_that_makes_no_request_asks_for_nothing_before() {
+    let sign_in = "\nsign_in:\n  kinds:\n    key: {kind: key, token: .secrets.key, before: {path: /where}}\n";
+    let errors = Connector::compile(&format!("{SMALL}{sign_in}"), "small.yaml").expect_err("a mistake");
+    assert!(errors.to_string().contains("leave out `before`"), "{errors}");
+}
