@@ -222,7 +222,9 @@ impl Webhooks {
             opener.open(&mut input)?;
         }
         let text = input.get("text").and_then(Value::as_str).unwrap_or_default();
-        let body = if kind.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded") {
+        // the kind is that of the envelope, and says nothing of the message inside
+        let opened = opener.as_ref().is_some_and(Opener::has_opened);
+        let body = if !opened && kind.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded") {
             Value::Object(pairs(text))
         } else {
             serde_json::from_str(text).unwrap_or(Value::Null)

@@ -65,6 +65,10 @@ async fn a_push_of_wechat_is_opened_in_xml_and_in_json_by_either_key() {
     for key in [KEY, OTHER_KEY] {
         let told = client.hear(push(&frame(key, r#"{"id": "42"}"#, "wxdemo")), NOW).await.unwrap();
         assert_eq!(told.records, [("order".to_owned(), "42".to_owned())]);
+        // whatever the sender's library says that the envelope is
+        let mut form = push(&frame(key, r#"{"id": "42"}"#, "wxdemo"));
+        form.headers = vec![("Content-Type".to_owned(), "application/x-www-form-urlencoded".to_owned())];
+        assert_eq!(client.hear(form, NOW).await.unwrap().records, told.records);
         // the answer is for whom it came from, and new each time
         let parts: Vec<&str> = told.answer.split(' ').collect();
         assert_eq!(parts[1], signature(&["tok", parts[2], parts[3], parts[0]]));

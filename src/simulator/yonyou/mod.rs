@@ -42,22 +42,27 @@ pub(super) struct Memory {
 /// Why a call is refused. A code of the business is a number, one of the gateway a text.
 #[derive(Debug)]
 struct Refusal {
-    code: Value,
+    code: String,
+    of_business: bool,
     message: String,
-    data: Value,
 }
 
 impl Refusal {
     fn gateway(code: &str, message: impl Into<String>) -> Refusal {
-        Refusal { code: json!(code), message: message.into(), data: Value::Null }
+        Refusal { code: code.to_owned(), of_business: false, message: message.into() }
     }
 
     fn business(message: impl Into<String>) -> Refusal {
-        Refusal { code: json!(999), message: message.into(), data: Value::Null }
+        Refusal::of_code("999", message)
+    }
+
+    fn of_code(code: &str, message: impl Into<String>) -> Refusal {
+        Refusal { code: code.to_owned(), of_business: true, message: message.into() }
     }
 
     fn reply(&self) -> Reply {
-        let mut reply = Reply::json(&json!({"code": self.code, "message": self.message, "data": self.data}));
+        let code = if self.of_business { super::value::number(&self.code) } else { json!(self.code) };
+        let mut reply = Reply::json(&json!({"code": code, "message": self.message, "data": null}));
         if self.code == "310404" {
             reply.status = 404;
         }

@@ -162,7 +162,7 @@ pub(super) fn detail(state: &mut State, asked: &Asked) -> Result<Answer, Refusal
             "voucherorder" => "未获取到当前订单商品信息",
             _ => "数据不存在",
         };
-        return Err(Refusal { code: json!("999"), message: missing.to_owned(), data: Value::Null });
+        return Err(Refusal::gateway("999", missing));
     };
     let mut data = whole(&asked.object, &record);
     if let (Value::Object(data), Some(lines)) = (&mut data, record.get(LINES).and_then(Value::as_array)) {

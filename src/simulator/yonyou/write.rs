@@ -107,9 +107,7 @@ pub(super) fn wrapped(asked: &Asked) -> Result<Map<String, Value>, Refusal> {
 fn needed(given: &Map<String, Value>, names: &[(&str, &str)]) -> Result<(), Refusal> {
     match names.iter().find(|(name, _)| given.get(*name).is_none_or(Value::is_null)) {
         // a failure of this kind has the number 0
-        Some((_, title)) => {
-            Err(Refusal { code: json!(0), message: format!("{title}不能为空!"), data: Value::Null })
-        }
+        Some((_, title)) => Err(Refusal::of_code("0", format!("{title}不能为空!"))),
         None => Ok(()),
     }
 }
