@@ -157,9 +157,12 @@ fn ordered(left: &Value, right: &Value) -> Ordering {
     }
 }
 
+/// The key of one record: its parts, which have names where there are several.
+pub(super) type Key = Vec<(Option<String>, Literal)>;
+
 /// A segment of a path: its name and its key, whose parts have names where there are several (`X(A='1',B=2)`). `None`
 /// where it is none.
-pub(super) fn segment(version: Version, text: &str) -> Option<(String, Vec<(Option<String>, Literal)>)> {
+pub(super) fn segment(version: Version, text: &str) -> Option<(String, Key)> {
     let Some((name, rest)) = text.split_once('(') else { return Some((text.to_owned(), Vec::new())) };
     let inner = rest.strip_suffix(')')?;
     let (mut parts, mut part, mut quoted) = (Vec::new(), String::new(), false);
