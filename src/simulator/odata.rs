@@ -1,6 +1,7 @@
 //! The queries of OData, versions 2 and 4, over records: `$filter`, `$orderby`, `$select`, `$top`, `$skip`, `$count`,
-//! and the keys in paths. What a name means is the system's own matter.
+//! the keys in paths, and the requests of a `$batch`. What a name means is the system's own matter.
 
+mod batch;
 mod condition;
 mod literal;
 
@@ -10,6 +11,7 @@ use serde_json::Value;
 
 use super::value::compare;
 use crate::model::record::Record;
+pub(super) use batch::{Part, parts};
 use condition::Condition;
 pub(super) use literal::{Literal, is_guid, moment_of};
 
