@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
-use base64::Engine as _;
 
 fn run(source: &str, input: Value) -> Value {
     let expr = Expr::compile(source, "test").expect(source);
