@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rowtwin::connector::{Connector, run_cases};
 use rowtwin::simulator::Kind;
 use serde_json::{Value, json};
 
@@ -59,6 +60,14 @@ async fn no_echo(scene: &Scene, warehouse: &Warehouse) {
 async fn at_once(scene: &Scene) {
     scene.run("update rowtwin_private.outbox set not_before = '-infinity'").await;
     scene.poll().await;
+}
+
+#[test]
+fn the_cases_of_the_example_pass() {
+    let connector = Connector::load(&example("warehouse.yaml").display().to_string(), None).unwrap();
+    let results = run_cases(&connector, &fs::read_to_string(example("warehouse.test.yaml")).unwrap());
+    let failed: Vec<_> = results.iter().filter(|case| !case.passed).collect();
+    assert!(results.len() >= 10 && failed.is_empty(), "{failed:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
