@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::connector::charset::text_of;
 use crate::connector::compiled::{Connector, Rule, Step, whole_number};
+use crate::connector::expr::xml::from_xml;
 use crate::connector::manifest::OperationName;
 use crate::connector::request::{as_text, first};
 use crate::model::outcome::{Outcome, OutcomeKind};
+use crate::model::record::Record;
 use crate::remote::retry_after::parse_retry_after;
 use crate::remote::transport::{HttpResponse, TransportError};
 
-/// The most of an answer's text that rules see when it is not JSON, and of a reason that is kept.
-const LONGEST_TEXT: usize = 2000;
+/// The most of a reason that is kept.
 const LONGEST_REASON: usize = 500;
 
 /// How bad a lost answer is.
@@ -69,22 +71,18 @@ pub(super) fn judge(
     response: &HttpResponse,
     now_ms: i64,
 ) -> Judged {
-    let parsed: Option<Value> = match response.body.as_slice() {
-        [] => Some(Value::Null),
-        body => serde_json::from_slice(body).ok(),
-    };
+    let text = text_of(&response.body, response.header("content-type"));
+    let parsed = text.as_deref().and_then(|text| parsed(connector, text));
     let readable = parsed.is_some();
-    let text = if readable {
-        String::new()
-    } else {
-        String::from_utf8_lossy(&response.body).chars().take(LONGEST_TEXT).collect()
+    let text = match text {
+        _ if readable => String::new(),
+        Some(text) => text.into_owned(),
+        None => String::from_utf8_lossy(&response.body).into_owned(),
     };
     if let Value::Object(map) = &mut input {
         map.insert("operation".to_owned(), Value::from(operation.word()));
         map.insert("status".to_owned(), Value::from(response.status));
-        let headers =
-            response.headers.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str())));
-        map.insert("headers".to_owned(), Value::Object(headers.collect()));
+        map.insert("headers".to_owned(), Value::Object(headers(response)));
         map.insert("body".to_owned(), parsed.unwrap_or(Value::Null));
         map.insert("text".to_owned(), Value::from(text));
     }
@@ -109,8 +107,32 @@ pub(super) fn judge(
             }
         }
     }
-    let verdict = by_status(response.status, readable, effect, waited);
+    let kind = if connector.xml { "XML" } else { "JSON" };
+    let unreadable = (!readable).then_some(kind);
+    let verdict = by_status(response.status, unreadable, effect, waited);
     Judged { input, verdict, usage }
+}
+
+/// The headers by name. One that comes several times (cookies) is one with commas, as in HTTP itself.
+fn headers(response: &HttpResponse) -> Record {
+    let mut headers = Record::new();
+    for (name, value) in &response.headers {
+        let value = match headers.get(name).and_then(Value::as_str) {
+            Some(first) => format!("{first}, {value}"),
+            None => value.clone(),
+        };
+        headers.insert(name.clone(), Value::from(value));
+    }
+    headers
+}
+
+/// The body, taken apart; `None` where it is nothing that the manifest reads.
+fn parsed(connector: &Connector, text: &str) -> Option<Value> {
+    if text.is_empty() {
+        return Some(Value::Null);
+    }
+    let xml = connector.xml.then(|| from_xml(text).ok());
+    xml.flatten().or_else(|| serde_json::from_str(text).ok())
 }
 
 fn usage(connector: &Connector, input: &Value) -> Option<(u64, u64)> {
@@ -175,12 +197,19 @@ fn by_rule(rule: &Rule, input: &Value, effect: Effect, waited: Option<Duration>)
     Some(outcome(rule.outcome, details, effect))
 }
 
-/// What a status means where no rule of the manifest says so.
-fn by_status(status: u16, readable: bool, effect: Effect, waited: Option<Duration>) -> Result<(), Outcome> {
+/// What a status means where no rule of the manifest says so. `unreadable` names what the body should have been.
+fn by_status(
+    status: u16,
+    unreadable: Option<&str>,
+    effect: Effect,
+    waited: Option<Duration>,
+) -> Result<(), Outcome> {
     let reason = format!("status {status}");
     match status {
-        200..=299 if readable => Ok(()),
-        200..=299 => Err(lost(effect, format!("{reason} with a body that is not JSON"))),
+        200..=299 => match unreadable {
+            None => Ok(()),
+            Some(kind) => Err(lost(effect, format!("{reason} with a body that is not {kind}"))),
+        },
         401 => Err(Outcome::SignInAgain { reason }),
         403 => Err(Outcome::Misconfigured { reason: format!("{reason}: the account lacks a right") }),
         404 | 410 if effect != Effect::Once => Err(Outcome::Gone { reason }),

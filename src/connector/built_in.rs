@@ -16,16 +16,25 @@ macro_rules! built_in {
 }
 
 const BUILT_IN: &[BuiltIn] = built_in![
+    "dynamics365",
     "fxiaoke",
     "graphql",
     "hubspot",
     "jiandaoyun",
     "kingdee-k3cloud",
+    "mailchimp",
+    "netsuite",
+    "odata",
     "odoo",
+    "rest",
     "salesforce",
+    "sap-odata",
     "shopify",
+    "soap",
     "tryton",
-    "zoho-crm"
+    "wechat-miniprogram",
+    "yonyou",
+    "zoho-crm",
 ];
 
 impl Connector {

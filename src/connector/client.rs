@@ -407,14 +407,17 @@ impl Client {
         let mut going: Vec<usize> = (0..count).collect();
         let last = operation.steps.len().saturating_sub(1);
         let mut whole_failure = false;
+        let mut before = Value::Null;
         for (number, step) in operation.steps.iter().enumerate() {
             let chosen: Vec<Value> = going.iter().filter_map(|at| items.get(*at).cloned()).collect();
             let mut inputs =
                 members([("items", Value::Array(chosen)), ("limit", Value::from(operation.batch))]);
             inputs.extend(more.clone());
+            inputs.insert("before".to_owned(), std::mem::take(&mut before));
             let call = self.call(name, object, &compiled, inputs, going.len(), priority);
             let told = match self.caller.exchange(&call, step).await {
                 Ok(answer) => {
+                    before = answer.input.get("body").cloned().unwrap_or_default();
                     let (step, many) = (step.clone(), going.len());
                     let work = move || answer::results(&step, name, &answer.input, many);
                     pool::run(work)

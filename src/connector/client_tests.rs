@@ -141,6 +141,17 @@ fn kinds(answer: &BatchAnswer) -> Vec<OutcomeKind> {
 }
 
 #[tokio::test]
+async fn an_answer_in_gbk_is_read() {
+    let body = [b"{\"rows\": [{\"id\": 1, \"at\": 5, \"n\": \"".as_slice(), b"\xb0\xa2", b"\"}]}"].concat();
+    let headers = vec![("content-type".to_owned(), "application/json; charset=GBK".to_owned())];
+    let script = Script::of([token("T1"), Ok(HttpResponse { status: 200, headers, body })]);
+    let client = client(&script, Arc::new(OpenGate));
+    let page =
+        client.list("thing", &["n".to_owned()], None, None, false, Priority::Edit).await.expect("a page");
+    assert_eq!(page.records[0].fields["n"], json!("阿"));
+}
+
+#[tokio::test]
 async fn a_list_follows_its_pages_and_sets_bad_records_apart() {
     let date = [("date", "Sun, 06 Nov 1994 08:49:37 GMT")];
     let script = Script::of([
@@ -367,4 +378,25 @@ fn abilities_are_those_of_the_manifest() {
     assert_eq!((abilities.create_batch, abilities.modified_field.as_deref()), (2, Some("at")));
     let unknown = client.abilities("nothing").expect_err("no such object").to_string();
     assert_eq!(unknown, "connector small has no object nothing; there are thing");
+}
+
+#[tokio::test]
+async fn a_new_secret_that_cannot_be_kept_stops_the_sign_in_and_is_not_shown() {
+    let text = MANIFEST
+        .replace("      token: .body.token\n", "      token: .body.token\n      keep: {key: .body.key}\n");
+    let connector = Arc::new(Connector::compile(&text, "small.yaml").expect("compiles"));
+    let rotated = |key: &str| answer(200, json!({"token": "T1", "key": key, "expires_in": 100}));
+    for (key, expected) in [("very-secret-key", true), ("another-key-entirely", false)] {
+        let script = Script::of([rotated(key), answer(200, json!({"rows": []}))]);
+        let client = Client::new("crm", Arc::clone(&connector), settings(), script, Arc::new(OpenGate))
+            .expect("a client");
+        match client.list("thing", &[], None, None, false, Priority::Edit).await {
+            Ok(_) => assert!(expected, "{key}"),
+            Err(Outcome::Misconfigured { reason }) => {
+                assert!(!expected && reason.contains("there is no place to keep it"), "{reason}");
+                assert!(!reason.contains(key), "{reason}");
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    }
 }

@@ -25,6 +25,8 @@ pub struct Connector {
     /// Which column suits a field, by its kind.
     pub(super) columns: BTreeMap<String, ColumnSpec>,
     pub(super) http: HttpOptions,
+    /// Answers are XML.
+    pub(super) xml: bool,
     pub(super) timeout: Duration,
     pub(super) select: Option<Expr>,
     pub(super) sign_in: BTreeMap<String, SignIn>,
@@ -57,11 +59,15 @@ pub(super) struct CompiledLimits {
 #[derive(Debug, Clone)]
 pub(super) struct SignIn {
     pub(super) kind: SignInKind,
+    /// What is done before it.
+    pub(super) begins_with: Option<Box<SignIn>>,
     pub(super) step: Option<Step>,
     pub(super) token: Option<Expr>,
     pub(super) expires_in: Option<Expr>,
     pub(super) margin: Duration,
     pub(super) identity: Option<Expr>,
+    /// Secret settings that the answer replaces.
+    pub(super) keep: BTreeMap<String, Expr>,
     pub(super) signature: Option<Expr>,
 }
 
@@ -72,6 +78,7 @@ pub(super) struct Shared {
     pub(super) headers: Option<Expr>,
     pub(super) query: Option<Expr>,
     pub(super) body: Option<Expr>,
+    pub(super) text: Option<Expr>,
 }
 
 /// A path: texts and expressions in turn.
@@ -84,12 +91,13 @@ pub(super) enum Piece {
 /// One request.
 #[derive(Debug, Clone)]
 pub(super) struct Step {
-    pub(super) method: String,
+    pub(super) method: Vec<Piece>,
     pub(super) path: Vec<Piece>,
     pub(super) query: Option<Expr>,
     pub(super) headers: Option<Expr>,
     pub(super) body: Option<Expr>,
     pub(super) form: Option<Expr>,
+    pub(super) text: Option<Expr>,
     pub(super) results: Option<Expr>,
     pub(super) answers: Vec<Rule>,
     pub(super) lenient: bool,
@@ -101,6 +109,7 @@ pub(super) struct Operation {
     pub(super) combined_batch: usize,
     pub(super) records: Option<Expr>,
     pub(super) next: Option<Expr>,
+    pub(super) after: Option<Expr>,
     /// At least one.
     pub(super) steps: Vec<Step>,
 }

@@ -106,7 +106,7 @@ impl Compiler<'_> {
         while let Some((text, after)) = rest.split_once('{') {
             pieces.push(Piece::Text(text.to_owned()));
             let Some(end) = closing_brace(after) else {
-                self.wrong(jq.line, "a `{` of the path is not closed");
+                self.wrong(jq.line, "a `{` is not closed");
                 return pieces;
             };
             let hole = Jq { text: after.get(..end).unwrap_or_default().to_owned(), line: jq.line };
@@ -115,6 +115,13 @@ impl Compiler<'_> {
         }
         pieces.push(Piece::Text(rest.to_owned()));
         pieces
+    }
+
+    /// A method is written like a path, since an operation may need another one for another page.
+    fn method(&mut self, step: &StepSpec) -> Vec<Piece> {
+        let line = step.path.as_ref().map_or(0, |path| path.line);
+        let text = step.method.clone().unwrap_or_else(|| "POST".to_owned());
+        self.path(Some(&Jq { text, line }))
     }
 
     fn rules(&mut self, rules: &[RuleSpec]) -> Vec<Rule> {
@@ -136,16 +143,18 @@ impl Compiler<'_> {
     }
 
     fn step(&mut self, step: &StepSpec) -> Step {
-        if let (Some(body), Some(_)) = (&step.body, &step.form) {
-            self.wrong(body.line, "a request has a body or a form, not both");
+        let kinds = [&step.body, &step.form, &step.text];
+        if let [one, _, ..] = kinds.into_iter().flatten().collect::<Vec<_>>().as_slice() {
+            self.wrong(one.line, "a request has one of `body`, `form` and `text`");
         }
         Step {
-            method: step.method.clone().unwrap_or_else(|| "POST".to_owned()),
+            method: self.method(step),
             path: self.path(step.path.as_ref()),
             query: self.maybe(step.query.as_ref()),
             headers: self.maybe(step.headers.as_ref()),
             body: self.maybe(step.body.as_ref()),
             form: self.maybe(step.form.as_ref()),
+            text: self.maybe(step.text.as_ref()),
             results: self.maybe(step.results.as_ref()),
             answers: self.rules(&step.answers),
             lenient: step.lenient,
@@ -162,6 +171,9 @@ impl Compiler<'_> {
         if reads && spec.records.is_none() {
             self.wrong(line, format!("{} needs `records`: where they are in the answer", name.word()));
         }
+        if let (Some(after), true) = (&spec.after, name != OperationName::List) {
+            self.wrong(after.line, "only a list has `after`: nothing else comes back for its next page");
+        }
         if name == OperationName::SignIn {
             self.wrong(line, "sign_in is not an operation; say it under `sign_in`");
         }
@@ -176,6 +188,7 @@ impl Compiler<'_> {
                 headers: spec.headers.clone(),
                 body: spec.body.clone(),
                 form: spec.form.clone(),
+                text: spec.text.clone(),
                 results: spec.results.clone(),
                 answers: spec.answers.clone(),
                 lenient: false,
@@ -191,6 +204,7 @@ impl Compiler<'_> {
             combined_batch: spec.combined_batch.unwrap_or(batch).max(1),
             records: self.maybe(spec.records.as_ref()),
             next: self.maybe(spec.next.as_ref()),
+            after: self.maybe(spec.after.as_ref()),
             steps,
         }
     }
@@ -239,6 +253,7 @@ impl Compiler<'_> {
                 combined_batch: 1,
                 records: None,
                 next: None,
+                after: None,
                 steps: vec![self.step(&StepSpec {
                     method: step.method.clone(),
                     path: step.path.clone(),
@@ -246,6 +261,7 @@ impl Compiler<'_> {
                     headers: step.headers.clone(),
                     body: step.body.clone(),
                     form: step.form.clone(),
+                    text: step.text.clone(),
                     results: step.results.clone(),
                     answers: step.answers.clone(),
                     lenient: false,
@@ -333,7 +349,25 @@ impl Compiler<'_> {
         compiled
     }
 
-    fn sign_in(&mut self, name: &str, spec: &SignInKindSpec) -> SignIn {
+    fn sign_in(
+        &mut self,
+        name: &str,
+        spec: &SignInKindSpec,
+        kinds: &BTreeMap<String, SignInKindSpec>,
+    ) -> SignIn {
+        let before = spec.begins_with.as_ref().map(|first| (first, kinds.get(first)));
+        let begins_with = match before {
+            Some((_, Some(before))) if before.begins_with.is_none() && before.keep.is_empty() => {
+                Some(Box::new(self.sign_in(name, before, kinds)))
+            }
+            Some((first, _)) => {
+                let message =
+                    format!("sign_in kind {name} begins with {first}, which is no kind that can come first");
+                self.wrong(0, message);
+                None
+            }
+            None => None,
+        };
         let asks = matches!(spec.kind, SignInKind::TokenExchange | SignInKind::Session);
         if asks && (spec.path.is_none() || spec.token.is_none()) {
             self.wrong(0, format!("sign_in kind {name} needs a `path` and a `token`"));
@@ -344,6 +378,9 @@ impl Compiler<'_> {
         if spec.kind == SignInKind::Signed && spec.signature.is_none() {
             self.wrong(0, format!("sign_in kind {name} needs a `signature`"));
         }
+        if let (Some(kept), false) = (spec.keep.values().next(), asks) {
+            self.wrong(kept.line, format!("sign_in kind {name} asks nothing, so there is nothing to `keep`"));
+        }
         let step = asks.then(|| {
             self.step(&StepSpec {
                 method: spec.method.clone(),
@@ -352,6 +389,7 @@ impl Compiler<'_> {
                 headers: spec.headers.clone(),
                 body: spec.body.clone(),
                 form: spec.form.clone(),
+                text: spec.text.clone(),
                 answers: spec.answers.clone(),
                 results: None,
                 lenient: false,
@@ -359,11 +397,13 @@ impl Compiler<'_> {
         });
         SignIn {
             kind: spec.kind,
+            begins_with,
             step,
             token: self.maybe(spec.token.as_ref()),
             expires_in: self.maybe(spec.expires_in.as_ref()),
             margin: Duration::from_secs(spec.margin.unwrap_or(60)),
             identity: self.maybe(spec.identity.as_ref()),
+            keep: spec.keep.iter().filter_map(|(name, jq)| Some((name.clone(), self.expr(jq)?))).collect(),
             signature: self.maybe(spec.signature.as_ref()),
         }
     }
@@ -395,6 +435,9 @@ impl Compiler<'_> {
                 false
             }
         };
+        if let (Some(text), Some(_)) = (&manifest.request.text, &manifest.request.body) {
+            self.wrong(text.line, "`request` has a `body` or a `text`, not both");
+        }
         let base = self.expr(&manifest.request.base);
         let common = self.operations(&manifest.operations);
         let nothing = ObjectSpec::default();
@@ -404,11 +447,16 @@ impl Compiler<'_> {
             self.object(name, own, lent, &common).map(|object| (name.clone(), Arc::new(object)))
         });
         let objects = objects.collect();
+        for (name, jq) in manifest.sign_in.kinds.values().flat_map(|kind| &kind.keep) {
+            if !manifest.settings.get(name).is_some_and(|setting| setting.secret) {
+                self.wrong(jq.line, format!("`keep` names {name}, which is no secret setting"));
+            }
+        }
         let sign_in = manifest
             .sign_in
             .kinds
             .iter()
-            .map(|(name, spec)| (name.clone(), self.sign_in(name, spec)))
+            .map(|(name, spec)| (name.clone(), self.sign_in(name, spec, &manifest.sign_in.kinds)))
             .collect();
         let connector = Connector {
             name: manifest.connector.clone(),
@@ -419,6 +467,7 @@ impl Compiler<'_> {
                 http1_only,
                 body_limit: manifest.http.body_limit.unwrap_or(DEFAULT_BODY_LIMIT),
             },
+            xml: manifest.http.xml,
             timeout: manifest.http.timeout.map_or(DEFAULT_TIMEOUT, Duration::from_secs),
             select: self.maybe(manifest.sign_in.select.as_ref()),
             sign_in,
@@ -426,6 +475,7 @@ impl Compiler<'_> {
                 headers: self.maybe(manifest.request.headers.as_ref()),
                 query: self.maybe(manifest.request.query.as_ref()),
                 body: self.maybe(manifest.request.body.as_ref()),
+                text: self.maybe(manifest.request.text.as_ref()),
                 base: base?,
             },
             limits: CompiledLimits {

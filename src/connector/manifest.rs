@@ -133,6 +133,9 @@ pub struct HttpSpec {
     /// The largest answer read, in bytes; 8 MiB when left out.
     #[serde(default)]
     pub body_limit: Option<usize>,
+    /// Answers are XML: `.body` is what `from_xml` makes of them. JSON is understood too.
+    #[serde(default)]
+    pub xml: bool,
 }
 
 /// How requests are signed in.
@@ -168,6 +171,9 @@ pub enum SignInKind {
 #[serde(deny_unknown_fields)]
 pub struct SignInKindSpec {
     pub kind: SignInKind,
+    /// The kind that is done before this one; its token is seen as `.before`.
+    #[serde(default)]
+    pub begins_with: Option<String>,
     #[serde(default)]
     pub method: Option<String>,
     #[serde(default)]
@@ -180,6 +186,9 @@ pub struct SignInKindSpec {
     pub body: Option<Jq>,
     #[serde(default)]
     pub form: Option<Jq>,
+    /// The body as a text of any kind, for example `… | to_xml`; its content type is said in `headers`.
+    #[serde(default)]
+    pub text: Option<Jq>,
     /// What requests see as `.token`; null means that the sign-in failed.
     #[serde(default)]
     pub token: Option<Jq>,
@@ -192,6 +201,10 @@ pub struct SignInKindSpec {
     /// What tells this account from another behind the same address.
     #[serde(default)]
     pub identity: Option<Jq>,
+    /// Secret settings that the answer replaces (a refresh token that rotates), each with where the new one is; null
+    /// leaves the old one in force. What is given is kept in the mirror database, sealed, for the next sign-in.
+    #[serde(default)]
+    pub keep: BTreeMap<String, Jq>,
     /// For `signed`: an object of `app_id app_secret account user language organisation`.
     #[serde(default)]
     pub signature: Option<Jq>,
@@ -215,6 +228,10 @@ pub struct RequestSpec {
     /// The body that is sent, made of the operation's own, which is `.body`.
     #[serde(default)]
     pub body: Option<Jq>,
+    /// Instead of `body`: the text that is sent, made of the operation's own `body` (an envelope, for example). An
+    /// operation's own `text` or `form` goes as it is.
+    #[serde(default)]
+    pub text: Option<Jq>,
 }
 
 /// What the system allows, as its documentation says.
@@ -310,6 +327,7 @@ pub struct OperationSpec {
     /// Of a find by several fields: the most keys in one call, where that differs from `batch`.
     #[serde(default)]
     pub combined_batch: Option<usize>,
+    /// `POST` when left out; `{…}` holds jq, as in `path`.
     #[serde(default)]
     pub method: Option<String>,
     /// The address after the base; `{…}` holds jq.
@@ -325,12 +343,18 @@ pub struct OperationSpec {
     /// An object sent as a form instead of a body.
     #[serde(default)]
     pub form: Option<Jq>,
+    /// The body as a text of any kind, for example `… | to_xml`; its content type is said in `headers`.
+    #[serde(default)]
+    pub text: Option<Jq>,
     /// The array of records (of a describe: of `{name, label, kind, required, writable}`) in an answer.
     #[serde(default)]
     pub records: Option<Jq>,
     /// What `.page` is to be for the next page; null after the last.
     #[serde(default)]
     pub next: Option<Jq>,
+    /// Of a list: seconds before the next page may be asked for, where the remote is still at work on it.
+    #[serde(default)]
+    pub after: Option<Jq>,
     /// An array with one `{outcome, id, version, record, reference, lines, field, reason, after}` per item; all `ok` when
     /// left out. `lines` holds the ids of the lines that were added, in the order sent, by collection.
     #[serde(default)]
@@ -338,7 +362,7 @@ pub struct OperationSpec {
     /// Rules that come before the manifest's own.
     #[serde(default)]
     pub answers: Vec<RuleSpec>,
-    /// Requests made one after the other, instead of the one above.
+    /// Requests made one after the other, instead of the one above; each sees the body of the answer before as `.before`.
     #[serde(default)]
     pub steps: Vec<StepSpec>,
 }
@@ -359,6 +383,8 @@ pub struct StepSpec {
     pub body: Option<Jq>,
     #[serde(default)]
     pub form: Option<Jq>,
+    #[serde(default)]
+    pub text: Option<Jq>,
     #[serde(default)]
     pub results: Option<Jq>,
     #[serde(default)]

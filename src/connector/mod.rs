@@ -5,14 +5,17 @@
 //! or an error that names the place and the cure.
 
 mod answer;
+mod attach;
 mod built_in;
 mod call;
 pub mod cases;
+mod charset;
 pub mod client;
 pub mod compiled;
 pub mod error;
 pub mod expr;
 pub mod items;
+mod kept;
 pub mod lines;
 mod load;
 pub mod manifest;
@@ -21,8 +24,11 @@ pub mod openapi;
 mod records;
 mod request;
 pub mod settings;
+mod sign_in;
 mod steps;
 pub mod webhook;
+mod webhook_encryption;
+mod webhook_load;
 mod webhook_spec;
 
 pub use cases::{CaseResult, run_cases};

@@ -111,6 +111,8 @@ pub struct LifecycleStepSpec {
     pub body: Option<Jq>,
     #[serde(default)]
     pub form: Option<Jq>,
+    #[serde(default)]
+    pub text: Option<Jq>,
     /// One result per item, as of a write.
     #[serde(default)]
     pub results: Option<Jq>,

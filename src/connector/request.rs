@@ -61,23 +61,30 @@ fn encode_pairs(pairs: &[(String, String)]) -> String {
     encoded.collect::<Vec<_>>().join("&")
 }
 
+/// Texts with the holes between them filled.
+fn filled(pieces: &[Piece], input: &Value) -> Result<String, Reason> {
+    let mut filled = String::new();
+    for piece in pieces {
+        match piece {
+            Piece::Text(text) => filled.push_str(text),
+            Piece::Hole(expr) => {
+                let value = first(Some(expr), input)?;
+                if value.is_null() {
+                    return Err(format!("{}: a value is needed here", expr.place()));
+                }
+                // OData's keys stand in brackets and quotes, which some servers do not decode
+                filled.push_str(&percent_encode(&as_text(&value), b"/'(),="));
+            }
+        }
+    }
+    Ok(filled)
+}
+
 /// The address: base, path with its holes filled, query.
 fn url(connector: &Connector, step: &Step, input: &Value, shared: bool) -> Result<String, Reason> {
     let base = as_text(&first(Some(&connector.request.base), input)?);
     let mut url = base.trim_end_matches('/').to_owned();
-    let mut path = String::new();
-    for piece in &step.path {
-        match piece {
-            Piece::Text(text) => path.push_str(text),
-            Piece::Hole(expr) => {
-                let value = first(Some(expr), input)?;
-                if value.is_null() {
-                    return Err(format!("{}: the path needs a value here", expr.place()));
-                }
-                path.push_str(&percent_encode(&as_text(&value), b"/"));
-            }
-        }
-    }
+    let path = filled(&step.path, input)?;
     if !path.starts_with('/') && !path.is_empty() {
         url.push('/');
     }
@@ -99,44 +106,69 @@ pub(super) fn build(
     shared: bool,
 ) -> Result<HttpRequest, Reason> {
     let url = url(connector, step, input, shared)?;
-    let mut headers = vec![("accept".to_owned(), "application/json".to_owned())];
-    if shared {
-        headers.extend(pairs(connector.request.headers.as_ref(), input)?);
-    }
+    let mut headers = if shared { pairs(connector.request.headers.as_ref(), input)? } else { Vec::new() };
     headers.extend(pairs(step.headers.as_ref(), input)?);
-    let mut typed = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
-    let mut content_type = |headers: &mut Vec<(String, String)>, value: &str| {
-        if !std::mem::replace(&mut typed, true) {
-            headers.push(("content-type".to_owned(), value.to_owned()));
+    let (body, kind) = body(connector, step, input, shared)?;
+    let accepted = if connector.xml { "text/xml, application/xml" } else { "application/json" };
+    for (name, value) in [("accept", Some(accepted)), ("content-type", kind)] {
+        let said = headers.iter().any(|(header, _)| header.eq_ignore_ascii_case(name));
+        if let (Some(value), false) = (value, said) {
+            headers.push((name.to_owned(), value.to_owned()));
         }
-    };
-    let body = if step.form.is_some() {
-        content_type(&mut headers, "application/x-www-form-urlencoded");
-        encode_pairs(&pairs(step.form.as_ref(), input)?).into_bytes()
-    } else {
-        let own = first(step.body.as_ref(), input)?;
-        let body = match &connector.request.body {
-            Some(expr) if shared => {
-                if let Value::Object(map) = input {
-                    map.insert("body".to_owned(), own);
-                }
-                let body = first(Some(expr), input)?;
-                if let Value::Object(map) = input {
-                    map.remove("body");
-                }
-                body
-            }
-            _ => own,
+    }
+    let method = filled(&step.method, input)?;
+    Ok(HttpRequest { method, url, headers, body, timeout: connector.timeout })
+}
+
+/// The body's bytes, and the content type that they have where the manifest names none.
+fn body(
+    connector: &Connector,
+    step: &Step,
+    input: &mut Value,
+    shared: bool,
+) -> Result<(Vec<u8>, Option<&'static str>), Reason> {
+    if step.form.is_some() {
+        let form = encode_pairs(&pairs(step.form.as_ref(), input)?);
+        return Ok((form.into_bytes(), Some("application/x-www-form-urlencoded")));
+    }
+    if step.text.is_some() {
+        return text(step.text.as_ref(), input);
+    }
+    let own = first(step.body.as_ref(), input)?;
+    let request = &connector.request;
+    // An envelope is for what has a body; a shared JSON body may be made of nothing.
+    let wraps = shared && (request.body.is_some() || request.text.is_some() && !own.is_null());
+    let body = if wraps {
+        if let Value::Object(map) = input {
+            map.insert("body".to_owned(), own);
+        }
+        let made = match &request.text {
+            Some(_) => text(request.text.as_ref(), input).map(Err),
+            None => first(request.body.as_ref(), input).map(Ok),
         };
-        match body {
-            Value::Null => Vec::new(),
-            body => {
-                content_type(&mut headers, "application/json");
-                body.to_string().into_bytes()
-            }
+        if let Value::Object(map) = input {
+            map.remove("body");
         }
+        match made? {
+            Ok(body) => body,
+            Err(text) => return Ok(text),
+        }
+    } else {
+        own
     };
-    Ok(HttpRequest { method: step.method.clone(), url, headers, body, timeout: connector.timeout })
+    Ok(match body {
+        Value::Null => (Vec::new(), None),
+        body => (body.to_string().into_bytes(), Some("application/json")),
+    })
+}
+
+/// A body that is a text; null sends none.
+fn text(expr: Option<&Expr>, input: &Value) -> Result<(Vec<u8>, Option<&'static str>), Reason> {
+    match first(expr, input)? {
+        Value::Null => Ok((Vec::new(), None)),
+        Value::String(text) => Ok((text.into_bytes(), Some("text/plain; charset=utf-8"))),
+        _ => Err(format!("{}: a text was expected", expr.map_or("", Expr::place))),
+    }
 }
 
 /// Adds the signature's headers where the sign-in kind asks for them. `input` holds settings and secrets.
@@ -173,3 +205,7 @@ pub(super) fn sign(
 pub(super) fn object<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
     members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
+
+#[cfg(test)]
+#[path = "request_tests.rs"]
+mod tests;

@@ -1,9 +1,8 @@
 //! Webhooks: from what a system sent to the ids of records that may have changed. Nothing else is taken from it.
 //!
 //! The order is fixed: the body must be text, the signature must be right, its time must be near, and only then is the
-//! body taken apart.
+//! body opened, if it is encrypted, and taken apart.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -14,10 +13,9 @@ use serde_json::{Map, Value};
 use crate::connector::call::Caller;
 use crate::connector::client::Client;
 use crate::connector::expr::{Bounds, Expr, pool};
-use crate::connector::load::Compiler;
-use crate::connector::manifest::SettingSpec;
 use crate::connector::request::{as_text, object as members};
-use crate::connector::webhook_spec::{SecretForm, SignatureEncoding, WebhookSignatureKind, WebhooksSpec};
+use crate::connector::webhook_encryption::{Encryption, Opener};
+use crate::connector::webhook_spec::{SecretForm, SignatureEncoding};
 use crate::remote::signature::{Seal, same_secret};
 
 /// The most records that one webhook may name.
@@ -25,7 +23,7 @@ pub const MOST_RECORDS: usize = 1000;
 /// The longest name of an object, or id of a record, in bytes.
 const LONGEST_NAME: usize = 200;
 /// Seconds between the moment of a signature and now, where the manifest says nothing.
-const WINDOW: u64 = 300;
+pub(super) const WINDOW: u64 = 300;
 
 /// The webhooks of a manifest, compiled.
 #[derive(Debug, Clone)]
@@ -38,6 +36,7 @@ pub(super) struct Webhooks {
     pub(super) encoding: SignatureEncoding,
     pub(super) signed_at: Option<Expr>,
     pub(super) window_ms: i64,
+    pub(super) encryption: Option<Encryption>,
     pub(super) records: Expr,
     pub(super) answer: Option<Expr>,
     pub(super) challenge: Option<Challenge>,
@@ -86,6 +85,13 @@ pub enum WebhookRefusal {
     Signature,
     #[error("it was signed too long ago, or by a clock that is far from ours")]
     Stale,
+    #[error("the setting {0} is no key: it has 43 letters and digits; copy it whole from the system's page")]
+    NoKey(String),
+    #[error(
+        "it is not encrypted with a key that is set here, or meant for another app; the key here must be the one \
+         that the system's page shows"
+    )]
+    Encryption,
     #[error("it cannot be understood: {0}")]
     Malformed(String),
     #[error("it names more than {MOST_RECORDS} records")]
@@ -96,8 +102,9 @@ impl WebhookRefusal {
     /// One word, for metrics.
     pub fn word(&self) -> &'static str {
         match self {
-            Self::NotKnown(_) | Self::NoSecret(_) => "not_configured",
+            Self::NotKnown(_) | Self::NoSecret(_) | Self::NoKey(_) => "not_configured",
             Self::Signature => "signature",
+            Self::Encryption => "encryption",
             Self::Stale => "stale",
             Self::NotText | Self::Malformed(_) => "malformed",
             Self::TooMany => "too_large",
@@ -107,8 +114,8 @@ impl WebhookRefusal {
     /// The HTTP status that says it.
     pub fn status(&self) -> u16 {
         match self {
-            Self::NotKnown(_) | Self::NoSecret(_) => 404,
-            Self::Signature | Self::Stale => 401,
+            Self::NotKnown(_) | Self::NoSecret(_) | Self::NoKey(_) => 404,
+            Self::Signature | Self::Stale | Self::Encryption => 401,
             Self::NotText | Self::Malformed(_) => 400,
             Self::TooMany => 413,
         }
@@ -130,18 +137,29 @@ impl Client {
         if secrets.is_empty() {
             return Err(WebhookRefusal::NoSecret(webhooks.secrets.join(", ")));
         }
+        let opener = match &webhooks.encryption {
+            None => None,
+            Some(encryption) => {
+                let chances = [self.caller.chance(), self.caller.chance()];
+                Some(encryption.opener(|name| self.caller.secret(name), chances, now_ms)?)
+            }
+        };
         let settings = self.caller.plain.clone();
-        let work = move || webhooks.judge(webhook, settings, &secrets, now_ms);
+        let work = move || webhooks.judge(webhook, settings, &secrets, opener, now_ms);
         pool::run_hurried(work)
             .await
             .unwrap_or_else(|| Err(WebhookRefusal::Malformed("it could not be worked on".to_owned())))
     }
 
-    /// Whether webhooks of this system can be taken: its connector knows them and a secret is set.
+    /// Whether webhooks of this system can be taken: its connector knows them, and a secret is set, and a key where they
+    /// are encrypted.
     pub fn can_hear(&self) -> bool {
+        let any = |names: &[String]| names.iter().any(|name| self.caller.secret(name).is_some());
         let webhooks = self.caller.connector.webhooks.as_ref();
-        webhooks
-            .is_some_and(|webhooks| webhooks.secrets.iter().any(|name| self.caller.secret(name).is_some()))
+        webhooks.is_some_and(|webhooks| {
+            any(&webhooks.secrets)
+                && webhooks.encryption.as_ref().is_none_or(|encryption| any(&encryption.keys))
+        })
     }
 }
 
@@ -151,78 +169,12 @@ impl Caller {
     }
 }
 
-impl Compiler<'_> {
-    pub(super) fn webhooks(
-        &mut self,
-        spec: &WebhooksSpec,
-        settings: &BTreeMap<String, SettingSpec>,
-    ) -> Option<Webhooks> {
-        let signature = &spec.signature;
-        let line = signature.given.line;
-        if signature.secrets.is_empty() {
-            self.wrong(line, "webhooks.signature needs `secrets`: the settings that hold them");
-        }
-        for name in &signature.secrets {
-            if !settings.get(name).is_some_and(|setting| setting.secret) {
-                self.wrong(line, format!("webhooks.signature.secrets: there is no secret setting {name}"));
-            }
-        }
-        let seal = match signature.kind {
-            WebhookSignatureKind::Token => Seal::Token,
-            WebhookSignatureKind::Sha1 => Seal::Sha1,
-            WebhookSignatureKind::Sha256 => Seal::Sha256,
-            WebhookSignatureKind::Md5 => Seal::Md5,
-            WebhookSignatureKind::HmacSha1 => Seal::HmacSha1,
-            WebhookSignatureKind::HmacSha256 => Seal::HmacSha256,
-        };
-        match &signature.signed {
-            None if seal != Seal::Token => {
-                self.wrong(line, "webhooks.signature needs `signed`: the text that is signed");
-            }
-            Some(signed) if seal == Seal::Token => {
-                self.wrong(signed.line, "a token signs nothing; leave out `signed`");
-            }
-            // a hash of what everybody sees is no signature
-            Some(signed)
-                if matches!(seal, Seal::Sha1 | Seal::Sha256 | Seal::Md5)
-                    && !signed.text.contains(".secret") =>
-            {
-                self.wrong(signed.line, "a plain hash proves nothing unless `.secret` is in what is signed");
-            }
-            _ => {}
-        }
-        let challenge =
-            spec.challenge.as_ref().map(|spec| (self.expr(&spec.when), self.expr(&spec.answer), spec));
-        let challenge = challenge.and_then(|(when, answer, spec)| {
-            Some(Challenge { when: when?, answer: answer?, unsigned: spec.unsigned })
-        });
-        let signed = self.maybe(signature.signed.as_ref());
-        let signed_at = self.maybe(signature.signed_at.as_ref());
-        let answer = self.maybe(spec.answer.as_ref());
-        let (given, records) = (self.expr(&signature.given), self.expr(&spec.records));
-        Some(Webhooks {
-            seal,
-            secrets: signature.secrets.clone(),
-            secret_form: signature.secret_form,
-            signed,
-            given: given?,
-            encoding: signature.encoding,
-            signed_at,
-            window_ms: i64::try_from(signature.window.unwrap_or(WINDOW).saturating_mul(1000))
-                .unwrap_or(i64::MAX),
-            records: records?,
-            answer,
-            challenge,
-        })
-    }
-}
-
 /// A webhook is small and its expressions are plain: they may use less than those of answers.
 fn bounds() -> Bounds {
     Bounds { steps: 2_000_000, time: Duration::from_secs(1), ..Bounds::default() }
 }
 
-fn first(expr: &Expr, input: &Value) -> Result<Value, WebhookRefusal> {
+pub(super) fn first(expr: &Expr, input: &Value) -> Result<Value, WebhookRefusal> {
     let values = expr.evaluate(input, Some(1), bounds());
     let values = values.map_err(|error| WebhookRefusal::Malformed(error.to_string()))?;
     Ok(values.into_iter().next().unwrap_or(Value::Null))
@@ -234,6 +186,7 @@ impl Webhooks {
         webhook: Webhook,
         settings: Value,
         secrets: &[String],
+        mut opener: Option<Opener>,
         now_ms: i64,
     ) -> Result<Told, WebhookRefusal> {
         let Ok(text) = String::from_utf8(webhook.body) else { return Err(WebhookRefusal::NotText) };
@@ -252,17 +205,21 @@ impl Webhooks {
             ("headers", Value::Object(headers)),
             ("text", Value::from(text)),
         ]));
+        if let Some(opener) = &mut opener {
+            opener.find(&mut input);
+        }
         if let Some(answer) = self.challenged(&input, true)? {
             return Ok(Told { records: Vec::new(), answer });
         }
-        if !self.is_signed(&mut input, secrets)? {
-            return Err(WebhookRefusal::Signature);
-        }
+        let Some(secret) = self.signer(&mut input, secrets)? else { return Err(WebhookRefusal::Signature) };
         if let Some(signed_at) = &self.signed_at {
             let told = whole(&first(signed_at, &input)?).ok_or(WebhookRefusal::Stale)?;
             if now_ms.abs_diff(told) > self.window_ms.unsigned_abs() {
                 return Err(WebhookRefusal::Stale);
             }
+        }
+        if let Some(opener) = &mut opener {
+            opener.open(&mut input)?;
         }
         let text = input.get("text").and_then(Value::as_str).unwrap_or_default();
         let body = if kind.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded") {
@@ -276,14 +233,25 @@ impl Webhooks {
         if let Some(answer) = self.challenged(&input, false)? {
             return Ok(Told { records: Vec::new(), answer });
         }
+        // whoever has the signature of something small could otherwise put any body under it
+        if opener.as_ref().is_some_and(|opener| !opener.has_opened()) {
+            return Err(WebhookRefusal::Encryption);
+        }
         let told = self.records.evaluate(&input, Some(1), bounds());
         let told = told.map_err(|error| WebhookRefusal::Malformed(error.to_string()))?;
         let records = match told.first() {
             Some(told) => named(told)?,
             None => return Err(WebhookRefusal::Malformed("`records` says nothing of it".to_owned())),
         };
-        let answer = self.answer.as_ref().map(|answer| first(answer, &input)).transpose()?;
-        Ok(Told { records, answer: answer.map(|answer| as_text(&answer)).unwrap_or_default() })
+        let Some(answer) = &self.answer else { return Ok(Told { records, answer: String::new() }) };
+        let answer = as_text(&first(answer, &input)?);
+        let sealed = match &opener {
+            Some(opener) => {
+                opener.close(&answer, input, |signed, input| self.seal_of(signed, input, &secret))?
+            }
+            None => None,
+        };
+        Ok(Told { records, answer: sealed.unwrap_or(answer) })
     }
 
     /// The answer to the system's question, if this is it.
@@ -302,57 +270,65 @@ impl Webhooks {
         }
     }
 
-    /// Whether one of the secrets has sealed it.
-    fn is_signed(&self, input: &mut Value, secrets: &[String]) -> Result<bool, WebhookRefusal> {
+    /// The secret that has sealed it, if one of them has.
+    fn signer(&self, input: &mut Value, secrets: &[String]) -> Result<Option<String>, WebhookRefusal> {
         // an expression that fails here misses a part that a sealed webhook has
-        let given = match first(&self.given, input) {
+        let given: Vec<String> = match first(&self.given, input) {
             Ok(Value::Array(several)) => {
                 several.iter().filter_map(Value::as_str).map(str::to_owned).collect()
             }
             Ok(Value::String(one)) => vec![one],
-            _ => return Ok(false),
+            _ => return Ok(None),
         };
-        let hashes = matches!(self.seal, Seal::Sha1 | Seal::Sha256 | Seal::Md5);
         for secret in secrets {
-            let text = match &self.signed {
-                Some(signed) if hashes => {
-                    if let Value::Object(input) = input {
-                        input.insert("secret".to_owned(), Value::from(secret.as_str()));
-                    }
-                    let text = first(signed, input);
-                    if let Value::Object(input) = input {
-                        input.shift_remove("secret");
-                    }
-                    text.unwrap_or(Value::Null)
-                }
-                Some(signed) => first(signed, input).unwrap_or(Value::Null),
-                None => Value::Null,
-            };
-            let key = match self.secret_form {
-                SecretForm::Text => secret.as_bytes().to_vec(),
-                SecretForm::Base64 => {
-                    let bare = secret.rsplit_once('_').map_or(secret.as_str(), |(_, bare)| bare);
-                    let wrong = |_| WebhookRefusal::NoSecret(self.secrets.join(", "));
-                    STANDARD.decode(bare).map_err(wrong)?
-                }
-            };
-            // what cannot be told is not signed: an absent part must not make a text that anybody can sign
-            if self.signed.is_some() && !text.is_string() {
-                return Ok(false);
-            }
-            let seal = self.seal.of(&key, text.as_str().unwrap_or_default().as_bytes());
-            let seal = match (self.seal, self.encoding) {
-                (Seal::Token, _) => seal,
-                (_, SignatureEncoding::Hex) => hex::encode(seal).into_bytes(),
-                (_, SignatureEncoding::Base64) => STANDARD.encode(seal).into_bytes(),
-            };
+            let Some(seal) = self.seal_of(self.signed.as_ref(), input, secret)? else { return Ok(None) };
             // all are compared, so that the time does not tell which was nearly right
             let right = given.iter().filter(|given| same_secret(given.as_bytes(), &seal)).count();
             if right > 0 {
-                return Ok(true);
+                return Ok(Some(secret.clone()));
             }
         }
-        Ok(false)
+        Ok(None)
+    }
+
+    /// The seal of a text with a secret, as it is written. `None` where the text cannot be told: an absent part must not
+    /// make a text that anybody can sign.
+    fn seal_of(
+        &self,
+        signed: Option<&Expr>,
+        input: &mut Value,
+        secret: &str,
+    ) -> Result<Option<Vec<u8>>, WebhookRefusal> {
+        let hashes = matches!(self.seal, Seal::Sha1 | Seal::Sha256 | Seal::Md5);
+        let text = match signed {
+            Some(signed) if hashes => {
+                if let Value::Object(input) = input {
+                    input.insert("secret".to_owned(), Value::from(secret));
+                }
+                let text = first(signed, input);
+                if let Value::Object(input) = input {
+                    input.shift_remove("secret");
+                }
+                text.unwrap_or(Value::Null)
+            }
+            Some(signed) => first(signed, input).unwrap_or(Value::Null),
+            None => Value::from(""),
+        };
+        let Some(text) = text.as_str() else { return Ok(None) };
+        let key = match self.secret_form {
+            SecretForm::Text => secret.as_bytes().to_vec(),
+            SecretForm::Base64 => {
+                let bare = secret.rsplit_once('_').map_or(secret, |(_, bare)| bare);
+                let wrong = |_| WebhookRefusal::NoSecret(self.secrets.join(", "));
+                STANDARD.decode(bare).map_err(wrong)?
+            }
+        };
+        let seal = self.seal.of(&key, text.as_bytes());
+        Ok(Some(match (self.seal, self.encoding) {
+            (Seal::Token, _) => seal,
+            (_, SignatureEncoding::Hex) => hex::encode(seal).into_bytes(),
+            (_, SignatureEncoding::Base64) => STANDARD.encode(seal).into_bytes(),
+        }))
     }
 }
 

@@ -10,12 +10,17 @@ use crate::connector::manifest::Jq;
 ///
 /// Inputs of all expressions: `.settings .method .url .rest .query .headers .text`: names of headers are lower case,
 /// `.rest` is what the path holds behind the system's name, `.text` is the body as it came. Once the signature is
-/// verified there is `.body` too: JSON or a form, taken apart; null for anything else.
+/// verified there is `.body` too: JSON or a form, taken apart; null for anything else. Where bodies are encrypted, there
+/// are `.envelope` (the body as it came, if it is JSON) and `.encrypted` from the start, and once it is opened `.text` and
+/// `.body` are those of the message inside.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WebhooksSpec {
     /// How it is known that the system sent it.
     pub signature: WebhookSignatureSpec,
+    /// How bodies are encrypted; they are not when left out.
+    #[serde(default)]
+    pub encryption: Option<EncryptionSpec>,
     /// An array of `{object, id}`, or null for a webhook that names no record.
     pub records: Jq,
     /// The text of the answer to a webhook that was taken; nothing when left out.
@@ -95,4 +100,55 @@ pub struct ChallengeSpec {
     pub unsigned: bool,
     /// The text of the answer.
     pub answer: Jq,
+}
+
+/// How bodies are encrypted. What is not encrypted names no record then; only a question is answered.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EncryptionSpec {
+    pub kind: EncryptionKind,
+    /// The settings, all secret, of which one must open it. Several let a key be replaced without a gap.
+    pub keys: Vec<String>,
+    /// How a key is written.
+    #[serde(default)]
+    pub key_form: KeyForm,
+    /// The encrypted text within what came; null where nothing is encrypted.
+    pub given: Jq,
+    /// To whom the message must be sent; not looked at when left out.
+    #[serde(default)]
+    pub receiver: Option<Jq>,
+    /// What the system wants to be answered, where it wants that encrypted, too.
+    #[serde(default)]
+    pub answer: Option<EncryptedAnswerSpec>,
+}
+
+/// The ways of encrypting that are built in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EncryptionKind {
+    /// That of 微信 and 企业微信, which 用友 and 纷享销客 use too: AES-256 in CBC, base64; inside 16 bytes of chance, the
+    /// message's length, the message, and the receiver.
+    WechatAes,
+}
+
+/// How a key is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyForm {
+    /// 43 letters and digits: `EncodingAESKey`.
+    #[default]
+    Letters,
+    /// An app's secret: without its dashes, cut or filled with zeros to 43 letters.
+    AppSecret,
+}
+
+/// An answer that is encrypted with the key that opened the webhook, and signed as the webhook was. Inputs: those of
+/// the webhook, with `.encrypted` (the answer's), `.nonce` (a new text) and `.now_ms`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EncryptedAnswerSpec {
+    /// The text that is signed; for plain hashes `.secret` is seen too.
+    pub signed: Jq,
+    /// The text of the answer; there is `.signature` as well.
+    pub text: Jq,
 }

@@ -13,6 +13,9 @@ use crate::connector::settings::{SettingValue, Settings};
 use crate::remote::gate::OpenGate;
 use crate::remote::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 
+#[path = "webhook_encryption_tests.rs"]
+mod encryption;
+
 struct Nobody;
 
 impl Transport for Nobody {
@@ -23,7 +26,7 @@ impl Transport for Nobody {
 
 fn manifest(webhooks: &str) -> String {
     format!(
-        "connector: t\ntitle: T\nversion: 1\nsettings:\n  new: {{secret: true}}\n  old: {{secret: true}}\n  open: {{}}\n\
+        "connector: t\ntitle: T\nversion: 1\nsettings:\n  new: {{secret: true}}\n  old: {{secret: true}}\n  token: {{secret: true}}\n  open: {{}}\n\
          request: {{base: '\"http://127.0.0.1\"'}}\nobjects: {{}}\nwebhooks:\n{webhooks}"
     )
 }

@@ -48,6 +48,22 @@ pub mod kingdee {
     pub const ORG: &str = "100";
 }
 
+/// The credentials of the simulated SAP system.
+pub mod sap {
+    /// The communication user.
+    pub const USER: &str = "ROWTWIN";
+    /// Its password.
+    pub const PASSWORD: &str = "demo-sap-password";
+    /// The client (Mandant).
+    pub const CLIENT: &str = "100";
+    /// The cookie of a session; it names the system and the client.
+    pub const SESSION_COOKIE: &str = "SAP_SESSIONID_DEM_100";
+    /// The client of OAuth.
+    pub const CLIENT_ID: &str = "demo-sap-client";
+    /// Its secret.
+    pub const CLIENT_SECRET: &str = "demo-sap-secret";
+}
+
 /// The credentials of the simulated Salesforce.
 pub mod salesforce {
     /// The consumer key of the connected app.
@@ -135,6 +151,75 @@ pub mod odoo {
     pub const USER_ID: i64 = 2;
     /// The user's key.
     pub const API_KEY: &str = "0d00demo0key00000000000000000000000000000";
+}
+
+/// The credentials of the simulated 用友 YonBIP.
+pub mod yonyou {
+    /// The tenant.
+    pub const TENANT_ID: &str = "demo_tenant";
+    /// The app.
+    pub const APP_KEY: &str = "ak_demo";
+    /// The app's secret; events are encrypted with it, too.
+    pub const APP_SECRET: &str = "0123abcd-0123-4567-89ab-0123456789ab";
+    /// The managing organisation.
+    pub const ORGANISATION: &str = "991";
+    /// The transaction type of orders.
+    pub const TRANSACTION_TYPE: &str = "SO01";
+}
+
+/// The credentials of the simulated mini program.
+pub mod wechat {
+    /// The mini program.
+    pub const APP_ID: &str = "wxdemo";
+    /// Its secret.
+    pub const APP_SECRET: &str = "demo-wechat-secret";
+    /// The token that signs messages.
+    pub const TOKEN: &str = "demo-message-token";
+    /// The key that encrypts them.
+    pub const ENCODING_AES_KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
+    /// The merchant's number.
+    pub const MERCHANT_ID: &str = "1900000001";
+}
+
+/// The credentials of the simulated Dynamics 365.
+pub mod dynamics365 {
+    /// The tenant.
+    pub const TENANT: &str = "6d2f1c1e-0000-4000-8000-000000000000";
+    /// The app.
+    pub const CLIENT_ID: &str = "6d2f1c1e-1111-4000-8000-000000000001";
+    /// Its secret.
+    pub const CLIENT_SECRET: &str = "demo~dynamics~secret";
+    /// The organisation.
+    pub const ORGANIZATION: &str = "6d2f1c1e-2222-4000-8000-000000000002";
+    /// The user whose rights apply.
+    pub const USER: &str = "6d2f1c1e-3333-4000-8000-000000000003";
+    /// The user's part of the organisation.
+    pub const UNIT: &str = "6d2f1c1e-4444-4000-8000-000000000004";
+}
+
+/// The credentials of the simulated Mailchimp.
+pub mod mailchimp {
+    /// The key; behind the dash stands its data centre.
+    pub const API_KEY: &str = "0123456789abcdef0123456789abcdef-us21";
+    /// The audience.
+    pub const LIST: &str = "a1b2c3d4e5";
+    /// The account.
+    pub const ACCOUNT: &str = "8d3a3db4d97663a9074efcc16";
+}
+
+/// The credentials of the simulated NetSuite.
+pub mod netsuite {
+    /// The account.
+    pub const ACCOUNT: &str = "123456_SB1";
+    /// The client of the integration.
+    pub const CLIENT_ID: &str = "demo-netsuite-client";
+    /// The id of the certificate whose key signs.
+    pub const CERTIFICATE: &str = "demo-netsuite-certificate";
+
+    /// The private key of that certificate, as a PEM text: the one of the simulated Salesforce.
+    pub fn private_key() -> String {
+        super::salesforce::private_key()
+    }
 }
 
 /// The credentials of the simulated Shopify.

@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::Value;
 
 use super::{
-    Kind, Push, Shared, effect::Effect, exchange, fault::Fault, fxiaoke, hubspot, jiandaoyun, kingdee, odoo,
-    salesforce, shopify, state::Call, state::State, zoho,
+    Kind, Push, Shared, dynamics365, effect::Effect, exchange, fault::Fault, fxiaoke, hubspot, jiandaoyun,
+    kingdee, mailchimp, netsuite, odoo, salesforce, sap, shopify, state::Call, state::State, wechat, yonyou,
+    zoho,
 };
 use crate::model::record::Record;
 
@@ -67,9 +68,15 @@ impl Door {
             Kind::KingdeeK3cloud => kingdee::person::document(state, object, id),
             Kind::Salesforce => salesforce::person::document(state, object, id),
             Kind::Odoo => odoo::person::document(state, object, id),
-            Kind::ZohoCrm | Kind::Hubspot | Kind::Shopify => {
-                state.table(object).get(id).map(|row| row.fields.clone())
-            }
+            Kind::Dynamics365 => dynamics365::person::document(state, object, id),
+            Kind::Netsuite => netsuite::person::document(state, object, id),
+            Kind::ZohoCrm
+            | Kind::Hubspot
+            | Kind::Mailchimp
+            | Kind::Yonyou
+            | Kind::WechatMiniprogram
+            | Kind::SapOdata
+            | Kind::Shopify => state.table(object).get(id).map(|row| row.fields.clone()),
         })
     }
 
@@ -106,7 +113,13 @@ impl Door {
                 Kind::ZohoCrm => zoho::person::edit(state, object, id, fields),
                 Kind::Hubspot => hubspot::person::edit(state, object, id, fields),
                 Kind::Odoo => odoo::person::edit(state, object, id, fields),
+                Kind::Yonyou => yonyou::person::edit(state, object, id, fields),
+                Kind::WechatMiniprogram => wechat::person::edit(state, object, id, fields),
+                Kind::Dynamics365 => dynamics365::person::edit(state, object, id, fields),
+                Kind::Mailchimp => mailchimp::person::edit(state, object, id, fields),
+                Kind::Netsuite => netsuite::person::edit(state, object, id, fields),
                 Kind::Shopify => shopify::person::edit(state, object, id, fields),
+                Kind::SapOdata => sap::person::edit(state, id, fields),
             };
             found.then_some(was)
         })
@@ -122,8 +135,13 @@ impl Door {
             Kind::KingdeeK3cloud => kingdee::person::add_line(state, object, id, fields),
             Kind::Salesforce => salesforce::person::add_line(state, object, id, fields),
             Kind::Odoo => odoo::person::add_line(state, object, id, fields),
+            Kind::Yonyou => yonyou::person::add_line(state, object, id, fields),
+            Kind::WechatMiniprogram => None,
+            Kind::Dynamics365 => dynamics365::person::add_line(state, object, id, fields),
+            Kind::Netsuite => netsuite::person::add_line(state, object, id, fields),
+            Kind::Mailchimp => None,
             Kind::ZohoCrm => zoho::person::add_line(state, object, id, fields),
-            Kind::Hubspot | Kind::Shopify => None,
+            Kind::Hubspot | Kind::Shopify | Kind::SapOdata => None,
         })
     }
 
@@ -136,8 +154,13 @@ impl Door {
             Kind::KingdeeK3cloud => kingdee::person::edit_line(state, object, id, line, fields),
             Kind::Salesforce => salesforce::person::edit_line(state, object, id, line, fields),
             Kind::Odoo => odoo::person::edit_line(state, object, id, line, fields),
+            Kind::Yonyou => yonyou::person::edit_line(state, object, id, line, fields),
+            Kind::WechatMiniprogram => false,
+            Kind::Dynamics365 => dynamics365::person::edit_line(state, object, id, line, fields),
+            Kind::Netsuite => netsuite::person::edit_line(state, object, id, line, fields),
+            Kind::Mailchimp => false,
             Kind::ZohoCrm => zoho::person::edit_line(state, object, id, line, fields),
-            Kind::Hubspot | Kind::Shopify => false,
+            Kind::Hubspot | Kind::Shopify | Kind::SapOdata => false,
         })
     }
 
@@ -149,8 +172,13 @@ impl Door {
             Kind::KingdeeK3cloud => kingdee::person::remove_line(state, object, id, line),
             Kind::Salesforce => salesforce::person::remove_line(state, object, id, line),
             Kind::Odoo => odoo::person::remove_line(state, object, id, line),
+            Kind::Yonyou => yonyou::person::remove_line(state, object, id, line),
+            Kind::WechatMiniprogram => false,
+            Kind::Dynamics365 => dynamics365::person::remove_line(state, object, id, line),
+            Kind::Netsuite => netsuite::person::remove_line(state, object, id, line),
+            Kind::Mailchimp => false,
             Kind::ZohoCrm => zoho::person::remove_line(state, object, id, line),
-            Kind::Hubspot | Kind::Shopify => false,
+            Kind::Hubspot | Kind::Shopify | Kind::SapOdata => false,
         })
     }
 
@@ -164,7 +192,13 @@ impl Door {
             Kind::ZohoCrm => zoho::person::remove(state, object, id),
             Kind::Hubspot => hubspot::person::remove(state, object, id),
             Kind::Odoo => odoo::person::remove(state, object, id),
+            Kind::Yonyou => yonyou::person::remove(state, object, id),
+            Kind::WechatMiniprogram => wechat::person::remove(state, object, id),
+            Kind::Dynamics365 => dynamics365::person::remove(state, object, id),
+            Kind::Mailchimp => mailchimp::person::remove(state, object, id),
+            Kind::Netsuite => netsuite::person::remove(state, object, id),
             Kind::Shopify => shopify::person::remove(state, object, id),
+            Kind::SapOdata => sap::person::remove(state, id),
         })
     }
 
@@ -239,6 +273,11 @@ impl Door {
         self.with(|state| state.calls_per_20s = calls);
     }
 
+    /// From now on each refresh token is good for one sign-in and gives the next one; this is the first. Salesforce only.
+    pub fn rotate_refresh_tokens(&self, first: &str) {
+        self.with(|state| state.refresh_token = Some(first.to_owned()));
+    }
+
     /// Stops the clock at this moment (epoch milliseconds); `None` follows the system's clock again.
     pub fn set_clock(&self, clock: Option<i64>) {
         self.with(|state| state.clock = clock);
@@ -251,8 +290,8 @@ impl Door {
         self.with(|state| state.described.insert(name, kind.map(str::to_owned)));
     }
 
-    /// Takes the pushes of changes made in the pages that nobody has taken yet, oldest first (Jiandaoyun, Shopify). They
-    /// are not sent by themselves: so one can be lost, repeated, or come late.
+    /// Takes the pushes of changes made in the pages that nobody has taken yet, oldest first (Jiandaoyun, Shopify, WeChat,
+    /// Yonyou). They are not sent by themselves: so one can be lost, repeated, or come late.
     pub fn take_pushes(&self) -> Vec<Push> {
         self.with(State::take_pushes)
     }
@@ -272,6 +311,12 @@ fn insert(state: &mut State, object: &str, fields: Record) -> String {
         Kind::ZohoCrm => zoho::person::insert(state, object, fields),
         Kind::Hubspot => hubspot::person::insert(state, object, fields),
         Kind::Odoo => odoo::person::insert(state, object, fields),
+        Kind::Yonyou => yonyou::person::insert(state, object, fields),
+        Kind::WechatMiniprogram => wechat::person::insert(state, object, fields),
+        Kind::Dynamics365 => dynamics365::person::insert(state, object, fields),
+        Kind::Mailchimp => mailchimp::person::insert(state, object, fields),
+        Kind::Netsuite => netsuite::person::insert(state, object, fields),
         Kind::Shopify => shopify::person::insert(state, object, fields),
+        Kind::SapOdata => sap::person::insert(state, fields),
     }
 }

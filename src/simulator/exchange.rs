@@ -6,11 +6,11 @@ use axum::http::StatusCode;
 use serde_json::Value;
 
 use super::{
-    Kind, Shared,
+    Kind, Shared, dynamics365,
     fault::{Mangling, Trouble},
-    fxiaoke, hubspot, jiandaoyun, kingdee, odoo, salesforce, shopify,
+    fxiaoke, hubspot, jiandaoyun, kingdee, mailchimp, netsuite, odoo, salesforce, sap, shopify,
     state::{Late, State},
-    zoho,
+    wechat, yonyou, zoho,
 };
 
 /// A request as it came.
@@ -187,7 +187,13 @@ fn ask(kind: Kind, request: &Request) -> Asked {
         Kind::ZohoCrm => zoho::ask(request),
         Kind::Hubspot => hubspot::ask(request),
         Kind::Odoo => odoo::ask(request),
+        Kind::Yonyou => yonyou::ask(request),
+        Kind::WechatMiniprogram => wechat::ask(request),
+        Kind::Dynamics365 => dynamics365::ask(request),
+        Kind::Mailchimp => mailchimp::ask(request),
+        Kind::Netsuite => netsuite::ask(request),
         Kind::Shopify => shopify::ask(request),
+        Kind::SapOdata => sap::ask(request),
     }
 }
 
@@ -201,7 +207,13 @@ fn perform(state: &mut State, request: &Request, asked: &Asked, trouble: Option<
         Kind::ZohoCrm => zoho::perform(state, request, asked, trouble),
         Kind::Hubspot => hubspot::perform(state, request, asked, trouble),
         Kind::Odoo => odoo::perform(state, request, asked, trouble),
+        Kind::Yonyou => yonyou::perform(state, request, asked),
+        Kind::WechatMiniprogram => wechat::perform(state, request, asked),
+        Kind::Dynamics365 => dynamics365::perform(state, request, asked, trouble),
+        Kind::Mailchimp => mailchimp::perform(state, request, asked, trouble),
+        Kind::Netsuite => netsuite::perform(state, request, asked),
         Kind::Shopify => shopify::perform(state, request, asked, trouble),
+        Kind::SapOdata => sap::perform(state, request, asked, trouble),
     }
 }
 
@@ -314,7 +326,13 @@ fn throttled(kind: Kind, asked: &Asked) -> Reply {
         Kind::ZohoCrm => zoho::throttled(),
         Kind::Hubspot => hubspot::throttled(),
         Kind::Odoo => odoo::throttled(),
+        Kind::Yonyou => yonyou::throttled(),
+        Kind::WechatMiniprogram => wechat::throttled(),
+        Kind::Dynamics365 => dynamics365::throttled(),
+        Kind::Mailchimp => mailchimp::throttled(),
+        Kind::Netsuite => netsuite::throttled(),
         Kind::Shopify => shopify::throttled(),
+        Kind::SapOdata => sap::throttled(),
     }
 }
 
@@ -327,7 +345,13 @@ fn api_error(kind: Kind, asked: &Asked, code: i64) -> Reply {
         Kind::ZohoCrm => zoho::api_error(code),
         Kind::Hubspot => hubspot::api_error(code),
         Kind::Odoo => odoo::api_error(code),
+        Kind::Yonyou => yonyou::api_error(code),
+        Kind::WechatMiniprogram => wechat::api_error(code),
+        Kind::Dynamics365 => dynamics365::api_error(code),
+        Kind::Mailchimp => mailchimp::api_error(code),
+        Kind::Netsuite => netsuite::api_error(code),
         Kind::Shopify => shopify::api_error(code),
+        Kind::SapOdata => sap::api_error(code),
     }
 }
 
@@ -340,7 +364,13 @@ fn signed_out(kind: Kind, asked: &Asked) -> Reply {
         Kind::ZohoCrm => zoho::token_refused(),
         Kind::Hubspot => hubspot::token_refused(),
         Kind::Odoo => odoo::key_refused(),
+        Kind::Yonyou => yonyou::token_refused(asked),
+        Kind::WechatMiniprogram => wechat::token_refused(),
+        Kind::Dynamics365 => dynamics365::token_refused(),
+        Kind::Mailchimp => mailchimp::key_refused(),
+        Kind::Netsuite => netsuite::token_refused(),
         Kind::Shopify => shopify::token_refused(),
+        Kind::SapOdata => sap::session_lost(),
     }
 }
 
@@ -358,7 +388,13 @@ fn sign_in_state(
         Kind::ZohoCrm => zoho::signed_in(state, request, asked).map(|()| Vec::new()),
         Kind::Hubspot => hubspot::signed_in(state, request, asked).map(|()| Vec::new()),
         Kind::Odoo => odoo::signed_in(request, asked).map(|()| Vec::new()),
+        Kind::Yonyou => yonyou::signed_in(state, request, asked).map(|()| Vec::new()),
+        Kind::WechatMiniprogram => wechat::signed_in(state, request, asked).map(|()| Vec::new()),
+        Kind::Dynamics365 => dynamics365::signed_in(state, request, asked).map(|()| Vec::new()),
+        Kind::Mailchimp => mailchimp::signed_in(request).map(|()| Vec::new()),
+        Kind::Netsuite => netsuite::signed_in(state, request, asked).map(|()| Vec::new()),
         Kind::Shopify => shopify::signed_in(state, request, asked).map(|()| Vec::new()),
+        Kind::SapOdata => sap::signed_in(state, request, asked),
     }
 }
 

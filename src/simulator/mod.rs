@@ -1,5 +1,5 @@
-//! Local stand-ins of Fxiaoke, HubSpot, Jiandaoyun, Kingdee K3Cloud, Odoo, Salesforce, Shopify and Zoho CRM: servers that
-//! behave like the real APIs in sign-in, shapes,
+//! Local stand-ins of Dynamics 365, Fxiaoke, HubSpot, Jiandaoyun, Kingdee K3Cloud, Mailchimp, NetSuite, Odoo,
+//! Salesforce, SAP, Shopify, WeChat, Yonyou and Zoho CRM: servers that behave like the real APIs in sign-in, shapes,
 //! limits, errors and faults, so that a mapping can be tried before it meets production.
 //!
 //! State is in memory and the servers bind 127.0.0.1 only. What the vendors do not document is marked
@@ -31,7 +31,7 @@
 //! | `set_down` | `{"down": true}` | `{"ok"}` |
 //! | `set_calls_per_20s` | `{"calls": 100 or null}` | `{"ok"}` |
 //! | `set_clock` | `{"ms": 1700000000000 or null}` | `{"ok"}` |
-//! | `take_pushes` | | `{"pushes": [{"query", "headers", "body"}, …]}`, each once (Jiandaoyun, Shopify) |
+//! | `take_pushes` | | `{"pushes": [{"query", "headers", "body"}, …]}`, each once (Jiandaoyun, Shopify, WeChat, Yonyou) |
 //! | `end_sessions` | | `{"ok"}` |
 
 use std::{
@@ -56,6 +56,7 @@ pub mod credentials;
 mod cut;
 mod door;
 mod door_http;
+mod dynamics365;
 mod effect;
 mod exchange;
 mod fault;
@@ -63,14 +64,20 @@ mod fxiaoke;
 mod hubspot;
 mod jiandaoyun;
 mod kingdee;
+mod mailchimp;
+mod netsuite;
+mod odata;
 mod odoo;
 mod push;
 mod salesforce;
+mod sap;
 mod select;
 mod shopify;
 mod state;
 mod table;
 mod value;
+mod wechat;
+mod yonyou;
 mod zoho;
 
 pub use door::{Door, Fields};
@@ -100,7 +107,7 @@ pub enum SimulatorError {
     },
     /// There is no simulator of this name.
     #[error(
-        "there is no simulator of {name:?}; the known ones are fxiaoke, hubspot, jiandaoyun, kingdee-k3cloud, odoo, salesforce, shopify and zoho-crm"
+        "there is no simulator of {name:?}; the known ones are dynamics365, fxiaoke, hubspot, jiandaoyun, kingdee-k3cloud, mailchimp, netsuite, odoo, salesforce, sap-odata, shopify, wechat-miniprogram, yonyou and zoho-crm"
     )]
     Unknown {
         /// The name that was asked for.
@@ -133,8 +140,20 @@ pub enum Kind {
     Hubspot,
     /// Odoo's external API: JSON-2 and JSON-RPC.
     Odoo,
+    /// 用友 YonBIP's open platform.
+    Yonyou,
+    /// A mini program of WeChat.
+    WechatMiniprogram,
+    /// The Web API of Dynamics 365.
+    Dynamics365,
+    /// Mailchimp's Marketing API.
+    Mailchimp,
+    /// NetSuite's REST API and SuiteQL.
+    Netsuite,
     /// Shopify's Admin API.
     Shopify,
+    /// SAP Gateway: OData version 2.
+    SapOdata,
 }
 
 impl fmt::Display for Kind {
@@ -147,7 +166,13 @@ impl fmt::Display for Kind {
             Kind::ZohoCrm => "zoho-crm",
             Kind::Hubspot => "hubspot",
             Kind::Odoo => "odoo",
+            Kind::Yonyou => "yonyou",
+            Kind::WechatMiniprogram => "wechat-miniprogram",
+            Kind::Dynamics365 => "dynamics365",
+            Kind::Mailchimp => "mailchimp",
+            Kind::Netsuite => "netsuite",
             Kind::Shopify => "shopify",
+            Kind::SapOdata => "sap-odata",
         })
     }
 }
@@ -164,7 +189,13 @@ impl FromStr for Kind {
             "zoho-crm" => Ok(Kind::ZohoCrm),
             "hubspot" => Ok(Kind::Hubspot),
             "odoo" => Ok(Kind::Odoo),
+            "yonyou" => Ok(Kind::Yonyou),
+            "wechat-miniprogram" => Ok(Kind::WechatMiniprogram),
+            "dynamics365" => Ok(Kind::Dynamics365),
+            "mailchimp" => Ok(Kind::Mailchimp),
+            "netsuite" => Ok(Kind::Netsuite),
             "shopify" => Ok(Kind::Shopify),
+            "sap-odata" => Ok(Kind::SapOdata),
             _ => Err(SimulatorError::Unknown { name: name.to_owned() }),
         }
     }

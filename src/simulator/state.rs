@@ -16,6 +16,7 @@ use super::{
     push::{self, Push},
     shopify,
     table::{Row, Table},
+    wechat, yonyou,
 };
 
 /// How many calls the log keeps; older ones are dropped, and still counted.
@@ -81,6 +82,8 @@ pub(super) struct State {
     pub(super) pages: HashMap<String, Vec<u8>>,
     /// Results of asynchronous work that wait to be fetched.
     pub(super) tasks: HashMap<String, Vec<u8>>,
+    /// The refresh token in force, where they rotate; empty where the whole family was revoked. `None`: they do not.
+    pub(super) refresh_token: Option<String>,
     /// Fields that are described in another way, by object and name: not at all, or as another type.
     pub(super) described: HashMap<(String, String), Option<String>>,
     windows: HashMap<String, VecDeque<i64>>,
@@ -91,6 +94,8 @@ pub(super) struct State {
     pub(super) tally: BTreeMap<(String, String), u64>,
     pub(super) effects: Effects,
     pub(super) jiandaoyun: jiandaoyun::Memory,
+    pub(super) yonyou: yonyou::Memory,
+    pub(super) wechat: wechat::Memory,
     pub(super) shopify: shopify::Bucket,
     pushes: VecDeque<Push>,
     serial: u64,
@@ -109,6 +114,7 @@ impl State {
             late: Vec::new(),
             pages: HashMap::new(),
             tasks: HashMap::new(),
+            refresh_token: None,
             described: HashMap::new(),
             windows: HashMap::new(),
             calls: VecDeque::new(),
@@ -117,6 +123,8 @@ impl State {
             tally: BTreeMap::new(),
             effects: Effects::default(),
             jiandaoyun: jiandaoyun::Memory::default(),
+            yonyou: yonyou::Memory::default(),
+            wechat: wechat::Memory::default(),
             shopify: shopify::Bucket::default(),
             pushes: VecDeque::new(),
             serial: 0,
@@ -145,7 +153,14 @@ impl State {
             Kind::Jiandaoyun => Table::new(false, &["_widget_name"]),
             Kind::KingdeeK3cloud => Table::new(true, &["FNumber", "FBillNo"]),
             Kind::Salesforce => Table::new(false, &["Name"]),
-            Kind::ZohoCrm | Kind::Hubspot | Kind::Odoo | Kind::Shopify => Table::new(true, &[]),
+            Kind::ZohoCrm
+            | Kind::Hubspot
+            | Kind::Odoo
+            | Kind::Yonyou
+            | Kind::Netsuite
+            | Kind::SapOdata
+            | Kind::Shopify => Table::new(true, &[]),
+            Kind::Dynamics365 | Kind::Mailchimp | Kind::WechatMiniprogram => Table::new(false, &[]),
         })
     }
 

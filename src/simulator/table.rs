@@ -21,7 +21,7 @@ pub(super) struct Row {
 }
 
 /// The records of one object, by id, by last change, by name (a name need not be unique) and by what they refer to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Table {
     numeric_ids: bool,
     name_fields: &'static [&'static str],

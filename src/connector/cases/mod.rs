@@ -7,6 +7,7 @@ mod webhooks;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use secrecy::SecretString;
@@ -69,7 +70,7 @@ fn noon() -> i64 {
     1_767_268_800_000
 }
 
-const STILL_UUID: &str = "00000000-0000-4000-8000-000000000000";
+const STILL_UUID: Uuid = Uuid::from_u128(0x4000_8000_0000_0000_0000);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -199,6 +200,9 @@ struct Expected {
     records: Option<Vec<Map<String, Value>>>,
     #[serde(default)]
     next: Option<Value>,
+    /// Seconds until the next page may be asked for.
+    #[serde(default)]
+    next_after: Option<u64>,
     #[serde(default)]
     last_page: bool,
     #[serde(default)]
@@ -281,6 +285,7 @@ struct Seen {
     records: Option<Vec<RemoteRecord>>,
     described: Vec<Map<String, Value>>,
     next: Option<Value>,
+    next_after: Option<Duration>,
     identity: Option<String>,
 }
 
@@ -293,7 +298,7 @@ async fn run_case(connector: &Arc<Connector>, cases: &Cases, case: &Case) -> Res
     let transport: Arc<dyn Transport> = Arc::<Script>::clone(&script);
     let caller = Caller::new("case", Arc::clone(connector), &settings, transport, Arc::new(OpenGate));
     let mut caller = caller.map_err(|error| error.to_string())?;
-    caller.still = Some(Still { now_ms: cases.now_ms, uuid: STILL_UUID.to_owned() });
+    caller.still = Some(Still { now_ms: cases.now_ms, uuid: STILL_UUID });
     if let (Some(token), false) = (&cases.token, case.signed_out) {
         caller.assume_token(token.clone());
     }
@@ -325,7 +330,12 @@ async fn perform(client: &Client, case: &Case) -> Seen {
         OperationName::List => {
             let page = case.page.as_ref();
             match client.list(object, fields, case.since, page, case.ids_only, priority).await {
-                Ok(page) => Seen { records: Some(page.records), next: page.next, ..Seen::default() },
+                Ok(page) => Seen {
+                    records: Some(page.records),
+                    next: page.next,
+                    next_after: page.after,
+                    ..Seen::default()
+                },
                 Err(outcome) => failed(outcome),
             }
         }

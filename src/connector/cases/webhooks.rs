@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Cases, Script};
+use super::{Cases, STILL_UUID, Script};
+use crate::connector::call::{Caller, Still};
 use crate::connector::client::Client;
 use crate::connector::compiled::Connector;
 use crate::connector::request::as_text;
@@ -45,7 +46,7 @@ struct Expected {
     /// The text of the answer.
     #[serde(default)]
     answer: Option<String>,
-    /// The word of the refusal: `signature`, `stale`, `malformed`, `too_large`, `not_configured`.
+    /// The word of the refusal: `signature`, `stale`, `encryption`, `malformed`, `too_large`, `not_configured`.
     #[serde(default)]
     refused: Option<String>,
 }
@@ -69,8 +70,11 @@ pub(super) async fn run_case(
     let script = Script { answers: Mutex::default(), asked: Mutex::default() };
     let transport: Arc<dyn Transport> = Arc::new(script);
     let settings = cases.account(&case.settings);
-    let client = Client::new("case", Arc::clone(connector), settings, transport, Arc::new(OpenGate));
-    let client = client.map_err(|error| error.to_string())?;
+    let caller = Caller::new("case", Arc::clone(connector), &settings, transport, Arc::new(OpenGate));
+    let mut caller = caller.map_err(|error| error.to_string())?;
+    let now_ms = case.now_ms.unwrap_or(cases.now_ms);
+    caller.still = Some(Still { now_ms, uuid: STILL_UUID });
+    let client = Client::of_caller(caller);
     let (address, query) = case.url.split_once('?').unwrap_or((case.url.as_str(), ""));
     let place = address.split_once("/hooks/").map_or("", |(_, place)| place);
     let webhook = Webhook {
@@ -81,7 +85,7 @@ pub(super) async fn run_case(
         headers: case.headers.clone().into_iter().collect(),
         body: case.text.clone().into_bytes(),
     };
-    let heard = client.hear(webhook, case.now_ms.unwrap_or(cases.now_ms)).await;
+    let heard = client.hear(webhook, now_ms).await;
     let (told, expect) = match (heard, &case.expect) {
         (Err(refusal), Expected { refused: Some(word), .. }) if word == refusal.word() => return Ok(()),
         (Err(refusal), _) => return Err(format!("refused ({}): {refusal}", refusal.word())),

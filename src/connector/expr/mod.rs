@@ -11,9 +11,12 @@
 
 mod bounds;
 mod compile;
+pub mod csv;
 mod filters;
 pub mod pool;
 mod value;
+pub mod xml;
+mod xml_bounds;
 
 use std::sync::Arc;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
+use base64::Engine as _;
 
 fn run(source: &str, input: Value) -> Value {
     let expr = Expr::compile(source, "test").expect(source);
@@ -140,4 +141,45 @@ fn a_key_that_cannot_sign_is_not_quoted() {
     let expr = Expr::compile("{a: 1} | jwt_rs256(\"-----BEGIN secret\")", "test").expect("a program");
     let error = expr.first(&Value::Null).expect_err("no key").to_string();
     assert!(error.contains("PEM") && !error.contains("secret"), "{error}");
+}
+
+#[test]
+fn a_token_by_ps256_is_signed_with_its_own_padding_and_names_its_key() {
+    let input = json!({"key": crate::simulator::credentials::netsuite::private_key()});
+    let token = run("(.key) as $key | {iss: \"a\"} | jwt_ps256($key; {kid: \"k\"})", input.clone());
+    let token = token.as_str().expect("a text").to_owned();
+    let parts: Vec<&str> = token.split('.').collect();
+    let decode = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).expect("base64");
+    let header: Value = serde_json::from_slice(&decode(parts[0])).expect("JSON");
+    assert_eq!(header, json!({"alg": "PS256", "typ": "JWT", "kid": "k"}));
+    assert_eq!(serde_json::from_slice::<Value>(&decode(parts[1])).expect("JSON"), json!({"iss": "a"}));
+    // the padding is random: twice the same claims are not twice the same signature
+    let again = run("(.key) as $key | {iss: \"a\"} | jwt_ps256($key; {kid: \"k\"})", input);
+    assert_ne!(again, json!(token));
+    let expr = Expr::compile("{} | jwt_ps256(\"no key\"; null)", "test").expect("a program");
+    let error = expr.first(&Value::Null).expect_err("no key").to_string();
+    assert!(error.contains("jwt_ps256") && error.contains("PEM"), "{error}");
+}
+
+#[test]
+fn xml_is_read_and_written_by_filters() {
+    let source = r#""<p:a xmlns:p='u'><b>1</b><b x='2'/></p:a>" | from_xml"#;
+    assert_eq!(run(source, Value::Null), json!({"a": {"b": ["1", {"@x": "2"}]}}));
+    assert_eq!(
+        run("{a: {b: [., 0.10], c: null}} | to_xml", json!("<")),
+        json!("<a><b>&lt;</b><b>0.10</b><c/></a>")
+    );
+    assert_eq!(
+        run("[.[] | as_list]", json!([null, "a", ["a", "b"], {"a": 1}])),
+        json!([[], ["a"], ["a", "b"], [{"a": 1}]])
+    );
+    assert_eq!(
+        run("{doc: {inner: ({a: 1} | to_xml)}} | to_xml", Value::Null),
+        json!("<doc><inner>&lt;a&gt;1&lt;/a&gt;</inner></doc>")
+    );
+    let expr = Expr::compile("from_xml", "test").expect("a program");
+    let error =
+        expr.first(&json!("<!DOCTYPE a [<!ENTITY b 'SECRET'>]><a>&b;</a>")).expect_err("a document type");
+    assert!(error.to_string().contains("document type") && !error.to_string().contains("SECRET"), "{error}");
+    assert!(expr.first(&Value::Null).is_err());
 }
