@@ -82,7 +82,7 @@ pub fn connector(args: ConnectorArgs) -> anyhow::Result<ExitCode> {
             match (like, from, file) {
                 (Some(like), ..) => copy(&like, name.as_deref(), output.as_deref())?,
                 (None, Some(Source::Openapi), Some(file)) => {
-                    new(&drafted(&file, name.as_deref())?, output.as_deref())?;
+                    new(&file, name.as_deref(), output.as_deref())?;
                 }
                 (None, ..) => bail!("say what to begin with: --from openapi FILE, or --like NAME"),
             }
@@ -102,15 +102,12 @@ fn list() -> anyhow::Result<Listing> {
     Ok(listing)
 }
 
-/// What a document leads to.
-fn drafted(file: &Path, name: Option<&str>) -> anyhow::Result<openapi::Draft> {
+/// Drafts a manifest, checks that it loads, and writes it.
+fn new(file: &Path, name: Option<&str>, output: Option<&Path>) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
-    openapi::draft(&text, name).with_context(|| file.display().to_string())
-}
-
-/// Checks that a draft loads, and writes it.
-fn new(draft: &openapi::Draft, output: Option<&Path>) -> anyhow::Result<()> {
-    Connector::compile(&draft.text, "the draft").context("this leads to a manifest that does not load")?;
+    let draft = openapi::draft(&text, name).with_context(|| file.display().to_string())?;
+    Connector::compile(&draft.text, "the draft")
+        .context("the document leads to a manifest that does not load")?;
     let Some(output) = output else {
         say(draft.text.trim_end());
         return Ok(());
