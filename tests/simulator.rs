@@ -12,6 +12,8 @@ mod callers;
 mod clients;
 #[path = "simulator/documents.rs"]
 mod documents;
+#[path = "simulator/dynamics365.rs"]
+mod dynamics365;
 #[path = "simulator/faults.rs"]
 mod faults;
 #[path = "simulator/fidelity.rs"]
@@ -24,10 +26,16 @@ mod hubspot;
 mod jiandaoyun;
 #[path = "simulator/kingdee_orders.rs"]
 mod kingdee_orders;
+#[path = "simulator/mailchimp.rs"]
+mod mailchimp;
+#[path = "simulator/netsuite.rs"]
+mod netsuite;
 #[path = "simulator/odoo.rs"]
 mod odoo;
 #[path = "simulator/salesforce.rs"]
 mod salesforce;
+#[path = "simulator/shopify.rs"]
+mod shopify;
 #[path = "simulator/wechat.rs"]
 mod wechat;
 #[path = "simulator/yonyou.rs"]

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use libfuzzer_sys::{Corpus, fuzz_target};
 use rowtwin::config::duration::{parse_allowance, parse_duration, parse_share, parse_size};
+use rowtwin::connector::expr::csv::from_csv;
 use rowtwin::connector::expr::xml::{from_xml, to_xml};
 use rowtwin::model::key::{decode_key, encode_key};
 use rowtwin::model::lsn::Lsn;
@@ -17,7 +18,7 @@ use rowtwin::simulator::{Fault, Kind};
 fuzz_target!(|input: &[u8]| -> Corpus {
     let Some((which, rest)) = input.split_first() else { return Corpus::Reject };
     let Ok(text) = std::str::from_utf8(rest) else { return Corpus::Reject };
-    match which % 12 {
+    match which % 13 {
         0 => drop(parse_duration(text)),
         1 => {
             if let Ok(share) = parse_share(text) {
@@ -64,11 +65,16 @@ fuzz_target!(|input: &[u8]| -> Corpus {
         }
         9 => drop(parse_retry_after(text, 1_767_268_800_000)),
         10 => drop(parse_http_date(text)),
-        _ => {
+        11 => {
             if let Ok(document) = from_xml(text) {
                 if let Ok(written) = to_xml(&document) {
                     assert_eq!(from_xml(&written), Ok(document), "a document survives the round trip");
                 }
+            }
+        }
+        _ => {
+            if let Ok(table) = from_csv(text) {
+                assert!(table.is_array(), "a table is a list of rows");
             }
         }
     }

@@ -181,7 +181,7 @@ begin
       key text, verdict text, link text, remote_id text, version text, remote_ms bigint, reference text, shadow jsonb,
       attempt uuid, field text, reason text, wait_ms bigint, effect text, before jsonb, after jsonb, actor text, side text,
       waits_binding integer, waits_key text, hold text, would jsonb, candidates text[],
-      stage text, step text, owes_nothing boolean)
+      stage text, step text, owes_nothing boolean, lines_unsent boolean)
     order by key
   loop
     v_ok := true;
@@ -254,6 +254,11 @@ begin
     elsif r.link = 'kept' then
       update rowtwin_private.link l set state = 'kept', attempt = null, revision = l.revision + 1, settled_at = v_now
       where l.binding_id = p_binding and l.key = v_key and l.remote_id is not distinct from r.remote_id;
+    end if;
+    if r.lines_unsent and v_ours then
+      -- another line in their place would be taken for them
+      update rowtwin_private.link l set lines_sent = null, lines_sent_at = null
+      where l.binding_id = p_binding and l.key = v_key and l.lines_sent is not null;
     end if;
     if r.stage is not null then
       -- settled now: a page that was read before the step must not move the record back

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::bound::Bound;
@@ -9,6 +10,7 @@ use crate::cli::Common;
 use crate::cli::nagios::{Thresholds, nagios};
 use crate::connector::FieldInfo;
 use crate::engine::Engine;
+use crate::engine::certificates::tls_of;
 use crate::mapping::Mapping;
 use crate::model::record::member;
 use crate::store::catalog::Column;
@@ -49,6 +51,7 @@ pub async fn check(common: &Common, args: CheckArgs) -> anyhow::Result<ExitCode>
     let engine = common.look().await?;
     let mut findings = Findings(Vec::new());
     database(&engine, &mut findings).await?;
+    certificates(&engine, &mut findings);
     for (name, client) in &engine.clients {
         match client.sign_in().await {
             Ok(identity) => findings.good(
@@ -131,6 +134,26 @@ async fn database(engine: &Engine, findings: &mut Findings) -> anyhow::Result<()
         }
     }
     Ok(())
+}
+
+/// Whether our own certificates hold, and for how long.
+fn certificates(engine: &Engine, findings: &mut Findings) {
+    let now = Timestamp::now();
+    for (name, system) in &engine.file.systems {
+        let what = format!("system {name}");
+        match tls_of(name, system) {
+            Err(said) => said.into_iter().for_each(|said| findings.bad(&what, said)),
+            Ok(Some(tls)) => match tls.holds(now) {
+                Some(Err(said)) => findings.bad(&what, said),
+                Some(Ok(said)) if tls.ends_soon(now) => {
+                    findings.note(&what, format!("{said}; renew it, then restart rowtwin"));
+                }
+                Some(Ok(said)) => findings.good(&what, said),
+                None => {}
+            },
+            Ok(None) => {}
+        }
+    }
 }
 
 /// Whether a pulled record can become a row at all.

@@ -27,17 +27,23 @@ enum ConnectorCommand {
         /// A name, or a manifest's path (….yaml)
         connector: String,
     },
-    /// Drafts a manifest from the documentation of an API; what is guessed in it is marked with REVIEW
+    /// Begins a manifest: drafted from the documentation of an API (what is guessed is marked with REVIEW), or copied from
+    /// a connector (of `rest` and `soap`, what is to be changed is marked with CHANGE)
     New {
         /// What the document is
-        #[arg(long, value_enum)]
-        from: Source,
+        #[arg(long, value_enum, required_unless_present = "like", requires = "file")]
+        from: Option<Source>,
         /// The document: an OpenAPI 3 description in JSON or YAML
-        file: PathBuf,
-        /// The connector's name; made of the document's title when left out
+        #[arg(conflicts_with = "like")]
+        file: Option<PathBuf>,
+        /// Copies this connector, a name or a path, with its cases
+        #[arg(long, conflicts_with = "from")]
+        like: Option<String>,
+        /// The connector's name; made of the document's title, or the same as that of the copied one, when left out
         #[arg(long)]
         name: Option<String>,
-        /// Where to write the manifest; it is printed when left out, and a file that is there is not overwritten
+        /// Where to write the manifest, and the copied cases beside it (….test.yaml); the manifest is printed when left
+        /// out, and a file that is there is not overwritten
         #[arg(long)]
         output: Option<PathBuf>,
     },
@@ -72,8 +78,14 @@ pub fn connector(args: ConnectorArgs) -> anyhow::Result<ExitCode> {
             show(&connector)?;
             Ok(ExitCode::SUCCESS)
         }
-        ConnectorCommand::New { from: Source::Openapi, file, name, output } => {
-            new(&file, name.as_deref(), output.as_deref())?;
+        ConnectorCommand::New { from, file, like, name, output } => {
+            match (like, from, file) {
+                (Some(like), ..) => copy(&like, name.as_deref(), output.as_deref())?,
+                (None, Some(Source::Openapi), Some(file)) => {
+                    new(&file, name.as_deref(), output.as_deref())?;
+                }
+                (None, ..) => bail!("say what to begin with: --from openapi FILE, or --like NAME"),
+            }
             Ok(ExitCode::SUCCESS)
         }
         ConnectorCommand::Test { connector, json } => test(connector.as_deref(), json),
@@ -100,11 +112,7 @@ fn new(file: &Path, name: Option<&str>, output: Option<&Path>) -> anyhow::Result
         say(draft.text.trim_end());
         return Ok(());
     };
-    let written = std::fs::OpenOptions::new().write(true).create_new(true).open(output);
-    let mut written = written.with_context(|| {
-        format!("{} cannot be made; remove it or name another file with --output", output.display())
-    })?;
-    std::io::Write::write_all(&mut written, draft.text.as_bytes())?;
+    write_new(output, &draft.text)?;
     say(format!("{}: {}", output.display(), draft.objects.join(", ")));
     for line in &draft.left_out {
         say(format!("left out: {line}"));
@@ -115,6 +123,53 @@ fn new(file: &Path, name: Option<&str>, output: Option<&Path>) -> anyhow::Result
         output.display()
     ));
     Ok(())
+}
+
+/// Writes a file that must not be there yet.
+fn write_new(output: &Path, text: &str) -> anyhow::Result<()> {
+    let written = std::fs::OpenOptions::new().write(true).create_new(true).open(output);
+    let mut written = written.with_context(|| {
+        format!("{} cannot be made; remove it or name another file with --output", output.display())
+    })?;
+    std::io::Write::write_all(&mut written, text.as_bytes())?;
+    Ok(())
+}
+
+/// Copies a connector with its cases, under another name if one is given.
+fn copy(like: &str, name: Option<&str>, output: Option<&Path>) -> anyhow::Result<()> {
+    let text = named(&text_of(like)?, name);
+    Connector::compile(&text, like).context("the copy does not load; choose another --name")?;
+    let Some(output) = output else {
+        say(text.trim_end());
+        return Ok(());
+    };
+    if !is_path(&output.display().to_string()) {
+        bail!("{} must end in .yaml, so that it can be named as a connector", output.display());
+    }
+    let cases = output.with_extension("test.yaml");
+    if cases.exists() {
+        bail!("{} is there already; remove it or name another file with --output", cases.display());
+    }
+    let theirs = cases_of(like)?;
+    write_new(output, &text)?;
+    write_new(&cases, &theirs)?;
+    say(format!("{} and {} are written", output.display(), cases.display()));
+    let marks = text.lines().filter(|line| line.contains("CHANGE")).count();
+    if marks > 0 {
+        say(format!("{marks} lines are marked with CHANGE: put what your system says in their place"));
+    }
+    say(format!("then run `rowtwin connector test {}`", output.display()));
+    Ok(())
+}
+
+/// The manifest under this name.
+fn named(text: &str, name: Option<&str>) -> String {
+    let Some(name) = name else { return text.to_owned() };
+    let line = |line: &str| match line.starts_with("connector:") {
+        true => format!("connector: {name}\n"),
+        false => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
 }
 
 fn needed(manifest: &Manifest) -> impl Iterator<Item = &str> {
@@ -359,6 +414,24 @@ mod tests {
     fn the_authors_notes_end_where_the_manifest_begins() {
         let text = "# one\n#\n# two\nconnector: x\n# three\n";
         assert_eq!(notes(text).collect::<Vec<_>>(), ["one", "", "two"]);
+    }
+
+    #[test]
+    fn a_copy_has_its_own_name_and_passes_the_cases_that_came_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        for like in ["rest", "soap"] {
+            let output = folder.path().join(format!("my-{like}.yaml"));
+            copy(like, Some("mine"), Some(&output)).unwrap();
+            let path = output.to_str().unwrap();
+            assert_eq!(Connector::load(path, None).unwrap().name, "mine");
+            let told = run_cases(&Connector::load(path, None).unwrap(), &cases_of(path).unwrap());
+            assert!(!told.is_empty() && told.iter().all(|case| case.passed), "{told:?}");
+            let again = copy(like, None, Some(&output)).unwrap_err().to_string();
+            assert!(again.contains("is there already"), "{again}");
+        }
+        assert!(copy("rest", None, Some(Path::new("mine"))).unwrap_err().to_string().contains(".yaml"));
+        assert!(copy("rest", Some("a: b"), None).is_err());
+        assert!(copy("nothing", None, None).is_err());
     }
 
     #[test]

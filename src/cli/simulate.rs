@@ -1,10 +1,12 @@
 //! `rowtwin simulate`: a local stand-in of a remote system, to try a mapping before it meets production.
 
 use std::fmt::Write;
+use std::sync::LazyLock;
 
 use crate::cli::signals::StopSignal;
 use crate::simulator::credentials::{
-    fxiaoke, hubspot, jiandaoyun, kingdee, odoo, salesforce, wechat, yonyou, zoho,
+    dynamics365, fxiaoke, hubspot, jiandaoyun, kingdee, mailchimp, netsuite, odoo, salesforce, shopify,
+    wechat, yonyou, zoho,
 };
 use crate::simulator::{Fault, Kind, Options, Simulator, SimulatorError};
 use crate::terminal::say;
@@ -12,7 +14,7 @@ use crate::terminal::say;
 /// Runs a local stand-in of a remote system on 127.0.0.1; its records are in memory
 #[derive(Debug, clap::Args)]
 pub struct SimulateArgs {
-    /// The system: fxiaoke, hubspot, jiandaoyun, kingdee-k3cloud, odoo, salesforce, wechat-miniprogram, yonyou or zoho-crm
+    /// The system: dynamics365, fxiaoke, hubspot, jiandaoyun, kingdee-k3cloud, mailchimp, netsuite, odoo, salesforce, wechat-miniprogram, yonyou or zoho-crm
     #[arg(value_parser = kind, value_name = "SYSTEM")]
     pub system: Kind,
     /// The port on 127.0.0.1; any free one when left out
@@ -52,6 +54,9 @@ pub async fn simulate(args: SimulateArgs) -> anyhow::Result<()> {
     say("stopped");
     Ok(())
 }
+
+/// In quotes, since it has several lines.
+static NETSUITE_KEY: LazyLock<String> = LazyLock::new(|| format!("'{}'", netsuite::private_key()));
 
 /// One setting that a simulator wants.
 enum Given {
@@ -119,6 +124,27 @@ fn settings(kind: Kind, base_url: &str) -> Vec<Given> {
             Secret("message_token", "WECHAT_MESSAGE_TOKEN", wechat::TOKEN),
             Secret("encoding_aes_key", "WECHAT_ENCODING_AES_KEY", wechat::ENCODING_AES_KEY),
         ],
+        Kind::Dynamics365 => vec![
+            plain("base_url", base_url),
+            plain("login_url", base_url),
+            plain("tenant", dynamics365::TENANT),
+            plain("client_id", dynamics365::CLIENT_ID),
+            Secret("client_secret", "DYNAMICS_CLIENT_SECRET", dynamics365::CLIENT_SECRET),
+        ],
+        Kind::Mailchimp => {
+            vec![plain("base_url", base_url), Secret("api_key", "MAILCHIMP_API_KEY", mailchimp::API_KEY)]
+        }
+        Kind::Netsuite => vec![
+            plain("base_url", base_url),
+            plain("client_id", netsuite::CLIENT_ID),
+            plain("certificate_id", netsuite::CERTIFICATE),
+            plain("time_zone", "UTC"),
+            Secret("private_key", "NETSUITE_PRIVATE_KEY", NETSUITE_KEY.as_str()),
+        ],
+        Kind::Shopify => vec![
+            plain("shop_url", base_url),
+            Secret("access_token", "SHOPIFY_ACCESS_TOKEN", shopify::ACCESS_TOKEN),
+        ],
     }
 }
 
@@ -134,6 +160,10 @@ fn snippet(kind: Kind, base_url: &str) -> String {
         Kind::Odoo => "odoo",
         Kind::Yonyou => "yonyou",
         Kind::WechatMiniprogram => "wechat",
+        Kind::Dynamics365 => "dynamics",
+        Kind::Mailchimp => "mailchimp",
+        Kind::Netsuite => "netsuite",
+        Kind::Shopify => "shopify",
     };
     let mut text = format!("systems:\n  {system}:\n    connector: {kind}\n    settings:\n");
     for given in settings(kind, base_url) {
@@ -183,7 +213,11 @@ mod tests {
             Kind::Salesforce,
             Kind::WechatMiniprogram,
             Kind::Yonyou,
+            Kind::Shopify,
             Kind::ZohoCrm,
+            Kind::Dynamics365,
+            Kind::Mailchimp,
+            Kind::Netsuite,
         ] {
             let text = snippet(kind, "http://127.0.0.1:4711");
             let (file, _) = parse("rowtwin.yaml", &format!("{text}tables: {{}}\n")).unwrap();

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::config::http::HttpFile;
 use crate::config::lines::LinesFile;
 use crate::config::serve::ServeFile;
 use crate::model::binding::{
@@ -105,6 +106,9 @@ pub struct SystemFile {
     /// What the connector asks for; `rowtwin connector show NAME` lists it.
     #[serde(default)]
     pub settings: BTreeMap<String, Setting>,
+    /// How it is reached: certificates of one's own.
+    #[serde(default)]
+    pub http: HttpFile,
     /// Limits that overrule the connector's own.
     #[serde(default)]
     pub limits: LimitsFile,

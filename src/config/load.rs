@@ -213,6 +213,10 @@ fn meaning(file: &RowtwinFile, located: &Located) -> Vec<Finding> {
         if system.limits.price.is_some_and(|price| price < 0.0 || !price.is_finite()) {
             say(format!("{at}/limits/price"), "`price` must be 0 or more".to_owned());
         }
+        if system.http.key.is_some() && system.http.certificate.is_none() {
+            let message = "`key` needs the `certificate` that it belongs to";
+            say(format!("{at}/http/key"), message.to_owned());
+        }
         if system.limits.in_flight == Some(0) {
             say(format!("{at}/limits/in_flight"), "`in_flight` must be at least 1".to_owned());
         }
@@ -422,6 +426,15 @@ tables:
             findings.iter().any(|(line, m)| *line == 16 && m.contains("match field `email`")),
             "{findings:?}"
         );
+    }
+
+    #[test]
+    fn a_key_without_its_certificate_is_refused_at_its_place() {
+        let alone = GOOD.replace("    limits:", "    http: {key: a.key}\n    limits:");
+        assert_eq!(findings(&alone), [(10, "`key` needs the `certificate` that it belongs to".to_owned())]);
+        let (file, _) =
+            parse("rowtwin.yaml", &alone.replace("{key", "{ca: ca.pem, certificate: a.pem, key")).unwrap();
+        assert_eq!(file.systems["crm"].http.ca.as_deref(), Some("ca.pem"));
     }
 
     #[test]

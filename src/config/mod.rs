@@ -2,6 +2,7 @@
 
 pub mod duration;
 pub mod file;
+pub mod http;
 pub mod insert;
 pub mod lines;
 pub mod load;

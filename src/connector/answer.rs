@@ -9,6 +9,7 @@ use crate::connector::expr::xml::from_xml;
 use crate::connector::manifest::OperationName;
 use crate::connector::request::{as_text, first};
 use crate::model::outcome::{Outcome, OutcomeKind};
+use crate::model::record::Record;
 use crate::remote::retry_after::parse_retry_after;
 use crate::remote::transport::{HttpResponse, TransportError};
 
@@ -75,9 +76,7 @@ pub(super) fn judge(
     if let Value::Object(map) = &mut input {
         map.insert("operation".to_owned(), Value::from(operation.word()));
         map.insert("status".to_owned(), Value::from(response.status));
-        let headers =
-            response.headers.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str())));
-        map.insert("headers".to_owned(), Value::Object(headers.collect()));
+        map.insert("headers".to_owned(), Value::Object(headers(response)));
         map.insert("body".to_owned(), parsed.unwrap_or(Value::Null));
         map.insert("text".to_owned(), Value::from(text));
     }
@@ -106,6 +105,19 @@ pub(super) fn judge(
     let unreadable = (!readable).then_some(kind);
     let verdict = by_status(response.status, unreadable, effect, waited);
     Judged { input, verdict, usage }
+}
+
+/// The headers by name. One that comes several times (cookies) is one with commas, as in HTTP itself.
+fn headers(response: &HttpResponse) -> Record {
+    let mut headers = Record::new();
+    for (name, value) in &response.headers {
+        let value = match headers.get(name).and_then(Value::as_str) {
+            Some(first) => format!("{first}, {value}"),
+            None => value.clone(),
+        };
+        headers.insert(name.clone(), Value::from(value));
+    }
+    headers
 }
 
 /// The body, taken apart; `None` where it is nothing that the manifest reads.

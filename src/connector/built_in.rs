@@ -16,12 +16,19 @@ macro_rules! built_in {
 }
 
 const BUILT_IN: &[BuiltIn] = built_in![
+    "dynamics365",
     "fxiaoke",
     "hubspot",
     "jiandaoyun",
     "kingdee-k3cloud",
+    "mailchimp",
+    "netsuite",
     "odoo",
+    "rest",
     "salesforce",
+    "sap-odata",
+    "shopify",
+    "soap",
     "tryton",
     "wechat-miniprogram",
     "yonyou",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -17,9 +17,10 @@ use crate::connector::answer::{self, Judged};
 use crate::connector::compiled::{Connector, Object, SignIn, Step};
 use crate::connector::error::ConnectorError;
 use crate::connector::expr::{Expr, pool};
-use crate::connector::manifest::{OperationName, SignInKind};
+use crate::connector::manifest::OperationName;
 use crate::connector::request::{self, as_text, first, object as members};
 use crate::connector::settings::{self, Settings};
+use crate::connector::sign_in::{Session, Signed};
 use crate::model::outcome::{Outcome, OutcomeKind};
 use crate::model::record::Record;
 use crate::remote::gate::{CallNote, Gate, Priority};
@@ -44,29 +45,13 @@ pub(super) struct Caller {
     /// `.settings`.
     pub(super) plain: Value,
     pub(super) secrets: BTreeMap<String, SecretString>,
-    sign_in: Option<SignIn>,
+    pub(super) sign_in: Option<SignIn>,
     transport: Arc<dyn Transport>,
-    gate: Arc<dyn Gate>,
-    session: Mutex<Session>,
+    pub(super) gate: Arc<dyn Gate>,
+    pub(super) session: Mutex<Session>,
     /// Calls in a row that were refused with a new signature.
     refused: AtomicU32,
     pub(super) still: Option<Still>,
-}
-
-/// The sign-in as it stands. The lock is held while signing in, so that only one call does.
-#[derive(Default)]
-struct Session {
-    signed: Option<Signed>,
-    count: u64,
-}
-
-#[derive(Clone)]
-struct Signed {
-    token: Value,
-    identity: Option<String>,
-    until: Option<Instant>,
-    /// Tells this sign-in from the one after it.
-    number: u64,
 }
 
 /// One call of an operation.
@@ -127,10 +112,11 @@ impl Caller {
         self.session = Mutex::new(Session {
             signed: Some(Signed { token, identity: None, until: None, number: 1 }),
             count: 1,
+            generation: 0,
         });
     }
 
-    fn now_ms(&self) -> i64 {
+    pub(super) fn now_ms(&self) -> i64 {
         self.still.as_ref().map_or_else(|| Timestamp::now().as_millisecond(), |still| still.now_ms)
     }
 
@@ -139,7 +125,7 @@ impl Caller {
         self.still.as_ref().map_or_else(Uuid::new_v4, |still| still.uuid)
     }
 
-    fn common_inputs(&self, mut inputs: Record) -> Record {
+    pub(super) fn common_inputs(&self, mut inputs: Record) -> Record {
         let uuid = self.chance().to_string();
         inputs.insert("settings".to_owned(), self.plain.clone());
         inputs.insert("now_ms".to_owned(), Value::from(self.now_ms()));
@@ -147,8 +133,13 @@ impl Caller {
         inputs
     }
 
-    fn secret_inputs(&self) -> Value {
-        let secrets = self.secrets.iter();
+    pub(super) fn secret_inputs(&self) -> Value {
+        self.inputs_with(&self.secrets)
+    }
+
+    /// `.settings`, and these as `.secrets`.
+    pub(super) fn inputs_with(&self, secrets: &BTreeMap<String, SecretString>) -> Value {
+        let secrets = secrets.iter();
         let secrets = secrets.map(|(name, secret)| (name.clone(), Value::from(secret.expose_secret())));
         Value::Object(members([
             ("settings", self.plain.clone()),
@@ -156,94 +147,12 @@ impl Caller {
         ]))
     }
 
-    /// Who the remote is, after signing in where that takes a request.
-    pub(super) async fn identity(&self, priority: Priority) -> Result<Option<String>, Outcome> {
-        Ok(self.signed(priority).await?.and_then(|signed| signed.identity))
-    }
-
-    /// The sign-in in force, made if there is none or its end is near. One call at a time makes it.
-    async fn signed(&self, priority: Priority) -> Result<Option<Signed>, Outcome> {
-        let Some(sign_in) = &self.sign_in else { return Ok(None) };
-        let mut session = self.session.lock().await;
-        if let Some(signed) = &session.signed
-            && signed.until.is_none_or(|until| Instant::now() < until)
-        {
-            return Ok(Some(signed.clone()));
-        }
-        session.signed = None;
-        let number = session.count + 1;
-        let signed = self.make_sign_in(sign_in, number, priority).await?;
-        session.count = number;
-        session.signed = Some(signed.clone());
-        Ok(Some(signed))
-    }
-
-    /// Forgets a sign-in that the remote no longer takes, unless a newer one is already there.
-    async fn forget(&self, number: u64) {
-        let mut session = self.session.lock().await;
-        if session.signed.as_ref().is_some_and(|signed| signed.number == number) {
-            session.signed = None;
-        }
-    }
-
-    async fn make_sign_in(
+    pub(super) async fn build(
         &self,
-        sign_in: &SignIn,
-        number: u64,
-        priority: Priority,
-    ) -> Result<Signed, Outcome> {
-        let misconfigured = |reason: String| Outcome::Misconfigured { reason: self.scrub(&reason, None) };
-        let secret_inputs = self.secret_inputs();
-        let mut input = self.common_inputs(Record::new());
-        if let Value::Object(map) = secret_inputs {
-            input.extend(map);
-        }
-        let input = Value::Object(input);
-        let started = Instant::now();
-        let call = Call {
-            operation: OperationName::SignIn,
-            object: String::new(),
-            inputs: Record::new(),
-            records: 0,
-            priority,
-        };
-        let mut input = input;
-        if let Some(before) = &sign_in.before {
-            let built = self.build(before, input, false).await.map_err(misconfigured)?;
-            input = self.pass_and_send(&call, before, built, None, refused_sign_in).await?.input;
-            if let Value::Object(map) = &mut input {
-                let told = map.shift_remove("body").unwrap_or_default();
-                map.insert("before".to_owned(), told);
-            }
-        }
-        if let Some(step) = &sign_in.step {
-            let built = self.build(step, input, false).await.map_err(misconfigured)?;
-            input = self.pass_and_send(&call, step, built, None, refused_sign_in).await?.input;
-        }
-        let (sign_in, kind) = (sign_in.clone(), sign_in.kind);
-        let work = move || {
-            let told = |expr: &Option<_>| first(expr.as_ref(), &input);
-            Ok::<_, String>((told(&sign_in.token)?, told(&sign_in.expires_in)?, told(&sign_in.identity)?))
-        };
-        let told =
-            pool::run(work).await.unwrap_or_else(|| Err("the answer could not be worked on".to_owned()));
-        let (token, expires_in, identity) = told.map_err(misconfigured)?;
-        let needs_token = matches!(kind, SignInKind::Key | SignInKind::TokenExchange | SignInKind::Session);
-        if needs_token && token.is_null() {
-            let reason = "the sign-in gave no token; check its settings and secrets".to_owned();
-            return Err(Outcome::Misconfigured { reason });
-        }
-        let margin = self.sign_in.as_ref().map_or(Duration::ZERO, |sign_in| sign_in.margin);
-        // What is left of a token's life counts from before the request. A token that is given out near its end
-        // is used for a short while all the same, since asking again at once gives the same one.
-        let until = answer::seconds(&expires_in).and_then(|life| {
-            started.checked_add(life.saturating_sub(margin).max(life.min(Duration::from_secs(5))))
-        });
-        let identity = Some(as_text(&identity)).filter(|text| !identity.is_null() && !text.is_empty());
-        Ok(Signed { token, identity, until, number })
-    }
-
-    async fn build(&self, step: &Step, input: Value, shared: bool) -> Result<(HttpRequest, Value), String> {
+        step: &Step,
+        input: Value,
+        shared: bool,
+    ) -> Result<(HttpRequest, Value), String> {
         let (connector, step) = (Arc::clone(&self.connector), step.clone());
         let work = move || {
             let mut input = input;
@@ -272,7 +181,8 @@ impl Caller {
             // after the other say that they are wrong; a session that somebody else ended says nothing
             let unproven = self.sign_in.as_ref().is_some_and(|sign_in| sign_in.step.is_none());
             let wrong = unproven && replayed && self.refused.load(Relaxed) >= REFUSED_IN_A_ROW - 1;
-            let meant: fn(Outcome) -> Outcome = if wrong { refused_again } else { |outcome| outcome };
+            let meant: &(dyn Fn(Outcome) -> Outcome + Send + Sync) =
+                if wrong { &refused_again } else { &|outcome| outcome };
             let answer = self.pass_and_send(call, step, (request, input), Some(&token), meant).await;
             match &answer {
                 Err(Outcome::SignInAgain { .. }) if replayed => {
@@ -291,13 +201,13 @@ impl Caller {
         }
     }
 
-    async fn pass_and_send(
+    pub(super) async fn pass_and_send(
         &self,
         call: &Call,
         step: &Step,
         (request, input): (HttpRequest, Value),
         token: Option<&Value>,
-        meant: fn(Outcome) -> Outcome,
+        meant: &(dyn Fn(Outcome) -> Outcome + Send + Sync),
     ) -> Result<Answer, Outcome> {
         let operation = call.operation;
         let pass = self.gate.enter(operation.word(), call.priority).await?;
@@ -378,7 +288,7 @@ impl Caller {
     }
 
     /// A remote may quote what it was sent: secrets and tokens are cut out of its words.
-    fn scrub(&self, reason: &str, token: Option<&Value>) -> String {
+    pub(super) fn scrub(&self, reason: &str, token: Option<&Value>) -> String {
         let mut scrubbed = reason.to_owned();
         let token = match token {
             Some(Value::String(token)) => vec![token.as_str()],
@@ -441,20 +351,6 @@ impl Caller {
             reason,
         })?;
         Ok(Some(as_text(&told)).filter(|name| !told.is_null() && !name.is_empty()))
-    }
-}
-
-/// What a failed sign-in means, whatever the answer was called.
-fn refused_sign_in(outcome: Outcome) -> Outcome {
-    match outcome {
-        Outcome::SignInAgain { reason }
-        | Outcome::Reject { reason, .. }
-        | Outcome::Gone { reason }
-        | Outcome::Conflict { reason }
-        | Outcome::Exists { reason, .. } => Outcome::Misconfigured {
-            reason: format!("the sign-in was refused: {reason}; check its settings and secrets"),
-        },
-        other => other,
     }
 }
 

@@ -368,3 +368,24 @@ fn abilities_are_those_of_the_manifest() {
     let unknown = client.abilities("nothing").expect_err("no such object").to_string();
     assert_eq!(unknown, "connector small has no object nothing; there are thing");
 }
+
+#[tokio::test]
+async fn a_new_secret_that_cannot_be_kept_stops_the_sign_in_and_is_not_shown() {
+    let text = MANIFEST
+        .replace("      token: .body.token\n", "      token: .body.token\n      keep: {key: .body.key}\n");
+    let connector = Arc::new(Connector::compile(&text, "small.yaml").expect("compiles"));
+    let rotated = |key: &str| answer(200, json!({"token": "T1", "key": key, "expires_in": 100}));
+    for (key, expected) in [("very-secret-key", true), ("another-key-entirely", false)] {
+        let script = Script::of([rotated(key), answer(200, json!({"rows": []}))]);
+        let client = Client::new("crm", Arc::clone(&connector), settings(), script, Arc::new(OpenGate))
+            .expect("a client");
+        match client.list("thing", &[], None, None, false, Priority::Edit).await {
+            Ok(_) => assert!(expected, "{key}"),
+            Err(Outcome::Misconfigured { reason }) => {
+                assert!(!expected && reason.contains("there is no place to keep it"), "{reason}");
+                assert!(!reason.contains(key), "{reason}");
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+}

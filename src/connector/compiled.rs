@@ -59,13 +59,15 @@ pub(super) struct CompiledLimits {
 #[derive(Debug, Clone)]
 pub(super) struct SignIn {
     pub(super) kind: SignInKind,
-    /// What is asked first; `.before` is what was answered.
-    pub(super) before: Option<Step>,
+    /// What is done before it.
+    pub(super) after: Option<Box<SignIn>>,
     pub(super) step: Option<Step>,
     pub(super) token: Option<Expr>,
     pub(super) expires_in: Option<Expr>,
     pub(super) margin: Duration,
     pub(super) identity: Option<Expr>,
+    /// Secret settings that the answer replaces.
+    pub(super) keep: BTreeMap<String, Expr>,
     pub(super) signature: Option<Expr>,
 }
 
@@ -89,7 +91,7 @@ pub(super) enum Piece {
 /// One request.
 #[derive(Debug, Clone)]
 pub(super) struct Step {
-    pub(super) method: String,
+    pub(super) method: Vec<Piece>,
     pub(super) path: Vec<Piece>,
     pub(super) query: Option<Expr>,
     pub(super) headers: Option<Expr>,
@@ -107,6 +109,7 @@ pub(super) struct Operation {
     pub(super) combined_batch: usize,
     pub(super) records: Option<Expr>,
     pub(super) next: Option<Expr>,
+    pub(super) after: Option<Expr>,
     /// At least one.
     pub(super) steps: Vec<Step>,
 }

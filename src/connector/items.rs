@@ -1,5 +1,7 @@
 //! What a client is handed, and what it hands out: records to write, pages, fields.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -38,6 +40,8 @@ pub struct Page {
     pub records: Vec<RemoteRecord>,
     /// What to pass as `page` for the next page; `None` after the last.
     pub next: Option<Value>,
+    /// How long the remote still works on the next page: asking earlier is in vain.
+    pub after: Option<Duration>,
     /// The remote's clock when it answered (the `Date` header), milliseconds since 1970.
     pub remote_clock_ms: Option<i64>,
     /// Records that the manifest could not understand, and why.

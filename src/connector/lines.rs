@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::connector::attach;
 use crate::connector::client::{Change, Client, no_step, strip, unpack};
 use crate::connector::compiled::{Lines, Object, Operation};
 use crate::connector::error::ConnectorError;
@@ -150,12 +151,11 @@ impl Client {
         priority: Priority,
     ) -> Result<(), Outcome> {
         for (collection, fields) in &wanted.collections {
-            let ids: Vec<String> =
-                records.iter().filter(|record| !record.deleted).map(|record| record.id.clone()).collect();
+            let ids = attach::ids(records);
             if ids.is_empty() {
                 return Ok(());
             }
-            let mut by_document: HashMap<String, Vec<Line>> = match compiled.lines(collection) {
+            let by_document: HashMap<String, Vec<Line>> = match compiled.lines(collection) {
                 None => {
                     let reason = format!("the connector knows no lines {collection} of {object}");
                     return Err(Outcome::Misconfigured { reason });
@@ -165,7 +165,9 @@ impl Client {
                 }
                 Some(Lines::Nested(expr)) => {
                     let seen = compiled.seen(object);
-                    self.nested_lines(expr, seen, collection, fields, records).await?
+                    let lines = self.nested_lines(expr, seen, collection, fields, records).await?;
+                    attach::each_its_own(records, collection, lines);
+                    continue;
                 }
                 Some(Lines::Read { operation, page }) => {
                     let operation = Arc::clone(operation);
@@ -184,10 +186,7 @@ impl Client {
                     found
                 }
             };
-            for record in records.iter_mut().filter(|record| !record.deleted) {
-                let lines = by_document.remove(&record.id).unwrap_or_default();
-                record.fields.insert(collection.clone(), lines_value(&lines));
-            }
+            attach::by_document(records, collection, &by_document);
         }
         Ok(())
     }
@@ -219,8 +218,8 @@ impl Client {
         collection: &str,
         fields: &[String],
         records: &[RemoteRecord],
-    ) -> Result<HashMap<String, Vec<Line>>, Outcome> {
-        let inputs: Vec<(String, Value)> = records
+    ) -> Result<Vec<Vec<Line>>, Outcome> {
+        let inputs: Vec<Value> = records
             .iter()
             .map(|record| {
                 let input = members([
@@ -229,13 +228,13 @@ impl Client {
                     ("settings", self.caller.plain.clone()),
                     ("lines", wanted_lines(collection, fields)),
                 ]);
-                (record.id.clone(), Value::Object(input))
+                Value::Object(input)
             })
             .collect();
         let expr = expr.clone();
-        let work = move || -> Result<HashMap<String, Vec<Line>>, String> {
-            let mut found = HashMap::new();
-            for (id, input) in inputs {
+        let work = move || -> Result<Vec<Vec<Line>>, String> {
+            let mut found = Vec::new();
+            for input in inputs {
                 let lines = match first(Some(&expr), &input)? {
                     Value::Null => Vec::new(),
                     Value::Array(lines) => lines
@@ -244,7 +243,7 @@ impl Client {
                         .collect::<Result<_, _>>()?,
                     _ => return Err("the lines are not a list".to_owned()),
                 };
-                found.insert(id, lines);
+                found.push(lines);
             }
             Ok(found)
         };

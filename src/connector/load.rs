@@ -106,7 +106,7 @@ impl Compiler<'_> {
         while let Some((text, after)) = rest.split_once('{') {
             pieces.push(Piece::Text(text.to_owned()));
             let Some(end) = closing_brace(after) else {
-                self.wrong(jq.line, "a `{` of the path is not closed");
+                self.wrong(jq.line, "a `{` is not closed");
                 return pieces;
             };
             let hole = Jq { text: after.get(..end).unwrap_or_default().to_owned(), line: jq.line };
@@ -115,6 +115,13 @@ impl Compiler<'_> {
         }
         pieces.push(Piece::Text(rest.to_owned()));
         pieces
+    }
+
+    /// A method is written like a path, since an operation may need another one for another page.
+    fn method(&mut self, step: &StepSpec) -> Vec<Piece> {
+        let line = step.path.as_ref().map_or(0, |path| path.line);
+        let text = step.method.clone().unwrap_or_else(|| "POST".to_owned());
+        self.path(Some(&Jq { text, line }))
     }
 
     fn rules(&mut self, rules: &[RuleSpec]) -> Vec<Rule> {
@@ -141,7 +148,7 @@ impl Compiler<'_> {
             self.wrong(one.line, "a request has one of `body`, `form` and `text`");
         }
         Step {
-            method: step.method.clone().unwrap_or_else(|| "POST".to_owned()),
+            method: self.method(step),
             path: self.path(step.path.as_ref()),
             query: self.maybe(step.query.as_ref()),
             headers: self.maybe(step.headers.as_ref()),
@@ -163,6 +170,9 @@ impl Compiler<'_> {
         );
         if reads && spec.records.is_none() {
             self.wrong(line, format!("{} needs `records`: where they are in the answer", name.word()));
+        }
+        if let (Some(after), true) = (&spec.after, name != OperationName::List) {
+            self.wrong(after.line, "only a list has `after`: nothing else comes back for its next page");
         }
         if name == OperationName::SignIn {
             self.wrong(line, "sign_in is not an operation; say it under `sign_in`");
@@ -194,6 +204,7 @@ impl Compiler<'_> {
             combined_batch: spec.combined_batch.unwrap_or(batch).max(1),
             records: self.maybe(spec.records.as_ref()),
             next: self.maybe(spec.next.as_ref()),
+            after: self.maybe(spec.after.as_ref()),
             steps,
         }
     }
@@ -242,6 +253,7 @@ impl Compiler<'_> {
                 combined_batch: 1,
                 records: None,
                 next: None,
+                after: None,
                 steps: vec![self.step(&StepSpec {
                     method: step.method.clone(),
                     path: step.path.clone(),
@@ -337,7 +349,25 @@ impl Compiler<'_> {
         compiled
     }
 
-    fn sign_in(&mut self, name: &str, spec: &SignInKindSpec) -> SignIn {
+    fn sign_in(
+        &mut self,
+        name: &str,
+        spec: &SignInKindSpec,
+        kinds: &BTreeMap<String, SignInKindSpec>,
+    ) -> SignIn {
+        let before = spec.after.as_ref().map(|after| (after, kinds.get(after)));
+        let after = match before {
+            Some((_, Some(before))) if before.after.is_none() && before.keep.is_empty() => {
+                Some(Box::new(self.sign_in(name, before, kinds)))
+            }
+            Some((after, _)) => {
+                let message =
+                    format!("sign_in kind {name} comes after {after}, which is no kind that can come first");
+                self.wrong(0, message);
+                None
+            }
+            None => None,
+        };
         let asks = matches!(spec.kind, SignInKind::TokenExchange | SignInKind::Session);
         if asks && (spec.path.is_none() || spec.token.is_none()) {
             self.wrong(0, format!("sign_in kind {name} needs a `path` and a `token`"));
@@ -348,8 +378,8 @@ impl Compiler<'_> {
         if spec.kind == SignInKind::Signed && spec.signature.is_none() {
             self.wrong(0, format!("sign_in kind {name} needs a `signature`"));
         }
-        if !asks && spec.before.is_some() {
-            self.wrong(0, format!("sign_in kind {name} makes no request; leave out `before`"));
+        if let (Some(kept), false) = (spec.keep.values().next(), asks) {
+            self.wrong(kept.line, format!("sign_in kind {name} asks nothing, so there is nothing to `keep`"));
         }
         let step = asks.then(|| {
             self.step(&StepSpec {
@@ -367,12 +397,13 @@ impl Compiler<'_> {
         });
         SignIn {
             kind: spec.kind,
-            before: spec.before.as_ref().map(|before| self.step(before)),
+            after,
             step,
             token: self.maybe(spec.token.as_ref()),
             expires_in: self.maybe(spec.expires_in.as_ref()),
             margin: Duration::from_secs(spec.margin.unwrap_or(60)),
             identity: self.maybe(spec.identity.as_ref()),
+            keep: spec.keep.iter().filter_map(|(name, jq)| Some((name.clone(), self.expr(jq)?))).collect(),
             signature: self.maybe(spec.signature.as_ref()),
         }
     }
@@ -416,11 +447,16 @@ impl Compiler<'_> {
             self.object(name, own, lent, &common).map(|object| (name.clone(), Arc::new(object)))
         });
         let objects = objects.collect();
+        for (name, jq) in manifest.sign_in.kinds.values().flat_map(|kind| &kind.keep) {
+            if !manifest.settings.get(name).is_some_and(|setting| setting.secret) {
+                self.wrong(jq.line, format!("`keep` names {name}, which is no secret setting"));
+            }
+        }
         let sign_in = manifest
             .sign_in
             .kinds
             .iter()
-            .map(|(name, spec)| (name.clone(), self.sign_in(name, spec)))
+            .map(|(name, spec)| (name.clone(), self.sign_in(name, spec, &manifest.sign_in.kinds)))
             .collect();
         let connector = Connector {
             name: manifest.connector.clone(),

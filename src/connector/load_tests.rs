@@ -64,12 +64,7 @@ fn a_folder_stands_before_the_binary() {
     let path = folder.path().join("tryton.yaml");
     assert_eq!(Connector::load(&path.display().to_string(), None).expect("the file's").name, "small");
     let errors = load("nothing").expect_err("no such connector").to_string();
-    assert!(
-        errors.contains(
-            "fxiaoke, hubspot, jiandaoyun, kingdee-k3cloud, odoo, salesforce, tryton, wechat-miniprogram, yonyou, zoho-crm"
-        ),
-        "{errors}"
-    );
+    assert!(errors.contains(&format!("there are {}, or", Connector::built_in().join(", "))), "{errors}");
 }
 
 #[test]
@@ -90,8 +85,19 @@ fn a_lifecycle_that_cannot_end_is_refused_with_its_line() {
 }
 
 #[test]
-fn a_sign_in_that_makes_no_request_asks_for_nothing_before() {
-    let sign_in = "\nsign_in:\n  kinds:\n    key: {kind: key, token: .secrets.key, before: {path: /where}}\n";
-    let errors = Connector::compile(&format!("{SMALL}{sign_in}"), "small.yaml").expect_err("a mistake");
-    assert!(errors.to_string().contains("leave out `before`"), "{errors}");
+fn what_cannot_be_kept_or_waited_for_is_refused_with_its_line() {
+    let kinds = "sign_in:\n  kinds:\n    one: {kind: token_exchange, path: /t, token: .body.t, keep: {plain: .body.p}}\n    two: {kind: key, token: .secrets.s, keep: {s: .body.s}}\n";
+    let settings = "settings: {plain: {help: x}, s: {secret: true, help: x}}\n";
+    let text = SMALL
+        .replace("request:\n", &format!("{settings}{kinds}request:\n"))
+        .replace("        records: .body\n", "        records: .body\n        after: 1\n      read:\n        path: /x\n        records: .body\n        after: 1\n");
+    let errors = Connector::compile(&text, "x.yaml").expect_err("mistakes").to_string();
+    for part in [
+        "x.yaml:8: `keep` names plain, which is no secret setting",
+        "x.yaml:9: sign_in kind two asks nothing, so there is nothing to `keep`",
+        "x.yaml:22: only a list has `after`",
+    ] {
+        assert!(errors.contains(part), "{part}: {errors}");
+    }
+    assert!(!errors.contains("x.yaml:18"), "{errors}");
 }

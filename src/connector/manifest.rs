@@ -171,9 +171,9 @@ pub enum SignInKind {
 #[serde(deny_unknown_fields)]
 pub struct SignInKindSpec {
     pub kind: SignInKind,
-    /// A request that is made before: the body of its answer is seen as `.before` by all that follows, and by `base`.
+    /// The kind that is done before this one; its token is seen as `.before`.
     #[serde(default)]
-    pub before: Option<StepSpec>,
+    pub after: Option<String>,
     #[serde(default)]
     pub method: Option<String>,
     #[serde(default)]
@@ -201,6 +201,10 @@ pub struct SignInKindSpec {
     /// What tells this account from another behind the same address.
     #[serde(default)]
     pub identity: Option<Jq>,
+    /// Secret settings that the answer replaces (a refresh token that rotates), each with where the new one is; null
+    /// leaves the old one in force. What is given is kept in the mirror database, sealed, for the next sign-in.
+    #[serde(default)]
+    pub keep: BTreeMap<String, Jq>,
     /// For `signed`: an object of `app_id app_secret account user language organisation`.
     #[serde(default)]
     pub signature: Option<Jq>,
@@ -323,6 +327,7 @@ pub struct OperationSpec {
     /// Of a find by several fields: the most keys in one call, where that differs from `batch`.
     #[serde(default)]
     pub combined_batch: Option<usize>,
+    /// `POST` when left out; `{…}` holds jq, as in `path`.
     #[serde(default)]
     pub method: Option<String>,
     /// The address after the base; `{…}` holds jq.
@@ -347,6 +352,9 @@ pub struct OperationSpec {
     /// What `.page` is to be for the next page; null after the last.
     #[serde(default)]
     pub next: Option<Jq>,
+    /// Of a list: seconds before the next page may be asked for, where the remote is still at work on it.
+    #[serde(default)]
+    pub after: Option<Jq>,
     /// An array with one `{outcome, id, version, record, reference, lines, field, reason, after}` per item; all `ok` when
     /// left out. `lines` holds the ids of the lines that were added, in the order sent, by collection.
     #[serde(default)]

@@ -5,6 +5,7 @@
 //! or an error that names the place and the cure.
 
 mod answer;
+mod attach;
 mod built_in;
 mod call;
 pub mod cases;
@@ -13,6 +14,7 @@ pub mod compiled;
 pub mod error;
 pub mod expr;
 pub mod items;
+mod kept;
 pub mod lines;
 mod load;
 pub mod manifest;
@@ -21,6 +23,7 @@ pub mod openapi;
 mod records;
 mod request;
 pub mod settings;
+mod sign_in;
 mod steps;
 pub mod webhook;
 mod webhook_encryption;

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::connector::answer;
 use crate::connector::client::{FieldInfo, Page};
 use crate::connector::compiled::{Object, Operation};
 use crate::connector::expr::Expr;
@@ -17,7 +18,8 @@ pub(super) fn page(object: &Object, operation: &Operation, input: &Value) -> Res
     let next = Some(first(operation.next.as_ref(), input)?).filter(|next| !next.is_null());
     let seen = input.get("object").cloned().unwrap_or(Value::Null);
     let settings = input.get("settings").cloned().unwrap_or(Value::Null);
-    let mut page = Page { records: Vec::new(), next, remote_clock_ms: None, unreadable: Vec::new() };
+    let after = answer::seconds(&first(operation.after.as_ref(), input)?);
+    let mut page = Page { records: Vec::new(), next, after, remote_clock_ms: None, unreadable: Vec::new() };
     for record in records {
         match read(object, &record, &seen, &settings) {
             Ok(record) => page.records.push(record),

@@ -61,23 +61,29 @@ fn encode_pairs(pairs: &[(String, String)]) -> String {
     encoded.collect::<Vec<_>>().join("&")
 }
 
+/// Texts with the holes between them filled.
+fn filled(pieces: &[Piece], input: &Value) -> Result<String, Reason> {
+    let mut filled = String::new();
+    for piece in pieces {
+        match piece {
+            Piece::Text(text) => filled.push_str(text),
+            Piece::Hole(expr) => {
+                let value = first(Some(expr), input)?;
+                if value.is_null() {
+                    return Err(format!("{}: a value is needed here", expr.place()));
+                }
+                filled.push_str(&percent_encode(&as_text(&value), b"/"));
+            }
+        }
+    }
+    Ok(filled)
+}
+
 /// The address: base, path with its holes filled, query.
 fn url(connector: &Connector, step: &Step, input: &Value, shared: bool) -> Result<String, Reason> {
     let base = as_text(&first(Some(&connector.request.base), input)?);
     let mut url = base.trim_end_matches('/').to_owned();
-    let mut path = String::new();
-    for piece in &step.path {
-        match piece {
-            Piece::Text(text) => path.push_str(text),
-            Piece::Hole(expr) => {
-                let value = first(Some(expr), input)?;
-                if value.is_null() {
-                    return Err(format!("{}: the path needs a value here", expr.place()));
-                }
-                path.push_str(&percent_encode(&as_text(&value), b"/"));
-            }
-        }
-    }
+    let path = filled(&step.path, input)?;
     if !path.starts_with('/') && !path.is_empty() {
         url.push('/');
     }
@@ -109,7 +115,8 @@ pub(super) fn build(
             headers.push((name.to_owned(), value.to_owned()));
         }
     }
-    Ok(HttpRequest { method: step.method.clone(), url, headers, body, timeout: connector.timeout })
+    let method = filled(&step.method, input)?;
+    Ok(HttpRequest { method, url, headers, body, timeout: connector.timeout })
 }
 
 /// The body's bytes, and the content type that they have where the manifest names none.
@@ -128,7 +135,8 @@ fn body(
     }
     let own = first(step.body.as_ref(), input)?;
     let request = &connector.request;
-    let wraps = shared && (request.body.is_some() || request.text.is_some());
+    // An envelope is for what has a body; a shared JSON body may be made of nothing.
+    let wraps = shared && (request.body.is_some() || request.text.is_some() && !own.is_null());
     let body = if wraps {
         if let Value::Object(map) = input {
             map.insert("body".to_owned(), own);

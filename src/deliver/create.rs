@@ -26,6 +26,8 @@ pub(super) struct Newcomer {
     pub record: Record,
     /// Kept over all tries of the same create.
     pub attempt: Uuid,
+    /// What is sent is an earlier try's, not the row as it is now: the row is looked at again afterwards.
+    pub earlier: bool,
 }
 
 impl Newcomer {
@@ -45,7 +47,7 @@ impl Deliverer {
     ) -> Result<(), StoreError> {
         let newcomers: Vec<Newcomer> = keys
             .into_iter()
-            .map(|(looked, record)| Newcomer { looked, record, attempt: Uuid::now_v7() })
+            .map(|(looked, record)| Newcomer { looked, record, attempt: Uuid::now_v7(), earlier: false })
             .collect();
         let newcomers = self.matched(settler, newcomers).await?;
         self.send_creates(settler, newcomers).await
@@ -230,10 +232,21 @@ impl Deliverer {
             }
             let mut settlements = Vec::new();
             let mut read_again = Vec::new();
+            let (mut look_again, mut gone) = (Vec::new(), Vec::new());
             for (one, outcome) in batch.iter().zip(answer.outcomes) {
-                settlements.push(self.settle_create(settler, one, outcome, &mut read_again).await?);
+                let settlement = self.settle_create(settler, one, outcome, &mut read_again).await?;
+                if one.earlier && settlement.verdict == "done" {
+                    let marks = if one.looked.row_gone { &mut gone } else { &mut look_again };
+                    marks.push(one.looked.key.clone());
+                }
+                settlements.push(settlement);
             }
-            let noted = Noted { read_again: &read_again, why: "first comparison", ..Noted::default() };
+            let noted = Noted {
+                read_again: &read_again,
+                why: "first comparison",
+                look_again: &look_again,
+                gone: &gone,
+            };
             settler.settle_noting(settlements, &noted).await?;
         }
         Ok(())

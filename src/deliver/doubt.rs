@@ -54,7 +54,7 @@ impl Deliverer {
                     doubts.push(Doubt { looked, attempt, intent, age, by });
                 }
                 None if self.bound.abilities.repeats_a_create(age) => {
-                    send_again.push(self.again(looked, attempt, intent));
+                    send_again.push(self.again(looked, attempt, intent, age));
                 }
                 None => settler.settle(vec![not_to_be_looked_up(looked.key)]).await?,
             }
@@ -133,7 +133,9 @@ impl Deliverer {
                 }
                 [] => match self.not_there(&doubt) {
                     Some(settlement) => settlements.push(settlement),
-                    None => send_again.push(self.again(doubt.looked, doubt.attempt, doubt.intent)),
+                    None => {
+                        send_again.push(self.again(doubt.looked, doubt.attempt, doubt.intent, doubt.age));
+                    }
                 },
                 several => settlements.push(Settlement {
                     key: doubt.looked.key,
@@ -184,11 +186,14 @@ impl Deliverer {
         })
     }
 
-    /// The same create once more: with the same attempt id, and with the row as it is now.
-    fn again(&self, looked: Looked, attempt: Uuid, intent: Record) -> Newcomer {
+    /// The same create once more, with the same attempt id. A system that knows the attempt answers for what it was sent
+    /// then, so it is sent that again, and what the row has become follows as an update; others get the row as it is now.
+    fn again(&self, looked: Looked, attempt: Uuid, intent: Record, age: Duration) -> Newcomer {
         let mapping = &self.bound.mapping;
         let current = match &looked.encoded {
-            Some(Ok(encoded)) => Some(mapping.without_missing(mapping.new_record(encoded))),
+            Some(Ok(encoded)) if !self.bound.abilities.repeats_a_create(age) => {
+                Some(mapping.without_missing(mapping.new_record(encoded)))
+            }
             _ => None,
         };
         // what fails its check or waits for an approval is not sent instead: it follows as an update, which is stopped
@@ -199,7 +204,7 @@ impl Deliverer {
                     Decision::Create(_)
                 )
         });
-        Newcomer { record: current.unwrap_or(intent), looked, attempt }
+        Newcomer { earlier: current.is_none(), record: current.unwrap_or(intent), looked, attempt }
     }
 }
 

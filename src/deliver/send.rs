@@ -1,6 +1,6 @@
 //! Send: updates and deletes, in batches, each record ended by its own outcome.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use futures_util::stream::{StreamExt, iter};
 
@@ -60,17 +60,19 @@ impl Deliverer {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Reads the batch's records and leaves out those that somebody changed since the shadow (R9).
+    /// Reads the batch's records and leaves out those that somebody changed since the shadow (R9). Gives the keys of the
+    /// others, with the version that was read: a remote that checks it refuses what is written behind an edit made
+    /// since this look.
     async fn unchanged(
         &self,
         settler: &Settler<'_>,
         keys: &[&Looked],
-    ) -> Result<BTreeSet<String>, StoreError> {
+    ) -> Result<BTreeMap<String, Option<String>>, StoreError> {
         let bound = &self.bound;
         // a document that may be half written is always looked at first
         let looks = bound.overwrite_check != OverwriteCheck::None || bound.lines_apart;
         if !looks || !bound.abilities.can_read {
-            return Ok(keys.iter().map(|one| one.key.clone()).collect());
+            return Ok(keys.iter().map(|one| (one.key.clone(), None)).collect());
         }
         // the remote can only check a version that we know: after a create often nothing tells it
         let checked_by_remote = |one: &&&Looked| {
@@ -89,12 +91,13 @@ impl Deliverer {
                 Err(outcome) => {
                     let outcome = repeatable(outcome);
                     settler.settle(all.iter().map(|one| not_done(one, &outcome)).collect()).await?;
-                    return Ok(BTreeSet::new());
+                    return Ok(BTreeMap::new());
                 }
             }
         }
         let keys = self.standing(settler, keys, &records).await?;
-        let mut good: BTreeSet<String> = checked.into_iter().map(|one| one.key.clone()).collect();
+        let mut good: BTreeMap<String, Option<String>> =
+            checked.into_iter().map(|one| (one.key.clone(), None)).collect();
         let mut moved = Vec::new();
         for one in keys {
             let Some(id) = one.remote_id() else { continue };
@@ -107,7 +110,7 @@ impl Deliverer {
                 _ => false,
             };
             if same {
-                good.insert(one.key.clone());
+                good.insert(one.key.clone(), records.get(id).and_then(|record| record.version.clone()));
             } else {
                 moved.push((one.clone(), id.to_owned()));
             }
@@ -166,7 +169,7 @@ impl Deliverer {
         }
         let good = self.unchanged(settler, &looked).await?;
         let chunk: Vec<(Looked, Record)> =
-            chunk.into_iter().filter(|(one, _)| good.contains(&one.key)).collect();
+            chunk.into_iter().filter_map(|(one, changes)| Some((seen_now(one, &good)?, changes))).collect();
         self.send_updates(settler, chunk).await
     }
 
@@ -237,14 +240,17 @@ impl Deliverer {
                     Outcome::Conflict { .. } | Outcome::Gone { .. } => {
                         read_again.extend(one.remote_id().map(str::to_owned));
                         let outcome = Outcome::Conflict { reason: outcome.reason().to_owned() };
-                        settlements.push(not_done(one, &outcome));
+                        let lines_unsent = !bound.lines_apart;
+                        settlements.push(Settlement { lines_unsent, ..not_done(one, &outcome) });
                     }
                     other => {
                         // some of the lines may be written: what became of them is read before more is sent
                         if bound.lines_apart && bound.mapping.touches_lines(changes) {
                             read_again.extend(one.remote_id().map(str::to_owned));
                         }
-                        settlements.push(unsaved(one, other));
+                        let surely = matches!(other, Outcome::Reject { .. } | Outcome::Throttled { .. });
+                        let lines_unsent = surely && !bound.lines_apart;
+                        settlements.push(Settlement { lines_unsent, ..unsaved(one, other) });
                     }
                 }
             }
@@ -267,8 +273,9 @@ impl Deliverer {
         }
         // a record that somebody edited is read first: by default the edit wins over the delete
         let good = self.unchanged(settler, &looked).await?;
-        let mut batches =
-            vec![chunk.into_iter().filter(|(one, _)| good.contains(&one.key)).collect::<Vec<_>>()];
+        let mut batches = vec![
+            chunk.into_iter().filter_map(|(one, how)| Some((seen_now(one, &good)?, how))).collect::<Vec<_>>(),
+        ];
         while let Some(batch) = batches.pop() {
             let batch = self.still_ours(settler, batch, |(one, _)| one).await?;
             let Some((_, deactivate)) = batch.first() else { continue };
@@ -388,4 +395,13 @@ pub(super) fn halve<T>(batches: &mut Vec<Vec<T>>, mut batch: Vec<T>) {
     let second = batch.split_off(batch.len() / 2);
     batches.push(second);
     batches.push(batch);
+}
+
+/// The row, with the version of its record as it was read just now; `None` if it may not go.
+fn seen_now(mut one: Looked, good: &BTreeMap<String, Option<String>>) -> Option<Looked> {
+    let read = good.get(&one.key)?;
+    if let (Some(link), Some(version)) = (one.link.as_mut(), read) {
+        link.version = Some(version.clone());
+    }
+    Some(one)
 }

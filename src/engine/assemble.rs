@@ -12,8 +12,10 @@ use crate::config::duration::{parse_allowance, parse_duration, parse_share, pars
 use crate::config::file::Field;
 use crate::config::{BindingFile, LifecycleFile, RowtwinFile, Setting, SystemFile};
 use crate::connector::{Client, Connector, SettingValue, Settings};
+use crate::engine::certificates::tls_at_start;
 use crate::engine::documents;
 use crate::engine::gate::{SharedGate, UnderWay};
+use crate::engine::keep::{LookingGate, SharedKeep};
 pub use crate::engine::pool::open_pool;
 use crate::engine::{DEFAULT_NAME, Drifted, Engine, EngineError};
 use crate::mapping::Mapping;
@@ -390,6 +392,10 @@ pub async fn open_client(
             let given = Given { only_looks: true, ..given.clone() };
             return Ok(open_system(system, entry, &store, &given, &Metrics::new())?.0);
         }
+        if store.keeps_sign_ins().await? {
+            let keep = Arc::new(SharedKeep { store, system: system.to_owned() });
+            return Ok(system_behind(system, entry, given, Arc::new(LookingGate(keep)))?.0);
+        }
     }
     let (client, _) = system_behind(system, entry, given, Arc::new(OpenGate))?;
     Ok(client)
@@ -423,6 +429,7 @@ fn open_system(
         metrics: metrics.clone(),
         only_looks: given.only_looks,
         under_way: UnderWay::default(),
+        keep: Arc::new(SharedKeep { store: store.clone(), system: name.to_owned() }),
     };
     system_behind(name, system, given, Arc::new(gate))
 }
@@ -449,11 +456,18 @@ fn system_behind(
         };
         settings.0.insert(key.clone(), value);
     }
+    let tls = match tls_at_start(name, system) {
+        Ok(tls) => tls,
+        Err(more) => {
+            findings.extend(more);
+            None
+        }
+    };
     if !findings.is_empty() {
         return Err(EngineError::Configuration(findings));
     }
     let limits = connector.limits(name, &settings)?;
-    let transport = Arc::new(HttpTransport::new(connector.http_options())?);
+    let transport = Arc::new(HttpTransport::with_tls(connector.http_options(), tls)?);
     let spec = SystemSpec {
         name: name.to_owned(),
         connector: connector.name.clone(),

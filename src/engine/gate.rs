@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use tracing::warn;
 
+use crate::engine::keep::SharedKeep;
 use crate::metrics::Metrics;
 use crate::model::outcome::{Outcome, OutcomeKind};
 use crate::remote::gate::{CallNote, Gate, Pass, Priority};
+use crate::remote::keep::Keep;
 use crate::remote::lease::LEASE;
 use crate::store::Store;
 use crate::store::limits::{EndedCall, LOOK_AGAIN, Leave};
@@ -29,6 +31,7 @@ pub struct SharedGate {
     /// See `Given::only_looks`.
     pub only_looks: bool,
     pub under_way: UnderWay,
+    pub keep: Arc<SharedKeep>,
 }
 
 /// The calls of this process that have not ended.
@@ -151,6 +154,10 @@ impl Gate for SharedGate {
         priority: Priority,
     ) -> BoxFuture<'a, Result<Pass, Outcome>> {
         Box::pin(self.wait(operation, priority))
+    }
+
+    fn keep(&self) -> Option<Arc<dyn Keep>> {
+        Some(Arc::clone(&self.keep) as Arc<dyn Keep>)
     }
 
     fn leave<'a>(&'a self, pass: Pass, note: CallNote) -> BoxFuture<'a, ()> {

@@ -1,10 +1,12 @@
 //! The engine: puts the rooms together and keeps their turns going.
 
 pub mod assemble;
+pub mod certificates;
 mod comparing;
 mod documents;
 pub mod error;
 mod gate;
+mod keep;
 pub mod observe;
 mod pool;
 pub mod prepare;

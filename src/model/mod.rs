@@ -14,3 +14,4 @@ pub mod merge;
 pub mod outcome;
 pub mod record;
 pub mod retry;
+pub mod spelling;

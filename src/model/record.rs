@@ -6,7 +6,7 @@ use serde_json::Value;
 pub type Record = serde_json::Map<String, Value>;
 
 /// A record as it was read from a remote, with what the connector found in it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct RemoteRecord {
     /// The remote's identity of the record, as text.
     pub id: String,

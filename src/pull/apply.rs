@@ -11,9 +11,9 @@ use crate::mapping::reference::References;
 use crate::mapping::{DecodeError, Row};
 use crate::model::binding::AgainstEdit;
 use crate::model::merge::{FieldConflict, Policy, Side};
-use crate::model::record::RemoteRecord;
+use crate::model::record::{Record, RemoteRecord};
 use crate::pull::documents::{LineWork, check_lines, new_document, new_lines, told, write_lines};
-use crate::pull::plan::{NewRow, RowPlan, edits_of, plan_new_row, plan_row};
+use crate::pull::plan::{NewRow, RowPlan, edits_of, only_respelled, plan_new_row, plan_row};
 use crate::pull::{DEFERRED, MISSING, UNMARKED, gone, guard, newest_of_each};
 use crate::store::StoreError;
 use crate::store::error::Class;
@@ -317,11 +317,17 @@ impl Context<'_> {
             return untie(record, link, "the row was deleted before it was compared with the record", work);
         };
         if mapping.same(shadow, &record.fields) {
+            // what is not mapped has changed: the delete needs the version that stands now, or it is refused for ever
+            if record.version.is_some() && record.version != link.version {
+                work.links.push(now_at(&link.key, record, shadow.clone()));
+            }
             return;
         }
-        let edit_wins = self.bound.against_edit == AgainstEdit::Edit;
         let edits = edits_of(self.bound, record, shadow);
-        let edits = edits.into_iter().map(|(field, value)| FieldConflict {
+        // a system that trims or rounds what it was sent has edited nothing: the row stays deleted
+        let edited = !only_respelled(self.bound, &edits, shadow);
+        let edit_wins = edited && self.bound.against_edit == AgainstEdit::Edit;
+        let edits = edits.into_iter().filter(|_| edited).map(|(field, value)| FieldConflict {
             shadow: shadow.get(&field).cloned().unwrap_or(Value::Null),
             row: Value::Null,
             record: value,
@@ -336,16 +342,7 @@ impl Context<'_> {
             return untie(record, link, "the row was deleted and the record edited: the edit wins", work);
         }
         // the edit is seen and kept: the delete goes on from there
-        work.links.push(LinkUpdate {
-            key: link.key.clone(),
-            remote_id: record.id.clone(),
-            shadow: mapping.shadow_of(&record.fields),
-            version: record.version.clone(),
-            remote_ms: record.modified_ms,
-            reference: record.reference.clone(),
-            stage: record.stage.clone(),
-            keeps_sent: false,
-        });
+        work.links.push(now_at(&link.key, record, mapping.shadow_of(&record.fields)));
     }
 
     fn take_plan(&self, record: &RemoteRecord, link: &Link, mut plan: RowPlan, work: &mut Work) {
@@ -373,16 +370,8 @@ impl Context<'_> {
         work.turned.extend(plan.turned.into_iter().map(|field| (link.key.clone(), field)));
         work.closed.extend(plan.closed.into_iter().map(|field| (link.key.clone(), field)));
         if plan.link_moves {
-            work.links.push(LinkUpdate {
-                key: link.key.clone(),
-                remote_id: record.id.clone(),
-                shadow: plan.shadow,
-                version: record.version.clone(),
-                remote_ms: record.modified_ms,
-                reference: record.reference.clone(),
-                stage: record.stage.clone(),
-                keeps_sent: plan.keeps_sent,
-            });
+            let moved = now_at(&link.key, record, plan.shadow);
+            work.links.push(LinkUpdate { keeps_sent: plan.keeps_sent, ..moved });
         }
     }
 
@@ -418,16 +407,7 @@ impl Context<'_> {
                 after: Some(shadow.clone()),
                 reason: None,
             });
-            links.push(LinkUpdate {
-                key: key.clone(),
-                remote_id: record.id.clone(),
-                shadow,
-                version: record.version.clone(),
-                remote_ms: record.modified_ms,
-                reference: record.reference.clone(),
-                stage: record.stage.clone(),
-                keeps_sent: false,
-            });
+            links.push(now_at(&key, record, shadow));
             after.insert(key, row);
         }
         if !bound.table.children.is_empty() {
@@ -495,4 +475,18 @@ fn untie(record: &RemoteRecord, link: &Link, reason: &str, work: &mut Work) {
         reason: Some(reason.to_owned()),
     });
     work.defer.insert(record.id.clone());
+}
+
+/// A link as it stands once the record is taken, with this shadow.
+fn now_at(key: &str, record: &RemoteRecord, shadow: Record) -> LinkUpdate {
+    LinkUpdate {
+        key: key.to_owned(),
+        remote_id: record.id.clone(),
+        shadow,
+        version: record.version.clone(),
+        remote_ms: record.modified_ms,
+        reference: record.reference.clone(),
+        stage: record.stage.clone(),
+        keeps_sent: false,
+    }
 }

@@ -9,9 +9,10 @@ use crate::bound::Bound;
 use crate::mapping::reference::{Missing, References};
 use crate::mapping::{DecodeError, Row};
 use crate::model::diff::{diff, overlay, project};
-use crate::model::document::MergedLines;
+use crate::model::document::{MergedLines, lines_of};
 use crate::model::merge::{FieldConflict, Side, Stamps};
 use crate::model::record::{Record, RemoteRecord};
+use crate::model::spelling::respelled;
 use crate::pull::fate::{Fate, field_by_field};
 use crate::store::link::Link;
 use crate::store::standing::Standing;
@@ -111,6 +112,22 @@ pub fn plan_row(
         closed: fate.closed,
         lines,
         keeps_sent,
+    })
+}
+
+/// Whether a record may differ from its shadow only by how the system spells what it was sent, in fields and in lines.
+pub fn only_respelled(bound: &Bound, edits: &Record, shadow: &Record) -> bool {
+    let blank = bound.mapping.blank_is_null;
+    let alike = |left: &Record, right: &Record| {
+        left.iter().all(|(name, value)| respelled(Some(value), right.get(name), blank))
+    };
+    edits.iter().all(|(name, told)| {
+        if !bound.mapping.lines.iter().any(|lines| lines.collection == *name) {
+            return respelled(shadow.get(name), Some(told), blank);
+        }
+        let (Some(sent), Some(told)) = (lines_of(shadow, name), lines_of(edits, name)) else { return false };
+        sent.len() == told.len()
+            && sent.iter().zip(&told).all(|(sent, told)| alike(&sent.fields, &told.fields))
     })
 }
 

@@ -17,6 +17,8 @@ use crate::store::walk::{
     PullState, SHORT_OVERLAP_MS, Walk, WalkKind, finish_walk, mark_seen, missing_links, save_walk,
 };
 
+/// How often a walk whose next page is not ready is looked at.
+const NOT_READY: Duration = Duration::from_millis(250);
 /// How often a first reading that comes after others looks whether they are done.
 const PARENTS_FIRST: Duration = Duration::from_millis(300);
 
@@ -32,6 +34,16 @@ impl Puller {
             return Ok(Some(Turned { seen: 0, rest: Some(PARENTS_FIRST) }));
         }
         let read_at = self.store.clock().await?;
+        let wait = state
+            .walk
+            .as_ref()
+            .and_then(|walk| walk.not_before_ms)
+            .map(|due| due - ms(read_at).unwrap_or(due));
+        if let Some(wait) = wait.and_then(|wait| u64::try_from(wait).ok()).filter(|wait| *wait > 0) {
+            // what the inbox names is looked at meanwhile
+            let rest = NOT_READY.min(Duration::from_millis(wait));
+            return Ok(Some(Turned { seen: 0, rest: Some(rest) }));
+        }
         let mut walk = match &state.walk {
             Some(walk) => walk.clone(),
             None => Walk {
@@ -39,6 +51,7 @@ impl Puller {
                 overlaps: kind != WalkKind::Sweep && (kind == WalkKind::Backfill || state.overlap_due),
                 kind,
                 page: Value::Null,
+                not_before_ms: None,
                 newest_ms: None,
                 began_ms: None,
                 started_ms: ms(read_at).unwrap_or(0),
@@ -72,6 +85,8 @@ impl Puller {
         // a page that names itself as the next one would never end
         let mut ended = page.next.is_none() || page.next.as_ref() == Some(&walk.page);
         walk.page = page.next.unwrap_or(Value::Null);
+        let after = page.after.and_then(|after| i64::try_from(after.as_millis()).ok());
+        walk.not_before_ms = after.zip(ms(listed_at)).map(|(after, now)| now.saturating_add(after));
         if ended && walk.kind == WalkKind::Poll {
             walk.page = self.next_lines(None);
             ended = walk.page.is_null();

@@ -2,11 +2,13 @@
 //!
 //! How the limits are shared is another room's business; here is only the door.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
 use crate::model::outcome::{Outcome, OutcomeKind};
+use crate::remote::keep::Keep;
 
 /// Who waits for the call. What runs by itself leaves a reserve of the daily budget to people's edits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,6 +60,11 @@ pub trait Gate: Send + Sync {
 
     /// Gives the place back with what came of the call.
     fn leave<'a>(&'a self, pass: Pass, note: CallNote) -> BoxFuture<'a, ()>;
+
+    /// Where what a sign-in gives is kept for all processes; `None` where there is no such place.
+    fn keep(&self) -> Option<Arc<dyn Keep>> {
+        None
+    }
 }
 
 /// No limits: for `connector test` and tests.

@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use reqwest::header::{HeaderName, HeaderValue};
 
 use crate::remote::lease;
+use crate::remote::tls::{self, Tls};
 use crate::remote::transport::{HttpRequest, HttpResponse, Transport, TransportError};
 
 /// The largest answer that is read unless the manifest says otherwise.
@@ -41,6 +42,14 @@ impl HttpTransport {
     /// # Errors
     /// When the TLS library cannot be set up (no readable root certificates).
     pub fn new(options: HttpOptions) -> Result<Self, TransportError> {
+        Self::with_tls(options, None)
+    }
+
+    /// With certificates of one's own.
+    ///
+    /// # Errors
+    /// When the TLS library cannot be set up with them.
+    pub fn with_tls(options: HttpOptions, tls: Option<Tls>) -> Result<Self, TransportError> {
         // The second installation in a process fails, and is not needed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder()
@@ -53,6 +62,14 @@ impl HttpTransport {
             .user_agent(concat!("rowtwin/", env!("CARGO_PKG_VERSION")));
         if options.http1_only {
             builder = builder.http1_only();
+        }
+        if let Some(tls) = tls {
+            if let Some(identity) = tls.identity {
+                builder = builder.identity(identity);
+            }
+            if !tls.authorities.is_empty() {
+                builder = builder.tls_certs_only(tls.authorities);
+            }
         }
         let client = builder
             .build()
@@ -109,12 +126,32 @@ impl HttpTransport {
 fn failure(error: reqwest::Error) -> TransportError {
     let connect = error.is_connect() || error.is_builder();
     let timeout = error.is_timeout();
-    let reason = innermost(&error.without_url());
+    let error = error.without_url();
+    // With TLS 1.3 a client's certificate is refused after the request was written, but before it was heard.
+    if let Some(reason) = refused_certificate(&error) {
+        return TransportError::NotSent { reason };
+    }
+    let reason = innermost(&error);
     match (connect, timeout) {
         (true, _) => TransportError::NotSent { reason },
         (false, true) => TransportError::Lost { reason: "no answer in time".to_owned() },
         (false, false) => TransportError::Lost { reason },
     }
+}
+
+/// The words for a certificate that one side refused, if that is what is at the bottom of the error.
+fn refused_certificate(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        // An error of IO does not name the error in it as its source.
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let found = inner.and_then(|inner| inner.downcast_ref()).or_else(|| error.downcast_ref());
+        if let Some(reason) = found.and_then(tls::refusal) {
+            return Some(reason);
+        }
+        next = inner.map(|inner| inner as &(dyn std::error::Error + 'static)).or_else(|| error.source());
+    }
+    None
 }
 
 /// The message of the error at the bottom, which names the cause.

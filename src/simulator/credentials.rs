@@ -164,3 +164,60 @@ pub mod wechat {
     /// The merchant's number.
     pub const MERCHANT_ID: &str = "1900000001";
 }
+
+/// The credentials of the simulated Dynamics 365.
+pub mod dynamics365 {
+    /// The tenant.
+    pub const TENANT: &str = "6d2f1c1e-0000-4000-8000-000000000000";
+    /// The app.
+    pub const CLIENT_ID: &str = "6d2f1c1e-1111-4000-8000-000000000001";
+    /// Its secret.
+    pub const CLIENT_SECRET: &str = "demo~dynamics~secret";
+    /// The organisation.
+    pub const ORGANIZATION: &str = "6d2f1c1e-2222-4000-8000-000000000002";
+    /// The user whose rights apply.
+    pub const USER: &str = "6d2f1c1e-3333-4000-8000-000000000003";
+    /// The user's part of the organisation.
+    pub const UNIT: &str = "6d2f1c1e-4444-4000-8000-000000000004";
+}
+
+/// The credentials of the simulated Mailchimp.
+pub mod mailchimp {
+    /// The key; behind the dash stands its data centre.
+    pub const API_KEY: &str = "0123456789abcdef0123456789abcdef-us21";
+    /// The audience.
+    pub const LIST: &str = "a1b2c3d4e5";
+    /// The account.
+    pub const ACCOUNT: &str = "8d3a3db4d97663a9074efcc16";
+}
+
+/// The credentials of the simulated NetSuite.
+pub mod netsuite {
+    /// The account.
+    pub const ACCOUNT: &str = "123456_SB1";
+    /// The client of the integration.
+    pub const CLIENT_ID: &str = "demo-netsuite-client";
+    /// The id of the certificate whose key signs.
+    pub const CERTIFICATE: &str = "demo-netsuite-certificate";
+
+    /// The private key of that certificate, as a PEM text: the one of the simulated Salesforce.
+    pub fn private_key() -> String {
+        super::salesforce::private_key()
+    }
+}
+
+/// The credentials of the simulated Shopify.
+pub mod shopify {
+    /// The token of a custom app.
+    pub const ACCESS_TOKEN: &str = "shpat_demo0custom0app0token";
+    /// The client of an app.
+    pub const CLIENT_ID: &str = "demo-shopify-client";
+    /// Its secret, by which webhooks are signed, too.
+    pub const CLIENT_SECRET: &str = "demo-shopify-secret";
+    /// The shop.
+    pub const SHOP: &str = "demo.myshopify.com";
+    /// Its global id.
+    pub const SHOP_ID: &str = "gid://shopify/Shop/548380009";
+    /// The oldest version of the API that is served.
+    pub const API_VERSION: &str = "2026-01";
+}

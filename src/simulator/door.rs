@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::Value;
 
 use super::{
-    Kind, Push, Shared, effect::Effect, exchange, fault::Fault, fxiaoke, hubspot, jiandaoyun, kingdee, odoo,
-    salesforce, state::Call, state::State, wechat, yonyou, zoho,
+    Kind, Push, Shared, dynamics365, effect::Effect, exchange, fault::Fault, fxiaoke, hubspot, jiandaoyun,
+    kingdee, mailchimp, netsuite, odoo, salesforce, shopify, state::Call, state::State, wechat, yonyou, zoho,
 };
 use crate::model::record::Record;
 
@@ -67,9 +67,14 @@ impl Door {
             Kind::KingdeeK3cloud => kingdee::person::document(state, object, id),
             Kind::Salesforce => salesforce::person::document(state, object, id),
             Kind::Odoo => odoo::person::document(state, object, id),
-            Kind::ZohoCrm | Kind::Hubspot | Kind::Yonyou | Kind::WechatMiniprogram => {
-                state.table(object).get(id).map(|row| row.fields.clone())
-            }
+            Kind::Dynamics365 => dynamics365::person::document(state, object, id),
+            Kind::Netsuite => netsuite::person::document(state, object, id),
+            Kind::ZohoCrm
+            | Kind::Hubspot
+            | Kind::Mailchimp
+            | Kind::Yonyou
+            | Kind::WechatMiniprogram
+            | Kind::Shopify => state.table(object).get(id).map(|row| row.fields.clone()),
         })
     }
 
@@ -108,6 +113,10 @@ impl Door {
                 Kind::Odoo => odoo::person::edit(state, object, id, fields),
                 Kind::Yonyou => yonyou::person::edit(state, object, id, fields),
                 Kind::WechatMiniprogram => wechat::person::edit(state, object, id, fields),
+                Kind::Dynamics365 => dynamics365::person::edit(state, object, id, fields),
+                Kind::Mailchimp => mailchimp::person::edit(state, object, id, fields),
+                Kind::Netsuite => netsuite::person::edit(state, object, id, fields),
+                Kind::Shopify => shopify::person::edit(state, object, id, fields),
             };
             found.then_some(was)
         })
@@ -125,8 +134,11 @@ impl Door {
             Kind::Odoo => odoo::person::add_line(state, object, id, fields),
             Kind::Yonyou => yonyou::person::add_line(state, object, id, fields),
             Kind::WechatMiniprogram => None,
+            Kind::Dynamics365 => dynamics365::person::add_line(state, object, id, fields),
+            Kind::Netsuite => netsuite::person::add_line(state, object, id, fields),
+            Kind::Mailchimp => None,
             Kind::ZohoCrm => zoho::person::add_line(state, object, id, fields),
-            Kind::Hubspot => None,
+            Kind::Hubspot | Kind::Shopify => None,
         })
     }
 
@@ -141,8 +153,11 @@ impl Door {
             Kind::Odoo => odoo::person::edit_line(state, object, id, line, fields),
             Kind::Yonyou => yonyou::person::edit_line(state, object, id, line, fields),
             Kind::WechatMiniprogram => false,
+            Kind::Dynamics365 => dynamics365::person::edit_line(state, object, id, line, fields),
+            Kind::Netsuite => netsuite::person::edit_line(state, object, id, line, fields),
+            Kind::Mailchimp => false,
             Kind::ZohoCrm => zoho::person::edit_line(state, object, id, line, fields),
-            Kind::Hubspot => false,
+            Kind::Hubspot | Kind::Shopify => false,
         })
     }
 
@@ -156,8 +171,11 @@ impl Door {
             Kind::Odoo => odoo::person::remove_line(state, object, id, line),
             Kind::Yonyou => yonyou::person::remove_line(state, object, id, line),
             Kind::WechatMiniprogram => false,
+            Kind::Dynamics365 => dynamics365::person::remove_line(state, object, id, line),
+            Kind::Netsuite => netsuite::person::remove_line(state, object, id, line),
+            Kind::Mailchimp => false,
             Kind::ZohoCrm => zoho::person::remove_line(state, object, id, line),
-            Kind::Hubspot => false,
+            Kind::Hubspot | Kind::Shopify => false,
         })
     }
 
@@ -173,6 +191,10 @@ impl Door {
             Kind::Odoo => odoo::person::remove(state, object, id),
             Kind::Yonyou => yonyou::person::remove(state, object, id),
             Kind::WechatMiniprogram => wechat::person::remove(state, object, id),
+            Kind::Dynamics365 => dynamics365::person::remove(state, object, id),
+            Kind::Mailchimp => mailchimp::person::remove(state, object, id),
+            Kind::Netsuite => netsuite::person::remove(state, object, id),
+            Kind::Shopify => shopify::person::remove(state, object, id),
         })
     }
 
@@ -247,6 +269,11 @@ impl Door {
         self.with(|state| state.calls_per_20s = calls);
     }
 
+    /// From now on each refresh token is good for one sign-in and gives the next one; this is the first. Salesforce only.
+    pub fn rotate_refresh_tokens(&self, first: &str) {
+        self.with(|state| state.refresh_token = Some(first.to_owned()));
+    }
+
     /// Stops the clock at this moment (epoch milliseconds); `None` follows the system's clock again.
     pub fn set_clock(&self, clock: Option<i64>) {
         self.with(|state| state.clock = clock);
@@ -259,14 +286,10 @@ impl Door {
         self.with(|state| state.described.insert(name, kind.map(str::to_owned)));
     }
 
-    /// Takes the pushes of changes made in the pages that nobody has taken yet, oldest first (Jiandaoyun, WeChat, Yonyou). They
-    /// are not sent by themselves: so one can be lost, repeated, or come late.
+    /// Takes the pushes of changes made in the pages that nobody has taken yet, oldest first (Jiandaoyun, Shopify, WeChat,
+    /// Yonyou). They are not sent by themselves: so one can be lost, repeated, or come late.
     pub fn take_pushes(&self) -> Vec<Push> {
-        self.with(|state| match state.kind {
-            Kind::Yonyou => yonyou::take_pushes(state),
-            Kind::WechatMiniprogram => wechat::take_pushes(state),
-            _ => jiandaoyun::take_pushes(state),
-        })
+        self.with(State::take_pushes)
     }
 
     /// Ends every token and session, as an administrator could.
@@ -286,5 +309,9 @@ fn insert(state: &mut State, object: &str, fields: Record) -> String {
         Kind::Odoo => odoo::person::insert(state, object, fields),
         Kind::Yonyou => yonyou::person::insert(state, object, fields),
         Kind::WechatMiniprogram => wechat::person::insert(state, object, fields),
+        Kind::Dynamics365 => dynamics365::person::insert(state, object, fields),
+        Kind::Mailchimp => mailchimp::person::insert(state, object, fields),
+        Kind::Netsuite => netsuite::person::insert(state, object, fields),
+        Kind::Shopify => shopify::person::insert(state, object, fields),
     }
 }

@@ -6,9 +6,9 @@ use axum::http::StatusCode;
 use serde_json::Value;
 
 use super::{
-    Kind, Shared,
+    Kind, Shared, dynamics365,
     fault::{Mangling, Trouble},
-    fxiaoke, hubspot, jiandaoyun, kingdee, odoo, salesforce,
+    fxiaoke, hubspot, jiandaoyun, kingdee, mailchimp, netsuite, odoo, salesforce, shopify,
     state::{Late, State},
     wechat, yonyou, zoho,
 };
@@ -189,6 +189,10 @@ fn ask(kind: Kind, request: &Request) -> Asked {
         Kind::Odoo => odoo::ask(request),
         Kind::Yonyou => yonyou::ask(request),
         Kind::WechatMiniprogram => wechat::ask(request),
+        Kind::Dynamics365 => dynamics365::ask(request),
+        Kind::Mailchimp => mailchimp::ask(request),
+        Kind::Netsuite => netsuite::ask(request),
+        Kind::Shopify => shopify::ask(request),
     }
 }
 
@@ -204,6 +208,10 @@ fn perform(state: &mut State, request: &Request, asked: &Asked, trouble: Option<
         Kind::Odoo => odoo::perform(state, request, asked, trouble),
         Kind::Yonyou => yonyou::perform(state, request, asked),
         Kind::WechatMiniprogram => wechat::perform(state, request, asked),
+        Kind::Dynamics365 => dynamics365::perform(state, request, asked, trouble),
+        Kind::Mailchimp => mailchimp::perform(state, request, asked, trouble),
+        Kind::Netsuite => netsuite::perform(state, request, asked),
+        Kind::Shopify => shopify::perform(state, request, asked, trouble),
     }
 }
 
@@ -318,6 +326,10 @@ fn throttled(kind: Kind, asked: &Asked) -> Reply {
         Kind::Odoo => odoo::throttled(),
         Kind::Yonyou => yonyou::throttled(),
         Kind::WechatMiniprogram => wechat::throttled(),
+        Kind::Dynamics365 => dynamics365::throttled(),
+        Kind::Mailchimp => mailchimp::throttled(),
+        Kind::Netsuite => netsuite::throttled(),
+        Kind::Shopify => shopify::throttled(),
     }
 }
 
@@ -332,6 +344,10 @@ fn api_error(kind: Kind, asked: &Asked, code: i64) -> Reply {
         Kind::Odoo => odoo::api_error(code),
         Kind::Yonyou => yonyou::api_error(code),
         Kind::WechatMiniprogram => wechat::api_error(code),
+        Kind::Dynamics365 => dynamics365::api_error(code),
+        Kind::Mailchimp => mailchimp::api_error(code),
+        Kind::Netsuite => netsuite::api_error(code),
+        Kind::Shopify => shopify::api_error(code),
     }
 }
 
@@ -346,6 +362,10 @@ fn signed_out(kind: Kind, asked: &Asked) -> Reply {
         Kind::Odoo => odoo::key_refused(),
         Kind::Yonyou => yonyou::token_refused(asked),
         Kind::WechatMiniprogram => wechat::token_refused(),
+        Kind::Dynamics365 => dynamics365::token_refused(),
+        Kind::Mailchimp => mailchimp::key_refused(),
+        Kind::Netsuite => netsuite::token_refused(),
+        Kind::Shopify => shopify::token_refused(),
     }
 }
 
@@ -365,6 +385,10 @@ fn sign_in_state(
         Kind::Odoo => odoo::signed_in(request, asked).map(|()| Vec::new()),
         Kind::Yonyou => yonyou::signed_in(state, request, asked).map(|()| Vec::new()),
         Kind::WechatMiniprogram => wechat::signed_in(state, request, asked).map(|()| Vec::new()),
+        Kind::Dynamics365 => dynamics365::signed_in(state, request, asked).map(|()| Vec::new()),
+        Kind::Mailchimp => mailchimp::signed_in(request).map(|()| Vec::new()),
+        Kind::Netsuite => netsuite::signed_in(state, request, asked).map(|()| Vec::new()),
+        Kind::Shopify => shopify::signed_in(state, request, asked).map(|()| Vec::new()),
     }
 }
 

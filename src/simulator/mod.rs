@@ -1,5 +1,5 @@
-//! Local stand-ins of Fxiaoke, HubSpot, Jiandaoyun, Kingdee K3Cloud, Odoo, Salesforce, WeChat, Yonyou and Zoho CRM: servers that
-//! behave like the real APIs in sign-in, shapes,
+//! Local stand-ins of Dynamics 365, Fxiaoke, HubSpot, Jiandaoyun, Kingdee K3Cloud, Mailchimp, NetSuite, Odoo,
+//! Salesforce, Shopify, WeChat, Yonyou and Zoho CRM: servers that behave like the real APIs in sign-in, shapes,
 //! limits, errors and faults, so that a mapping can be tried before it meets production.
 //!
 //! State is in memory and the servers bind 127.0.0.1 only. What the vendors do not document is marked
@@ -31,7 +31,7 @@
 //! | `set_down` | `{"down": true}` | `{"ok"}` |
 //! | `set_calls_per_20s` | `{"calls": 100 or null}` | `{"ok"}` |
 //! | `set_clock` | `{"ms": 1700000000000 or null}` | `{"ok"}` |
-//! | `take_pushes` | | `{"pushes": [{"query", "headers", "body"}, …]}`, each once (Jiandaoyun, WeChat, Yonyou) |
+//! | `take_pushes` | | `{"pushes": [{"query", "headers", "body"}, …]}`, each once (Jiandaoyun, Shopify, WeChat, Yonyou) |
 //! | `end_sessions` | | `{"ok"}` |
 
 use std::{
@@ -56,6 +56,7 @@ pub mod credentials;
 mod cut;
 mod door;
 mod door_http;
+mod dynamics365;
 mod effect;
 mod exchange;
 mod fault;
@@ -63,9 +64,14 @@ mod fxiaoke;
 mod hubspot;
 mod jiandaoyun;
 mod kingdee;
+mod mailchimp;
+mod netsuite;
+mod odata;
 mod odoo;
+mod push;
 mod salesforce;
 mod select;
+mod shopify;
 mod state;
 mod table;
 mod value;
@@ -76,7 +82,7 @@ mod zoho;
 pub use door::{Door, Fields};
 pub use effect::{Deed, Effect};
 pub use fault::{Fault, Mangling, Trouble};
-pub use jiandaoyun::Push;
+pub use push::Push;
 pub use state::Call;
 
 use exchange::{Reply, Request};
@@ -100,7 +106,7 @@ pub enum SimulatorError {
     },
     /// There is no simulator of this name.
     #[error(
-        "there is no simulator of {name:?}; the known ones are fxiaoke, hubspot, jiandaoyun, kingdee-k3cloud, odoo, salesforce, wechat-miniprogram, yonyou and zoho-crm"
+        "there is no simulator of {name:?}; the known ones are dynamics365, fxiaoke, hubspot, jiandaoyun, kingdee-k3cloud, mailchimp, netsuite, odoo, salesforce, shopify, wechat-miniprogram, yonyou and zoho-crm"
     )]
     Unknown {
         /// The name that was asked for.
@@ -137,6 +143,14 @@ pub enum Kind {
     Yonyou,
     /// A mini program of WeChat.
     WechatMiniprogram,
+    /// The Web API of Dynamics 365.
+    Dynamics365,
+    /// Mailchimp's Marketing API.
+    Mailchimp,
+    /// NetSuite's REST API and SuiteQL.
+    Netsuite,
+    /// Shopify's Admin API.
+    Shopify,
 }
 
 impl fmt::Display for Kind {
@@ -151,6 +165,10 @@ impl fmt::Display for Kind {
             Kind::Odoo => "odoo",
             Kind::Yonyou => "yonyou",
             Kind::WechatMiniprogram => "wechat-miniprogram",
+            Kind::Dynamics365 => "dynamics365",
+            Kind::Mailchimp => "mailchimp",
+            Kind::Netsuite => "netsuite",
+            Kind::Shopify => "shopify",
         })
     }
 }
@@ -169,6 +187,10 @@ impl FromStr for Kind {
             "odoo" => Ok(Kind::Odoo),
             "yonyou" => Ok(Kind::Yonyou),
             "wechat-miniprogram" => Ok(Kind::WechatMiniprogram),
+            "dynamics365" => Ok(Kind::Dynamics365),
+            "mailchimp" => Ok(Kind::Mailchimp),
+            "netsuite" => Ok(Kind::Netsuite),
+            "shopify" => Ok(Kind::Shopify),
             _ => Err(SimulatorError::Unknown { name: name.to_owned() }),
         }
     }

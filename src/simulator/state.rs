@@ -13,6 +13,8 @@ use super::{
     exchange::{Asked, Request},
     fault::{Fault, Trouble},
     jiandaoyun,
+    push::{self, Push},
+    shopify,
     table::{Row, Table},
     wechat, yonyou,
 };
@@ -80,6 +82,8 @@ pub(super) struct State {
     pub(super) pages: HashMap<String, Vec<u8>>,
     /// Results of asynchronous work that wait to be fetched.
     pub(super) tasks: HashMap<String, Vec<u8>>,
+    /// The refresh token in force, where they rotate; empty where the whole family was revoked. `None`: they do not.
+    pub(super) refresh_token: Option<String>,
     /// Fields that are described in another way, by object and name: not at all, or as another type.
     pub(super) described: HashMap<(String, String), Option<String>>,
     windows: HashMap<String, VecDeque<i64>>,
@@ -92,6 +96,8 @@ pub(super) struct State {
     pub(super) jiandaoyun: jiandaoyun::Memory,
     pub(super) yonyou: yonyou::Memory,
     pub(super) wechat: wechat::Memory,
+    pub(super) shopify: shopify::Bucket,
+    pushes: VecDeque<Push>,
     serial: u64,
 }
 
@@ -108,6 +114,7 @@ impl State {
             late: Vec::new(),
             pages: HashMap::new(),
             tasks: HashMap::new(),
+            refresh_token: None,
             described: HashMap::new(),
             windows: HashMap::new(),
             calls: VecDeque::new(),
@@ -118,6 +125,8 @@ impl State {
             jiandaoyun: jiandaoyun::Memory::default(),
             yonyou: yonyou::Memory::default(),
             wechat: wechat::Memory::default(),
+            shopify: shopify::Bucket::default(),
+            pushes: VecDeque::new(),
             serial: 0,
         }
     }
@@ -144,8 +153,10 @@ impl State {
             Kind::Jiandaoyun => Table::new(false, &["_widget_name"]),
             Kind::KingdeeK3cloud => Table::new(true, &["FNumber", "FBillNo"]),
             Kind::Salesforce => Table::new(false, &["Name"]),
-            Kind::ZohoCrm | Kind::Hubspot | Kind::Odoo | Kind::Yonyou => Table::new(true, &[]),
-            Kind::WechatMiniprogram => Table::new(false, &[]),
+            Kind::ZohoCrm | Kind::Hubspot | Kind::Odoo | Kind::Yonyou | Kind::Netsuite | Kind::Shopify => {
+                Table::new(true, &[])
+            }
+            Kind::Dynamics365 | Kind::Mailchimp | Kind::WechatMiniprogram => Table::new(false, &[]),
         })
     }
 
@@ -163,6 +174,19 @@ impl State {
             self.effects.note(self.now_ms(), Deed::Removed, object, id);
         }
         removed
+    }
+
+    /// Writes down what the system would tell by itself.
+    pub(super) fn push(&mut self, push: Push) {
+        if self.pushes.len() >= push::KEPT {
+            self.pushes.pop_front();
+        }
+        self.pushes.push_back(push);
+    }
+
+    /// Takes what waits to be told.
+    pub(super) fn take_pushes(&mut self) -> Vec<Push> {
+        self.pushes.drain(..).collect()
     }
 
     /// Ends every token and session.

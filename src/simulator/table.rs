@@ -21,7 +21,7 @@ pub(super) struct Row {
 }
 
 /// The records of one object, by id, by last change, by name (a name need not be unique) and by what they refer to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Table {
     numeric_ids: bool,
     name_fields: &'static [&'static str],
@@ -78,7 +78,9 @@ impl Table {
 
     /// The place of an id in the order; an id that is no number sorts before all numbers.
     pub(super) fn key(&self, id: &str) -> Key {
-        match self.numeric_ids.then(|| id.parse().ok()).flatten() {
+        // a global id ends in its number
+        let number = id.rsplit('/').next().unwrap_or(id);
+        match self.numeric_ids.then(|| number.parse().ok()).flatten() {
             Some(number) => (number, String::new()),
             None => (0, id.to_owned()),
         }

@@ -16,6 +16,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V6__lifecycle", include_str!("../../sql/migrations/V6__lifecycle.sql")),
     ("V7__decisions", include_str!("../../sql/migrations/V7__decisions.sql")),
     ("V8__usage", include_str!("../../sql/migrations/V8__usage.sql")),
+    ("V9__sign_in", include_str!("../../sql/migrations/V9__sign_in.sql")),
 ];
 
 /// The number of the last migration.
@@ -35,6 +36,7 @@ const REPEATABLE: &[&str] = &[
     include_str!("../../sql/api/inbox.sql"),
     include_str!("../../sql/api/recovery.sql"),
     include_str!("../../sql/api/limits.sql"),
+    include_str!("../../sql/api/sign_in.sql"),
     include_str!("../../sql/api/upkeep.sql"),
     include_str!("../../sql/api/drift.sql"),
     include_str!("../../sql/views/people.sql"),

@@ -20,6 +20,7 @@ pub mod migrate;
 pub mod mirror;
 pub mod outbox;
 pub mod reference;
+pub mod sign_in;
 pub mod slot;
 pub mod standing;
 pub mod steps;

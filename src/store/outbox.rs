@@ -88,6 +88,8 @@ pub struct Settlement {
     pub step: Option<String>,
     /// No step is owed any more: what was to be saved was refused.
     pub owes_nothing: bool,
+    /// The lines that were about to be added surely were not: nobody looks for them in the record.
+    pub lines_unsent: bool,
 }
 
 impl Store {

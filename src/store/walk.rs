@@ -28,6 +28,9 @@ pub struct Walk {
     pub kind: WalkKind,
     /// What the connector wants back for the next page; null for the first.
     pub page: Value,
+    /// By our clock, ms: not before then is the next page asked for, since the remote still works on it.
+    #[serde(default)]
+    pub not_before_ms: Option<i64>,
     /// The stamp from which on records are listed, ms; none lists all. Fixed for the whole walk.
     pub since_ms: Option<i64>,
     /// Whether this poll reaches back over the whole overlap.

@@ -278,13 +278,14 @@ impl Verifier {
             let known = Known { links: &links, rows: &rows, records: &records, references: &references };
             repair(&transaction, bound, side, &drift, &known).await?;
         }
+        let after = listed.after;
         // a page that names itself as the next one would never end
         let next: Option<Value> = listed.next.filter(|next| Some(next) != page);
         let phase = if next.is_some() { Phase::Records } else { Phase::Done };
         self.save(&transaction, comparison, phase, None, next, ids.len(), &drift).await?;
         transaction.commit().await?;
         told(phase);
-        Ok(Turned::worked(ids.len()))
+        Ok(Turned { rest: after, ..Turned::worked(ids.len()) })
     }
 
     #[expect(clippy::too_many_arguments, reason = "the end of two kinds of chunk")]

@@ -46,6 +46,19 @@ pub async fn run(plan: &Plan, server: &mut Server) -> Ended {
                     );
                     world.tell(said.replace('"', ""));
                 }
+                for line in world.query("select * from rowtwin.conflicts order by id").await {
+                    world.tell(format!("      conflict: {line}"));
+                }
+                for (plan, remote) in world.plan.systems.clone().iter().zip(world.remotes.clone()) {
+                    for call in remote.state().calls.iter() {
+                        world.tell(format!(
+                            "      last calls of {}: {} {}",
+                            plan.name,
+                            call.op.word(),
+                            call.body
+                        ));
+                    }
+                }
             }
             let story = std::mem::take(&mut world.story);
             for who in 0..plan.world.processes {

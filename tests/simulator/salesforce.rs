@@ -170,3 +170,44 @@ async fn salesforce_makes_an_order_with_its_lines_or_not_at_all() {
     assert_eq!(caller.call(Method::DELETE, &path, Value::Null).await.0, 204);
     assert_eq!((door.count("Order"), door.count("OrderItem")), (0, 0));
 }
+
+const JSFORCE: [&str; 1] = ["jsforce@3.10.14"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn jsforce_works_unchanged() {
+    let simulator = Simulator::start(Kind::Salesforce, Options::default()).await.unwrap();
+    let door = simulator.door();
+    door.insert_many(
+        "Account",
+        (0..2_500).map(|n| json!({"Name": format!("Row {n:04}"), "AnnualRevenue": 12.5})),
+    );
+    let base = simulator.base_url();
+    let arguments = [base.as_str(), sf::CLIENT_ID, sf::CLIENT_SECRET, sf::REFRESH_TOKEN];
+    let arguments = arguments.map(str::to_owned).to_vec();
+    let seen = foreign("jsforce", "salesforce_client.cjs", &JSFORCE, arguments).await;
+    assert_eq!(seen["counted"], 2_500, "a token that is over was renewed");
+    assert_eq!(seen["pages"], json!([2000, false, 500, true, 2500]));
+    assert_eq!(seen["made"], json!([[true, null], [false, "REQUIRED_FIELD_MISSING"]]));
+    assert_eq!(seen["got"]["AnnualRevenue"], plain(&parse("10.01")));
+    assert_eq!((&seen["updated"], &seen["upserted"]), (&json!(true), &json!([[true, true], [true, true]])));
+    assert!(seen["fields"].as_array().unwrap().contains(&json!("SystemModstamp")));
+    assert_eq!(seen["malformed"][0], "INVALID_FIELD");
+    assert_eq!((&seen["stale"][0], &seen["fresh"]), (&json!("PRECONDITION_FAILED"), &json!(true)));
+    assert_eq!(seen["bulk"], json!([2500, "Row 0000", "12.50", true]));
+    let failed = "REQUIRED_FIELD_MISSING:Required fields are missing: [Name]:Name";
+    assert_eq!(seen["inserted"], json!([1, "true", failed]));
+    assert_eq!(
+        seen["changed"],
+        json!([1, "In, \"quotes\"", null]),
+        "#N/A is nothing, an empty cell no change"
+    );
+    assert_eq!(seen["up"], json!(["false", "true"]));
+    assert_eq!((&seen["deleted"], &seen["hard"]), (&json!(true), &json!(1)));
+    assert_eq!(
+        (&seen["log"], &seen["bin"]),
+        (&json!(true), &json!(true)),
+        "the bin knows only what lies in it"
+    );
+    assert_eq!((&seen["limits"], &seen["usage"]), (&json!(15_000), &json!(15_000)));
+    assert_eq!(door.count("Account"), 2_500 + 3);
+}

@@ -1,20 +1,24 @@
-//! A go-between: passes calls on to the real server as they are, so that a test can act at a moment between two of them.
+//! A go-between: passes calls on to a real server as they are, so that a test can act at a moment between two of them.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
-use crate::client::Person;
+/// Tells the call that is waited for by its body.
+type Meant = Box<dyn Fn(&Value) -> bool + Send>;
 
-/// What is done once, after the server has done the next call of a method and before its answer is passed on.
+/// What is done once, after the server has done the call and before its answer is passed on.
 pub enum Then {
-    /// The person writes to the first record that the call named.
-    Write(Person, Value),
+    /// Something is done that may look at the call.
+    Do(Box<dyn FnOnce(Value) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>),
     /// The answer is lost.
     LoseAnswer,
 }
@@ -23,12 +27,12 @@ pub enum Then {
 struct Passing {
     server: String,
     http: reqwest::Client,
-    armed: Arc<Mutex<Option<(&'static str, Then)>>>,
+    armed: Arc<Mutex<Option<(Meant, Then)>>>,
 }
 
 pub struct GoBetween {
     pub base_url: String,
-    armed: Arc<Mutex<Option<(&'static str, Then)>>>,
+    armed: Arc<Mutex<Option<(Meant, Then)>>>,
     serving: AbortHandle,
 }
 
@@ -43,9 +47,9 @@ impl GoBetween {
         Self { base_url, armed, serving }
     }
 
-    /// At the next call of this method of a model, do that.
-    pub fn arm(&self, method: &'static str, then: Then) {
-        *self.armed.lock().unwrap() = Some((method, then));
+    /// At the next call that is meant, do that.
+    pub fn arm(&self, meant: impl Fn(&Value) -> bool + Send + 'static, then: Then) {
+        *self.armed.lock().unwrap() = Some((Box::new(meant), then));
     }
 
     /// Whether what was armed has happened.
@@ -65,28 +69,28 @@ async fn pass(
     uri: Uri,
     headers: HeaderMap,
     body: String,
-) -> Result<(StatusCode, [(&'static str, &'static str); 1], String), StatusCode> {
+) -> Result<Response, StatusCode> {
     let url = format!("{}{}", passing.server, uri.path());
     let mut request = passing.http.post(url).header("content-type", "application/json").body(body.clone());
     if let Some(session) = headers.get("authorization") {
         request = request.header("authorization", session);
     }
     let answer = request.send().await.map_err(|_| StatusCode::BAD_GATEWAY)?;
-    let status = answer.status();
+    let (status, mut told) = (answer.status(), answer.headers().clone());
     let text = answer.text().await.map_err(|_| StatusCode::BAD_GATEWAY)?;
     let call: Value = serde_json::from_str(&body).unwrap_or_default();
     let then = {
         let mut armed = passing.armed.lock().unwrap();
-        let called = call["method"].as_str().unwrap_or_default();
-        armed.take_if(|(method, _)| called.ends_with(&format!(".party.{method}"))).map(|(_, then)| then)
+        armed.take_if(|(meant, _)| meant(&call)).map(|(_, then)| then)
     };
     match then {
         None => {}
         Some(Then::LoseAnswer) => return Err(StatusCode::GATEWAY_TIMEOUT),
-        Some(Then::Write(person, values)) => {
-            let id = call["params"][0][0].as_i64().expect("a write names its record");
-            person.write(id, values).await;
-        }
+        Some(Then::Do(work)) => work(call).await,
     }
-    Ok((status, [("content-type", "application/json")], text))
+    // these are of the connection, and not of the answer
+    for name in ["transfer-encoding", "content-length", "content-encoding", "connection"] {
+        told.remove(name);
+    }
+    Ok((status, told, text).into_response())
 }

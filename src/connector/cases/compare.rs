@@ -107,6 +107,10 @@ pub(super) fn compare(expected: &Expected, seen: &Seen) -> Result<(), String> {
     if let Some(expected) = expected.next.as_ref().filter(|expected| !same_json(expected, &next)) {
         return differs("next", expected, next);
     }
+    let after = seen.next_after.map_or(0, |after| after.as_secs());
+    if let Some(expected) = expected.next_after.filter(|expected| *expected != after) {
+        return Err(format!("the next page: expected {expected} seconds to wait for it, there are {after}"));
+    }
     if expected.last_page && !next.is_null() {
         return differs("next", "none", next);
     }

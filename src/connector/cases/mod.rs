@@ -7,6 +7,7 @@ mod webhooks;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use secrecy::SecretString;
@@ -199,6 +200,9 @@ struct Expected {
     records: Option<Vec<Map<String, Value>>>,
     #[serde(default)]
     next: Option<Value>,
+    /// Seconds until the next page may be asked for.
+    #[serde(default)]
+    next_after: Option<u64>,
     #[serde(default)]
     last_page: bool,
     #[serde(default)]
@@ -281,6 +285,7 @@ struct Seen {
     records: Option<Vec<RemoteRecord>>,
     described: Vec<Map<String, Value>>,
     next: Option<Value>,
+    next_after: Option<Duration>,
     identity: Option<String>,
 }
 
@@ -325,7 +330,12 @@ async fn perform(client: &Client, case: &Case) -> Seen {
         OperationName::List => {
             let page = case.page.as_ref();
             match client.list(object, fields, case.since, page, case.ids_only, priority).await {
-                Ok(page) => Seen { records: Some(page.records), next: page.next, ..Seen::default() },
+                Ok(page) => Seen {
+                    records: Some(page.records),
+                    next: page.next,
+                    next_after: page.after,
+                    ..Seen::default()
+                },
                 Err(outcome) => failed(outcome),
             }
         }

@@ -10,13 +10,13 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use ring::rand::SystemRandom;
-use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
+use ring::signature::{RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaEncoding, RsaKeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-use super::{Data, bounds, compile, value, xml};
+use super::{Data, bounds, compile, csv, value, xml};
 
 /// Everything that a program may call.
 pub(super) fn all() -> impl Iterator<Item = Fun<Data>> {
@@ -30,7 +30,7 @@ pub(super) fn all() -> impl Iterator<Item = Fun<Data>> {
 type RunPtr = jaq_core::RunPtr<Data>;
 
 fn own() -> impl Iterator<Item = Fun<Data>> {
-    let filters: [(&'static str, usize, RunPtr); 15] = [
+    let filters: [(&'static str, usize, RunPtr); 17] = [
         ("parse_time", 2, |mut cv| {
             let zone = cv.0.pop_var();
             let format = cv.0.pop_var();
@@ -51,13 +51,19 @@ fn own() -> impl Iterator<Item = Fun<Data>> {
         }),
         ("jwt_rs256", 1, |mut cv| {
             let key = cv.0.pop_var();
-            bome(jwt_rs256(&cv.1, &key))
+            bome(jwt(&cv.1, &key, &Val::Null, "RS256", &RSA_PKCS1_SHA256))
+        }),
+        ("jwt_ps256", 2, |mut cv| {
+            let header = cv.0.pop_var();
+            let key = cv.0.pop_var();
+            bome(jwt(&cv.1, &key, &header, "PS256", &RSA_PSS_SHA256))
         }),
         ("base64", 0, |cv| {
             bome(hash(&cv.1, |bytes| base64::engine::general_purpose::STANDARD.encode(bytes)))
         }),
         ("base64d", 0, |cv| bome(base64_decode(&cv.1))),
         ("urlencode", 0, |cv| bome(hash(&cv.1, percent_encode))),
+        ("from_csv", 0, |cv| bome(from_csv(&cv.1))),
         ("from_xml", 0, |cv| bome(from_xml(&cv.1))),
         ("to_xml", 0, |cv| bome(to_xml(&cv.1))),
         ("as_list", 0, |cv| bome(Ok(as_list(cv.1)))),
@@ -95,12 +101,14 @@ fn hmac_sha256(value: &Val, key: &Val) -> Outcome {
     Ok(Val::from(hex::encode(mac.finalize().into_bytes())))
 }
 
-/// Claims as a JSON Web Token, signed with a private RSA key (PEM). Nothing of the key is in an error.
-fn jwt_rs256(claims: &Val, key: &Val) -> Outcome {
+/// Claims as a JSON Web Token, signed with a private RSA key (PEM). `more` are further members of its header, such as the
+/// key's id. Nothing of the key is in an error.
+fn jwt(claims: &Val, key: &Val, more: &Val, algorithm: &str, padding: &'static dyn RsaEncoding) -> Outcome {
     let unusable = || {
-        failure(
-            "jwt_rs256 cannot use this key: a private RSA key as a PEM text of at least 2048 bits was expected",
-        )
+        failure(format!(
+            "jwt_{} cannot use this key: a private RSA key as a PEM text of at least 2048 bits was expected",
+            algorithm.to_lowercase()
+        ))
     };
     let key = PrivateKeyDer::from_pem_slice(text(key)?.as_bytes()).map_err(|_| unusable())?;
     let pair = match &key {
@@ -110,11 +118,18 @@ fn jwt_rs256(claims: &Val, key: &Val) -> Outcome {
     };
     let pair = pair.map_err(|_| unusable())?;
     let encode = |bytes: &[u8]| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
-    let header = encode(br#"{"alg":"RS256","typ":"JWT"}"#);
-    let signed = format!("{header}.{}", encode(claims.to_string().as_bytes()));
+    let mut header = serde_json::json!({"alg": algorithm, "typ": "JWT"});
+    if !matches!(more, Val::Null) {
+        let parsed = serde_json::from_str(&more.to_string()).ok();
+        let Some((serde_json::Value::Object(more), header)) = parsed.zip(header.as_object_mut()) else {
+            return Err(failure("a token's header is an object"));
+        };
+        header.extend(more);
+    }
+    let signed =
+        format!("{}.{}", encode(header.to_string().as_bytes()), encode(claims.to_string().as_bytes()));
     let mut signature = vec![0; pair.public().modulus_len()];
-    pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature)
-        .map_err(|_| unusable())?;
+    pair.sign(padding, &SystemRandom::new(), signed.as_bytes(), &mut signature).map_err(|_| unusable())?;
     Ok(Val::from(format!("{signed}.{}", encode(&signature))))
 }
 
@@ -135,6 +150,11 @@ fn percent_encode(bytes: &[u8]) -> String {
         }
     }
     encoded
+}
+
+fn from_csv(value: &Val) -> Outcome {
+    let table = csv::from_csv(&text(value)?).map_err(|error| failure(error.to_string()))?;
+    Ok(value::to_jq(&table))
 }
 
 fn from_xml(value: &Val) -> Outcome {

@@ -11,6 +11,7 @@
 
 mod bounds;
 mod compile;
+pub mod csv;
 mod filters;
 pub mod pool;
 mod value;

@@ -19,9 +19,6 @@ use super::{
     state::State,
 };
 
-pub use push::Push;
-pub(super) use push::take as take_pushes;
-
 /// A parameter is missing, or the request is not one.
 const INVALID_REQUEST: i64 = 1;
 /// A parameter has a value that is not taken.
@@ -45,8 +42,6 @@ const MOST: usize = 100;
 pub(super) struct Memory {
     /// When a transaction was first seen, and the records that it made.
     transactions: HashMap<String, (i64, Vec<String>)>,
-    /// Pushes that have not been taken.
-    pushes: Vec<Push>,
 }
 
 /// Why a call is refused.

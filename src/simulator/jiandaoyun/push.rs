@@ -1,25 +1,10 @@
-//! Data pushes: written down with their signature, for whoever wants to deliver, lose, repeat or reorder them.
+//! Data pushes, with their signature.
 
-use serde::Serialize;
 use serde_json::json;
 use sha1::{Digest, Sha1};
 
 use super::read::whole;
-use crate::simulator::{credentials::jiandaoyun as known, state::State};
-
-/// The most pushes that wait to be taken; older ones are lost.
-const KEPT: usize = 100_000;
-
-/// One push as the system would send it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Push {
-    /// What follows the `?` of the address.
-    pub query: String,
-    /// Names and values.
-    pub headers: Vec<(String, String)>,
-    /// The body.
-    pub body: String,
-}
+use crate::simulator::{credentials::jiandaoyun as known, push::Push, state::State};
 
 /// Writes down that a record was changed in the pages.
 pub(super) fn push(state: &mut State, op: &str, object: &str, id: &str) {
@@ -32,14 +17,5 @@ pub(super) fn push(state: &mut State, op: &str, object: &str, id: &str) {
         ("X-JDY-Signature".to_owned(), hex::encode(Sha1::digest(signed.as_bytes()))),
         ("X-JDY-DeliverId".to_owned(), format!("d{nonce}")),
     ];
-    let pushes = &mut state.jiandaoyun.pushes;
-    if pushes.len() >= KEPT {
-        pushes.remove(0);
-    }
-    pushes.push(Push { query: format!("nonce={nonce}&timestamp={seconds}"), headers, body });
-}
-
-/// Takes what waits.
-pub(in crate::simulator) fn take(state: &mut State) -> Vec<Push> {
-    std::mem::take(&mut state.jiandaoyun.pushes)
+    state.push(Push { query: format!("nonce={nonce}&timestamp={seconds}"), headers, body });
 }

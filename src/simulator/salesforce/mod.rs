@@ -1,5 +1,6 @@
 //! Salesforce's REST API: queries, single records, collections, trees, describes.
 
+mod bulk;
 mod describe;
 pub(super) mod person;
 mod query;
@@ -97,6 +98,11 @@ fn bin(object: &str) -> String {
     format!("bin of {object}")
 }
 
+/// The table of what was deleted lately, whether it lies in the bin or not.
+fn log(object: &str) -> String {
+    format!("log of {object}")
+}
+
 /// The path after `/services/data/vNN.0`, cut at its slashes.
 fn parts(path: &str) -> Vec<String> {
     let rest = path.trim_start_matches('/').strip_prefix("services/data").unwrap_or("");
@@ -132,6 +138,10 @@ pub(super) fn ask(request: &Request) -> Asked {
         ("DELETE", ["composite", "sobjects"]) => ("delete", "delete", ""),
         ("PATCH", ["composite", "sobjects", object, _]) => ("upsert", "create", *object),
         ("POST", ["composite", "tree", object]) => ("tree", "create", *object),
+        (method, ["jobs", ..]) => {
+            let (operation, role) = bulk::ask(method, &parts);
+            (operation, role, payload.get("object").and_then(Value::as_str).unwrap_or_default())
+        }
         _ => ("unknown", "", ""),
     };
     asked.operation = operation.to_owned();
@@ -144,7 +154,8 @@ pub(super) fn ask(request: &Request) -> Asked {
     let query = pairs(&request.query);
     let parameter =
         |name: &str| query.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
-    if let Some(text) = parameter("q") {
+    let of_job = payload.get("query").and_then(Value::as_str).map(str::to_owned);
+    if let Some(text) = parameter("q").or(of_job) {
         let lower = text.to_lowercase();
         let from = lower.find(" from ").and_then(|at| text.get(at + 6..)).unwrap_or_default();
         asked.object = from.split_whitespace().next().unwrap_or_default().to_owned();
@@ -157,6 +168,10 @@ pub(super) fn ask(request: &Request) -> Asked {
             .iter()
             .find(|(_, known, ..)| *known == prefix)
             .map_or(String::new(), |(name, ..)| (*name).to_owned());
+    }
+    if asked.is("job") {
+        asked.payload = payload;
+        return asked;
     }
     let records: Vec<&Map<String, Value>> = match payload.get("records").and_then(Value::as_array) {
         Some(records) => records.iter().filter_map(Value::as_object).collect(),
@@ -232,6 +247,7 @@ fn answer(
             let left = DAILY.saturating_sub(state.call_count());
             Ok(ok(&json!({"DailyApiRequests": {"Max": DAILY, "Remaining": left}})))
         }
+        (_, ["jobs", ..]) => bulk::perform(state, request, asked, &parts),
         ("query" | "queryAll", _) => query::query(state, request, asked),
         ("queryMore", [_, locator]) => query::more(state, locator),
         ("sobjects", _) => Ok(describe::list(state)),
@@ -244,7 +260,8 @@ fn answer(
         ("delete", ["composite", ..]) => collection_delete(state, request, asked, trouble),
         (operation, ["composite", ..]) => collection(state, operation, &parts, asked, trouble),
         (operation, ["sobjects", object, rest @ ..]) => {
-            single(state, operation, &need_object(object)?, rest, body)
+            let since = request.header("if-unmodified-since");
+            single(state, operation, &need_object(object)?, rest, body, since)
         }
         _ => Err(Refusal::of(404, "NOT_FOUND", "The requested resource does not exist")),
     }
@@ -256,6 +273,7 @@ fn single(
     object: &str,
     rest: &[&str],
     body: &Map<String, Value>,
+    unmodified_since: Option<&str>,
 ) -> Result<Answer, Refusal> {
     match (operation, rest) {
         ("create", _) => {
@@ -264,7 +282,10 @@ fn single(
             Ok(told.with_ids(vec![id]))
         }
         ("get", [id]) => query::get(state, object, id),
-        ("update", [id]) => write::update(state, object, id, body).map(|()| nothing()),
+        ("update", [id]) => {
+            write::unmodified(state, object, id, unmodified_since)?;
+            write::update(state, object, id, body).map(|()| nothing())
+        }
         ("delete", [id]) => write::delete(state, object, id).map(|()| nothing()),
         ("upsert", [by, value]) => {
             let (id, created) = write::upsert(state, object, by, &json!(value), body)?;

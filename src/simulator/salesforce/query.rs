@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    Refusal, bin, ok,
+    Refusal, bin, log, ok,
     schema::{self, long_id, stamp_of, stamp_text},
     soql,
     write::exists,
@@ -12,6 +12,7 @@ use crate::{
     model::record::Record,
     simulator::{
         exchange::{Answer, Asked, Request, pairs},
+        select::Query,
         state::State,
     },
 };
@@ -35,29 +36,35 @@ pub(super) fn query(state: &mut State, request: &Request, asked: &Asked) -> Resu
     let text = pairs(&request.query).into_iter().find(|(name, _)| name == "q").map(|(_, value)| value);
     let text =
         text.ok_or_else(|| Refusal::of(400, "MALFORMED_QUERY", "A query string has to be specified"))?;
-    let query = soql::parse(&text)?;
+    let (query, found) = found(state, &text, asked.operation == "queryAll")?;
+    if query.fields.is_empty() {
+        return Ok(ok(&json!({"totalSize": found.len(), "done": true, "records": []})));
+    }
+    let records: Vec<Value> =
+        found.iter().map(|record| shown(&query.object, record, &query.fields)).collect();
+    let wanted =
+        request.header("sforce-query-options").and_then(|text| text.trim().strip_prefix("batchSize="));
+    let page = wanted.and_then(|text| text.parse().ok()).map_or(PAGE, |size: usize| size.clamp(200, PAGE));
+    let total = records.len();
+    Ok(page_of(state, records, total, page))
+}
+
+/// What a query finds, in its order; `all`: in the recycle bin, too.
+pub(super) fn found(state: &mut State, text: &str, all: bool) -> Result<(Query, Vec<Record>), Refusal> {
+    let query = soql::parse(text)?;
     let mut found: Vec<Record> = Vec::new();
     let mut tables = vec![query.object.clone()];
-    if asked.operation == "queryAll" {
+    if all {
         tables.push(bin(&query.object));
     }
     for table in tables {
         let rows = state.table(&table).rows().filter(|row| query.takes(&row.fields));
         found.extend(rows.map(|row| row.fields.clone()));
     }
-    if query.fields.is_empty() {
-        return Ok(ok(&json!({"totalSize": found.len(), "done": true, "records": []})));
-    }
     found.sort_by(|left, right| query.order(left, right));
-    let found: Vec<Record> = found.into_iter().skip(query.offset).collect();
     let limit = query.limit.unwrap_or(found.len());
-    let records: Vec<Value> =
-        found.iter().take(limit).map(|record| shown(&query.object, record, &query.fields)).collect();
-    let wanted =
-        request.header("sforce-query-options").and_then(|text| text.trim().strip_prefix("batchSize="));
-    let page = wanted.and_then(|text| text.parse().ok()).map_or(PAGE, |size: usize| size.clamp(200, PAGE));
-    let total = records.len();
-    Ok(page_of(state, records, total, page))
+    let found = found.into_iter().skip(query.offset).take(limit).collect();
+    Ok((query, found))
 }
 
 /// The next page of an earlier query.
@@ -114,7 +121,7 @@ pub(super) fn changed(
         ms.ok_or_else(|| Refusal::of(400, "INVALID_REPLICATION_DATE", format!("{name} is not a moment")))
     };
     let (start, end) = (moment("start")?, moment("end")?);
-    let name = if deleted { bin(object) } else { object.to_owned() };
+    let name = if deleted { log(object) } else { object.to_owned() };
     let rows = state.table(&name).rows().filter(|row| (start..end).contains(&row.stamp));
     let found: Vec<(String, i64)> = rows.map(|row| (row.id.clone(), row.stamp)).collect();
     let covered = stamp_text(end);

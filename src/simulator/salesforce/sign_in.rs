@@ -37,7 +37,7 @@ pub(super) fn token(state: &mut State, request: &Request) -> Answer {
         }
         "client_credentials" if !secret => return refused("invalid_client", "invalid client credentials"),
         "client_credentials" => true,
-        "refresh_token" => given("refresh_token") == known::REFRESH_TOKEN,
+        "refresh_token" => refreshes(state, given("refresh_token")),
         "urn:ietf:params:oauth:grant-type:jwt-bearer" => asserts(given("assertion"), state.now_ms() / 1000),
         _ => return refused("unsupported_grant_type", "grant type not supported"),
     };
@@ -48,12 +48,33 @@ pub(super) fn token(state: &mut State, request: &Request) -> Answer {
     state.sessions.retain(|session| session.lives(now, LIFE_MS));
     let value = format!("{}!{}", known::ORG_ID, uuid::Uuid::new_v4().simple());
     state.sessions.push(Session { value: value.clone(), born_ms: now, ended: false });
+    let rotated = state.refresh_token.clone().filter(|_| given("grant_type") == "refresh_token");
     let host = request.header("host").unwrap_or("127.0.0.1");
-    super::ok(&json!({
+    let mut told = json!({
         "access_token": value, "instance_url": format!("http://{host}"), "token_type": "Bearer",
         "id": format!("https://login.salesforce.com/id/{}/{}", known::ORG_ID, known::USER_ID),
         "issued_at": now.to_string(), "signature": "c2lnbmF0dXJl", "scope": "api",
-    }))
+    });
+    if let (Value::Object(told), Some(rotated)) = (&mut told, rotated) {
+        told.insert("refresh_token".to_owned(), json!(rotated));
+    }
+    super::ok(&told)
+}
+
+/// Whether a refresh token is good. Where they rotate it is used up by this, and one that was used up before ends all of
+/// them: somebody else has it.
+fn refreshes(state: &mut State, given: &str) -> bool {
+    match &state.refresh_token {
+        None => given == known::REFRESH_TOKEN,
+        Some(current) if current == given && !given.is_empty() => {
+            state.refresh_token = Some(format!("5Aep861.{}", uuid::Uuid::new_v4().simple()));
+            true
+        }
+        Some(_) => {
+            state.refresh_token = Some(String::new());
+            false
+        }
+    }
 }
 
 /// Whether an assertion is signed with the known key, names the known client and user, and lives now.

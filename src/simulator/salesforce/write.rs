@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    Refusal, bin,
+    Refusal, bin, log,
     schema::{self, Holds, Written, field, kept, long_id},
 };
 use crate::{
@@ -280,6 +280,24 @@ pub(super) fn upsert(
     }
 }
 
+/// Whether a record stands as it did at this moment (an HTTP date), where one is given.
+pub(super) fn unmodified(
+    state: &mut State,
+    object: &str,
+    id: &str,
+    since: Option<&str>,
+) -> Result<(), Refusal> {
+    let Some(since) = since else { return Ok(()) };
+    let since = jiff::fmt::rfc2822::parse(since)
+        .map_err(|_| Refusal::of(400, "INVALID_HEADER", "If-Unmodified-Since is not a date"))?;
+    let stamp = state.table(object).get(&long_id(id)).map_or(0, |row| row.stamp);
+    if stamp > since.timestamp().as_millisecond() {
+        // the code is (unverified)
+        return Err(Refusal::of(412, "PRECONDITION_FAILED", "the record was changed since"));
+    }
+    Ok(())
+}
+
 /// Puts one record into the recycle bin, an order with its lines.
 pub(super) fn delete(state: &mut State, object: &str, id: &str) -> Result<(), Refusal> {
     exists(state, object, id)?;
@@ -308,9 +326,15 @@ pub(super) fn discard(state: &mut State, object: &str, id: &str) -> bool {
     record.insert("IsDeleted".to_owned(), json!(true));
     let stamp = state.now_ms().div_euclid(1000) * 1000;
     let row = Row { id: id.to_owned(), stamp, fields: record, refers: Vec::new() };
+    state.table(&log(object)).put(row.clone());
     // The bin is no object of the API: what lies in it was noted as removed.
     state.table(&bin(object)).put(row);
     true
+}
+
+/// Takes one record out of the recycle bin: only the log of deletes knows of it then.
+pub(super) fn forget(state: &mut State, object: &str, id: &str) {
+    state.table(&bin(object)).remove(id);
 }
 
 /// The ids of an order's lines, in the order in which they were made.

@@ -13,11 +13,8 @@ use serde_json::{Value, json};
 use super::{
     credentials::wechat as known,
     exchange::{Answer, Asked, Reply, Request, pairs},
-    jiandaoyun::Push,
     state::{Session, State},
 };
-
-pub(super) use push::take as take_pushes;
 
 /// How long a token lives.
 const LIFE_MS: i64 = 7_200_000;
@@ -32,8 +29,6 @@ const CLASSIC: &str = "classic-";
 pub(super) struct Memory {
     /// Codes of logins and phones that were used already.
     used: HashSet<String>,
-    /// Messages that have not been taken.
-    pushes: Vec<Push>,
 }
 
 /// Why a call is refused.

@@ -4,10 +4,7 @@
 use serde_json::{Value, json};
 use sha1::{Digest, Sha1};
 
-use crate::simulator::{credentials::wechat as known, jiandaoyun::Push, state::State, yonyou::encrypted};
-
-/// The most messages that wait to be taken; older ones are lost.
-const KEPT: usize = 100_000;
+use crate::simulator::{credentials::wechat as known, push::Push, state::State, yonyou::encrypted};
 
 /// Writes down that something became of an order.
 pub(super) fn push(state: &mut State, event: &str, id: &str) {
@@ -51,14 +48,5 @@ pub(super) fn push(state: &mut State, event: &str, id: &str) {
         ("application/json", json!({"ToUserName": "gh_demo", "Encrypt": encrypt}).to_string())
     };
     let headers = vec![("Content-Type".to_owned(), kind.to_owned())];
-    let pushes = &mut state.wechat.pushes;
-    if pushes.len() >= KEPT {
-        pushes.remove(0);
-    }
-    pushes.push(Push { query, headers, body });
-}
-
-/// Takes what waits.
-pub(in crate::simulator) fn take(state: &mut State) -> Vec<Push> {
-    std::mem::take(&mut state.wechat.pushes)
+    state.push(Push { query, headers, body });
 }

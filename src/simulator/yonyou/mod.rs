@@ -20,11 +20,10 @@ use sha2::Sha256;
 use super::{
     credentials::yonyou as known,
     exchange::{Answer, Asked, Reply, Request, pairs},
-    jiandaoyun::Push,
     state::{Session, State},
 };
 
-pub(super) use push::{encrypted, take as take_pushes};
+pub(super) use push::encrypted;
 
 /// How long a token lives.
 const LIFE_MS: i64 = 7_200_000;
@@ -38,8 +37,6 @@ const CLOCK_MS: i64 = 600_000;
 pub(super) struct Memory {
     /// Keys of saves by interface: when, and the record that was made.
     keys: HashMap<String, (i64, String)>,
-    /// Events that have not been taken.
-    pushes: Vec<Push>,
 }
 
 /// Why a call is refused. A code of the business is a number, one of the gateway a text.

@@ -8,10 +8,8 @@ use cbc::cipher::{BlockModeEncrypt, KeyIvInit};
 use serde_json::{Value, json};
 
 use super::sealed;
-use crate::simulator::{credentials::yonyou as known, jiandaoyun::Push, state::State, value::number};
+use crate::simulator::{credentials::yonyou as known, push::Push, state::State, value::number};
 
-/// The most events that wait to be taken; older ones are lost.
-const KEPT: usize = 100_000;
 const LENIENT: GeneralPurpose =
     GeneralPurpose::new(&ALPHABET, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
 
@@ -57,11 +55,7 @@ pub(super) fn push(state: &mut State, what: &str, object: &str, id: &str) {
     let event = json!({"type": kind, "eventId": format!("e{serial}"), "timestamp": now,
         "tenantId": known::TENANT_ID, "content": content.to_string()});
     let event = pushed(&event, now, &format!("n{serial}"), u128::from(serial).to_be_bytes());
-    let pushes = &mut state.yonyou.pushes;
-    if pushes.len() >= KEPT {
-        pushes.remove(0);
-    }
-    pushes.push(event);
+    state.push(event);
 }
 
 fn pushed(event: &Value, now: i64, nonce: &str, chance: [u8; 16]) -> Push {
@@ -77,9 +71,4 @@ fn pushed(event: &Value, now: i64, nonce: &str, chance: [u8; 16]) -> Push {
     let body =
         json!({"signature": sealed(&parts.concat()), "timestamp": now, "nonce": nonce, "encrypt": encrypt});
     Push { query: String::new(), headers: Vec::new(), body: body.to_string() }
-}
-
-/// Takes what waits.
-pub(in crate::simulator) fn take(state: &mut State) -> Vec<Push> {
-    std::mem::take(&mut state.yonyou.pushes)
 }

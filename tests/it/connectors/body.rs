@@ -300,7 +300,7 @@ pub async fn a_pulled_schema_works_as_it_is(remote: &Remote) {
     let empty = door.insert(remote.object, remote.record("Empty", "P1"));
     let mut full = (remote.more)();
     full[remote.name] = json!("Full");
-    full[remote.number] = json!("P2");
+    full[remote.number] = json!(remote.keyed("P2"));
     let full = door.insert(remote.object, full);
     scene.settle().await;
     let ids = BTreeSet::from([empty, full.clone()]);

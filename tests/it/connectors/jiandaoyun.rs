@@ -101,6 +101,38 @@ async fn r08_a_lost_answer_to_a_create_makes_one_record_with_and_without_a_match
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn r09_an_edit_made_after_a_lost_create_reaches_a_system_that_answers_for_the_first_one() {
+    let room = Room::with("[]", "").await;
+    let (scene, door) = (&room.scene, room.door());
+    scene.settle().await;
+    door.add_fault(fault("lost-answer@create"));
+    scene.run("insert into sales.customer (name, number) values ('Acme', 'C1')").await;
+    scene.push("forms").await;
+    assert_eq!(door.count(FORM), 1);
+    scene.run("update sales.customer set name = 'Beta'").await;
+    scene.settle().await;
+    let records = door.records(FORM);
+    assert_eq!(records.len(), 1);
+    assert_eq!(records[0]["_widget_name"], "Beta", "{}", scene.story().await);
+    assert_eq!(scene.row("select name from sales.customer").await["name"], "Beta");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r08_a_row_deleted_after_a_lost_create_leaves_no_record_in_a_system_that_answers_for_the_first_one() {
+    let room = Room::with("[]", "").await;
+    let (scene, door) = (&room.scene, room.door());
+    scene.settle().await;
+    door.add_fault(fault("lost-answer@create"));
+    scene.run("insert into sales.customer (name, number) values ('Acme', 'C1')").await;
+    scene.push("forms").await;
+    assert_eq!(door.count(FORM), 1);
+    scene.run("delete from sales.customer").await;
+    scene.settle().await;
+    assert_eq!(door.count(FORM), 0, "{}", scene.story().await);
+    assert_eq!(scene.number("select count(*) from sales.customer").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn r08_a_create_is_not_repeated_once_the_system_has_forgotten_it() {
     let room = Room::with("[]", "").await;
     let (scene, door) = (&room.scene, room.door());

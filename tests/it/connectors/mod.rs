@@ -1,12 +1,19 @@
 //! What every connector must do through a running engine: the same bodies for each, which is told by a [`Remote`].
 
 mod body;
+mod dynamics365;
 mod hubspot;
+mod in_house_soap;
 mod jiandaoyun;
+mod mailchimp;
+mod netsuite;
 mod odoo;
 mod orders;
 mod room;
+mod rotation;
 mod salesforce;
+mod shopify;
+mod soap_server;
 mod webhooks;
 mod wechat;
 mod yonyou;
@@ -61,18 +68,35 @@ impl Remote {
     pub async fn scene_with(&self, settings: &str, by: &str) -> Scene {
         let text = |crm: &Simulator| {
             format!(
-                "database: {{}}\nsystems:\n  crm:\n    connector: {}\n    limits: {{per_second: 1000, in_flight: 4}}\n    settings: {{{}{settings}}}\ntables:\n  sales.customer:\n    bindings:\n      - {{system: crm, object: {}, match: {by}, id_column: crm_id, poll: 1d, sweep: 1d, doubt_window: 2s, fields: {{name: {}, number: {}, phone: {}, credit: {}, seen: {}}}}}\n",
+                "database: {{}}\nsystems:\n  crm:\n    connector: {}\n    limits: {{per_second: 1000, in_flight: 4}}\n    settings: {{{}{settings}}}\ntables:\n  sales.customer:\n    bindings:\n      - {{system: crm, object: {}, match: {by}, id_column: crm_id, poll: 1d, sweep: 1d, doubt_window: 2s, fields: {{name: {}, number: {number}, phone: {}, credit: {}, seen: {}}}}}\n",
                 self.kind,
                 (self.settings)(crm),
                 self.object,
                 self.name,
-                self.number,
                 self.phone,
                 self.credit,
                 self.seen,
+                number = self.number_mapping(),
             )
         };
         scene_of(self.kind, TABLE, text).await
+    }
+
+    /// A number as the system keeps it: where the key is an e-mail address, it is a part of one.
+    pub fn keyed(&self, number: &str) -> String {
+        if self.number == "email_address" { format!("{number}@example.com") } else { number.to_owned() }
+    }
+
+    /// The mapping of the number, with the same in mind.
+    fn number_mapping(&self) -> String {
+        if self.number != "email_address" {
+            return self.number.to_owned();
+        }
+        let (push, pull) = (
+            r#"if .number then .number + "@example.com" else null end"#,
+            r#".email_address | rtrimstr("@example.com")"#,
+        );
+        format!("{{field: email_address, push: '{push}', pull: '{pull}'}}")
     }
 
     /// Fields that the system wants with every change, whatever was changed.
@@ -87,14 +111,14 @@ impl Remote {
     pub fn record(&self, name: &str, number: &str) -> Value {
         let mut record = json!({});
         record[self.name] = Value::from(name);
-        record[self.number] = Value::from(number);
+        record[self.number] = Value::from(self.keyed(number));
         record
     }
 
     /// The record with this number.
     pub fn find(&self, scene: &Scene, number: &str) -> rowtwin::model::record::Record {
-        let records = scene.crm().records(self.object);
-        let found = records.into_iter().find(|record| record.get(self.number) == Some(&Value::from(number)));
+        let (records, key) = (scene.crm().records(self.object), Value::from(self.keyed(number)));
+        let found = records.into_iter().find(|record| record.get(self.number) == Some(&key));
         found.unwrap_or_else(|| panic!("there is no record {number}: {:?}", scene.crm().calls()))
     }
 

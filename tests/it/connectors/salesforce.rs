@@ -212,3 +212,154 @@ async fn an_order_whose_answer_is_lost_is_not_made_twice() {
     assert_eq!(scene.number("select count(crm_line) from sales.order_line").await, 4);
     assert_eq!(scene.number("select count(*) from rowtwin.rejected").await, 0);
 }
+
+/// Accounts of all kinds of values, so many.
+fn many(count: usize) -> impl Iterator<Item = Value> {
+    (0..count).map(|n| {
+        json!({"Name": format!("Name {n:05}, \"quoted\""), "AccountNumber": format!("C{n:05}"),
+            "AnnualRevenue": if n % 2 == 0 { json!(n) } else { Value::Null },
+            "Seen__c": if n % 3 == 0 { json!("2026-03-01T10:11:12Z") } else { Value::Null }})
+    })
+}
+
+/// Calls for accounts by operation, but for those that every scene makes once.
+fn reads(scene: &Scene) -> Vec<String> {
+    let calls = scene.crm().calls().into_iter().map(|call| call.operation);
+    calls.filter(|operation| operation != "token" && operation != "describe").collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_object_is_read_by_a_job() {
+    let scene = ACCOUNTS.scene_with(", bulk_from: 2500", "[AccountNumber]").await;
+    scene.crm().insert_many("Account", many(3_000));
+    scene.settle().await;
+    let facts = "select count(*)::int as rows, count(credit)::int as credits, sum(credit)::int as sum, count(seen)::int as seen,
+        count(distinct crm_id)::int as ids, min(name) as first from sales.customer";
+    let expected = json!({"rows": 3000, "credits": 1500, "sum": 2_248_500, "seen": 1000, "ids": 3000,
+        "first": "Name 00000, \"quoted\""});
+    assert_eq!(scene.row(facts).await, expected);
+    assert_eq!(
+        reads(&scene)[..5],
+        ["query", "queryJob", "jobInfo", "jobInfo", "queryResults"],
+        "{:?}",
+        reads(&scene)
+    );
+    // what the job gave is what a query gives: nothing is different, and nothing goes back
+    scene.crm().forget_calls();
+    scene.sql.execute("update rowtwin_private.binding set next_overlap_at = '-infinity'", &[]).await.unwrap();
+    scene.poll().await;
+    assert!(Scene::writes(&scene.crm()).is_empty(), "{:?}", reads(&scene));
+    assert_eq!(scene.number("select count(*) from rowtwin.outbox").await, 0, "{}", scene.story().await);
+    assert_eq!(scene.number("select count(*) from rowtwin.conflicts").await, 0);
+    // a sweep goes the same way
+    scene.crm().forget_calls();
+    scene.sweep().await;
+    let began = std::time::Instant::now();
+    while scene.number("select count(*) from rowtwin_private.binding where walk is not null").await > 0 {
+        assert!(
+            began.elapsed() < std::time::Duration::from_secs(60),
+            "the sweep does not end: {:?}",
+            reads(&scene)
+        );
+        scene.settle().await;
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert!(reads(&scene).contains(&"queryResults".to_owned()), "{:?}", reads(&scene));
+    assert_eq!(scene.number("select count(*) from sales.customer").await, 3000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_job_reads_is_read_by_queries() {
+    for refusal in ["error:400@queryJob", "error:404@queryResults"] {
+        let scene = ACCOUNTS.scene_with(", bulk_from: '2500'", "[AccountNumber]").await;
+        scene.crm().insert_many("Account", many(4_500));
+        scene.crm().add_fault(fault(refusal));
+        scene.settle().await;
+        assert!(scene.crm().faults().is_empty(), "{refusal}: {:?}", reads(&scene));
+        assert_eq!(
+            scene.number("select count(distinct crm_id) from sales.customer").await,
+            4500,
+            "{refusal}"
+        );
+        assert_eq!(reads(&scene).iter().filter(|operation| *operation == "query").count(), 3, "{refusal}");
+        assert_eq!(scene.number("select count(*) from rowtwin.systems where state <> 'running'").await, 0);
+    }
+}
+
+/// Removes records for good, as somebody's data loader does: they never lie in the recycle bin.
+async fn remove_for_good(scene: &Scene, ids: &[String]) {
+    let base = scene.crm.base_url();
+    let http = reqwest::Client::new();
+    let form = format!(
+        "grant_type=client_credentials&client_id={}&client_secret={}",
+        known::CLIENT_ID,
+        known::CLIENT_SECRET
+    );
+    let answer = http.post(format!("{base}/services/oauth2/token")).body(form).send().await.unwrap();
+    let answer: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+    let token = answer["access_token"].as_str().unwrap().to_owned();
+    let ask = async |method: reqwest::Method, path: &str, body: String| {
+        let url = format!("{base}/services/data/v67.0/jobs/ingest{path}");
+        let answer = http.request(method, url).bearer_auth(&token).body(body).send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        serde_json::from_str::<Value>(&answer.text().await.unwrap()).unwrap_or_default()
+    };
+    let job =
+        json!({"object": "Account", "operation": "hardDelete", "contentType": "CSV", "lineEnding": "LF"});
+    let job = ask(reqwest::Method::POST, "", job.to_string()).await;
+    let path = format!("/{}", job["id"].as_str().unwrap());
+    ask(reqwest::Method::PUT, &format!("{path}/batches"), format!("Id\n{}\n", ids.join("\n"))).await;
+    ask(reqwest::Method::PATCH, &path, json!({"state": "UploadComplete"}).to_string()).await;
+    ask(reqwest::Method::GET, &path, String::new()).await;
+    let state = ask(reqwest::Method::GET, &path, String::new()).await;
+    assert_eq!((&state["state"], &state["numberRecordsFailed"]), (&json!("JobComplete"), &json!(0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_removed_for_good_is_in_the_log_that_polls_ask_for() {
+    let scene = ACCOUNTS.scene().await;
+    let door = scene.crm();
+    let ids = door.insert_many("Account", many(4));
+    scene.settle().await;
+    assert_eq!(scene.number("select count(*) from sales.customer").await, 4);
+    // the log is cut at minutes
+    door.set_clock(Some(jiff::Timestamp::now().as_millisecond() - 120_000));
+    remove_for_good(&scene, &ids[..2]).await;
+    door.set_clock(None);
+    scene.poll().await;
+    assert_eq!(scene.number("select count(*) from sales.customer").await, 4, "most polls do not ask the log");
+    for _ in 0..2 {
+        // the second poll is told of the same deletes, and nothing comes of it
+        door.forget_calls();
+        scene
+            .sql
+            .execute("update rowtwin_private.binding set next_overlap_at = '-infinity'", &[])
+            .await
+            .unwrap();
+        scene.poll().await;
+        assert_eq!(reads(&scene).iter().filter(|operation| *operation == "deleted").count(), 1);
+        assert_eq!(scene.number("select count(*) from sales.customer").await, 2, "{}", scene.story().await);
+        assert_eq!(scene.number("select count(*) from rowtwin_private.inbox").await, 0);
+    }
+    assert!(Scene::writes(&door).is_empty(), "{:?}", door.calls());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_somebody_was_faster_than_is_refused_and_merged() {
+    // without the look before the write, only Salesforce itself can tell
+    let scene = ACCOUNTS.scene_with("", "[AccountNumber], overwrite_check: none").await;
+    let door = scene.crm();
+    let id = door.insert("Account", json!({"Name": "Acme", "AccountNumber": "C1", "Phone": "1"}));
+    scene.settle().await;
+    door.set_clock(Some(jiff::Timestamp::now().as_millisecond() + 60_000));
+    door.edit("Account", &id, json!({"Phone": "2"}));
+    door.set_clock(None);
+    door.forget_calls();
+    scene.run("update sales.customer set name = 'Acme & Co', phone = '3'").await;
+    scene.settle().await;
+    let refused = |call: &rowtwin::simulator::Call| call.operation == "update" && call.status == 412;
+    assert_eq!(door.calls().iter().filter(|call| refused(call)).count(), 1, "{:?}", door.calls());
+    let record = door.record("Account", &id).unwrap();
+    assert_eq!(record["Name"], json!("Acme & Co"), "{}", scene.story().await);
+    assert_eq!(scene.number("select count(*) from rowtwin.conflicts where field = 'Phone'").await, 1);
+}

@@ -378,6 +378,10 @@ impl Scene {
             .into_iter()
             .filter(|call| {
                 let operation = call.operation.to_lowercase();
+                // Salesforce's log of deletes is read
+                if operation == "deleted" {
+                    return false;
+                }
                 [
                     "create",
                     "update",

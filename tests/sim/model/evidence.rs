@@ -156,8 +156,14 @@ pub struct Evidence {
     pub codes: BTreeMap<(String, String), String>,
     /// Live records (system, code) that refer to a record which is not there any more.
     pub dangling: BTreeSet<(String, String)>,
+    /// Rows whose owner is no row any more, though one of the same code may have come since.
+    pub orphans: BTreeSet<String>,
+    /// What dangling records refer to: (system, remote id).
+    pub missed: BTreeSet<(String, String)>,
     pub broken: Vec<String>,
     pub effects: BTreeMap<String, Vec<Effect>>,
+    /// (table, code, field, value) of what the journal says rows had before they were changed.
+    pub told: BTreeSet<(String, String, String, String)>,
     /// (system, object, remote id, effect) of the journal's lines about records.
     pub journal: Vec<(String, String, String, String)>,
     pub policies: BTreeMap<String, String>,
@@ -182,8 +188,11 @@ impl Evidence {
             parked: Vec::new(),
             codes: BTreeMap::new(),
             dangling: BTreeSet::new(),
+            orphans: BTreeSet::new(),
+            missed: BTreeSet::new(),
             broken: Vec::new(),
             effects: BTreeMap::new(),
+            told: BTreeSet::new(),
             journal: Vec::new(),
             policies: BTreeMap::new(),
         };
@@ -223,6 +232,13 @@ impl Evidence {
                     KeyKind::Pair => Value::from(vec![text(&row["area"]), text(&row["id"])]).to_string(),
                     _ => text(&row["id"]),
                 };
+                let owner = row.get("owner").map(text).unwrap_or_default();
+                if table == "part" && !owner.is_empty() {
+                    // items come first in the list of tables, so their keys are known
+                    if !evidence.keys.contains_key(&("item".to_owned(), owner)) {
+                        evidence.orphans.insert(code.clone());
+                    }
+                }
                 evidence.keys.insert((table.to_owned(), key), code);
             }
             for line in history.iter().filter(|line| line["tbl"] == table) {
@@ -288,6 +304,7 @@ impl Evidence {
                 let owner = record.fields.get("owner").map(text).unwrap_or_default();
                 if !owner.is_empty() && !live.contains(&owner) {
                     self.dangling.insert((plan.name.clone(), State::code(&record.fields)));
+                    self.missed.insert((plan.name.clone(), owner));
                 }
             }
             if world.plan.lines {
@@ -335,6 +352,15 @@ impl Evidence {
                     state: format!("{view} {}", text(&line["state"])),
                     reason: text(&line["reason"]),
                 });
+            }
+        }
+        let changed = "select * from rowtwin.journal where side = 'row' and effect = 'update'";
+        for line in world.query(changed).await {
+            let object = text(&line["object"]);
+            let Some(code) = self.keys.get(&(object.clone(), text(&line["key"]))).cloned() else { continue };
+            for field in FIELDS {
+                let value = plain(field, line["before"].get(field));
+                self.told.insert((object.clone(), code.clone(), field.to_owned(), value));
             }
         }
         for line in world.query("select * from rowtwin.journal where side = 'remote'").await {

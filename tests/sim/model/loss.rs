@@ -34,7 +34,7 @@ pub fn overwritten(evidence: &Evidence) -> Vec<Finding> {
                     else {
                         continue;
                     };
-                    if old.is_empty() || *field == "owner" {
+                    if old.is_empty() || *field == "owner" || met_anew(evidence, table, code, field, old) {
                         continue;
                     }
                     let known = systems.iter().any(|system| {
@@ -88,6 +88,18 @@ pub fn overwritten(evidence: &Evidence) -> Vec<Finding> {
     findings
 }
 
+/// A row that came back, since a system had edited what was deleted, meets the records of the other systems for the first
+/// time: the preferred side is right then, and the journal keeps what the other one said.
+fn met_anew(evidence: &Evidence, table: &str, code: &str, field: &str, old: &str) -> bool {
+    let life = evidence.rows[table].life.get(code);
+    let came_back = life.is_some_and(|life| {
+        let gone = life.iter().position(|(op, _)| *op == Op::Delete);
+        gone.is_some_and(|gone| life.iter().skip(gone).any(|(op, by)| (*op, *by) == (Op::Create, By::Engine)))
+    });
+    let line = (table.to_owned(), code.to_owned(), field.to_owned(), old.to_owned());
+    came_back && evidence.told.contains(&line)
+}
+
 fn removed_by_a_person(side: &Side, code: &str) -> bool {
     side.life.get(code).is_some_and(|life| life.contains(&(Op::Delete, By::Person)))
 }
@@ -128,7 +140,13 @@ pub fn deleted(evidence: &Evidence) -> Vec<Finding> {
         };
         for (name, side) in sides.iter().copied().chain([("the mirror", rows)]) {
             for (code, life) in &side.life {
-                if life.contains(&(Op::Delete, By::Engine)) && !by_a_person(code) {
+                // two lines that were taken for one: what went is in the books, field by field
+                let kept = table == "line"
+                    && evidence
+                        .conflicts
+                        .iter()
+                        .any(|one| one.table == "line" && one.field == "code" && one.values.contains(code));
+                if life.contains(&(Op::Delete, By::Engine)) && !by_a_person(code) && !kept {
                     let says = format!(
                         "{table} {code} was deleted in {name}, and no person had deleted it anywhere"
                     );

@@ -48,6 +48,8 @@ fn waits_for_a_person(evidence: &Evidence, table: &str, system: &str, code: &str
                     .codes
                     .get(&(system.to_owned(), parked.remote_id.clone()))
                     .is_some_and(|of| of == code))
+            // a record that is gone, and looked for since others refer to it, says nothing of one that came after it
+            && !evidence.missed.contains(&(system.to_owned(), parked.remote_id.clone()))
     };
     evidence.parked.iter().any(named)
 }
@@ -57,7 +59,8 @@ fn is_refused(evidence: &Evidence, table: &str, system: &str, code: &str) -> boo
     if let Some(document) = document(evidence, table, system, code) {
         return is_refused(evidence, "item", system, &document);
     }
-    if table == "part" && evidence.dangling.contains(&(system.to_owned(), code.to_owned())) {
+    let dangles = evidence.dangling.contains(&(system.to_owned(), code.to_owned()));
+    if table == "part" && (dangles || evidence.orphans.contains(code)) {
         return true;
     }
     let Some(row) = evidence.rows[table].now.get(code) else { return false };
@@ -124,10 +127,12 @@ pub fn convergence(evidence: &Evidence) -> Vec<Finding> {
                             || evidence.keys.get(&(table.clone(), one.key.clone())) == Some(code))
                 });
                 // a name of something that is not there any more is nobody's matter
+                let orphan = table == "part" && evidence.orphans.contains(code);
                 let lost = field == "owner"
-                    && [&row[field], &record[field]]
-                        .iter()
-                        .any(|owner| !evidence.rows["item"].now.contains_key(*owner));
+                    && (orphan
+                        || [&row[field], &record[field]]
+                            .iter()
+                            .any(|owner| !evidence.rows["item"].now.contains_key(*owner)));
                 if row[field] != record[field] && !waits && !lost {
                     let says = format!(
                         "{table} {code}.{field}: the row says `{}`, {system} says `{}`",
