@@ -34,6 +34,8 @@ mod netsuite;
 mod odoo;
 #[path = "simulator/salesforce.rs"]
 mod salesforce;
+#[path = "simulator/sap.rs"]
+mod sap;
 #[path = "simulator/shopify.rs"]
 mod shopify;
 #[path = "simulator/wechat.rs"]

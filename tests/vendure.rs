@@ -12,6 +12,8 @@
 
 #[path = "vendure/both_ways.rs"]
 mod both_ways;
+#[path = "vendure/connector.rs"]
+mod connector;
 #[path = "tryton/go_between.rs"]
 mod go_between;
 #[path = "vendure/meanwhile.rs"]

@@ -28,7 +28,7 @@ enum ConnectorCommand {
         connector: String,
     },
     /// Begins a manifest: drafted from the documentation of an API (what is guessed is marked with REVIEW), or copied from
-    /// a connector (of `rest` and `soap`, what is to be changed is marked with CHANGE)
+    /// a connector (of `graphql`, `rest` and `soap`, what is to be changed is marked with CHANGE)
     New {
         /// What the document is
         #[arg(long, value_enum, required_unless_present = "like", requires = "file")]
@@ -82,7 +82,7 @@ pub fn connector(args: ConnectorArgs) -> anyhow::Result<ExitCode> {
             match (like, from, file) {
                 (Some(like), ..) => copy(&like, name.as_deref(), output.as_deref())?,
                 (None, Some(Source::Openapi), Some(file)) => {
-                    new(&file, name.as_deref(), output.as_deref())?;
+                    new(&drafted(&file, name.as_deref())?, output.as_deref())?;
                 }
                 (None, ..) => bail!("say what to begin with: --from openapi FILE, or --like NAME"),
             }
@@ -102,12 +102,15 @@ fn list() -> anyhow::Result<Listing> {
     Ok(listing)
 }
 
-/// Drafts a manifest, checks that it loads, and writes it.
-fn new(file: &Path, name: Option<&str>, output: Option<&Path>) -> anyhow::Result<()> {
+/// What a document leads to.
+fn drafted(file: &Path, name: Option<&str>) -> anyhow::Result<openapi::Draft> {
     let text = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
-    let draft = openapi::draft(&text, name).with_context(|| file.display().to_string())?;
-    Connector::compile(&draft.text, "the draft")
-        .context("the document leads to a manifest that does not load")?;
+    openapi::draft(&text, name).with_context(|| file.display().to_string())
+}
+
+/// Checks that a draft loads, and writes it.
+fn new(draft: &openapi::Draft, output: Option<&Path>) -> anyhow::Result<()> {
+    Connector::compile(&draft.text, "the draft").context("this leads to a manifest that does not load")?;
     let Some(output) = output else {
         say(draft.text.trim_end());
         return Ok(());
@@ -419,7 +422,7 @@ mod tests {
     #[test]
     fn a_copy_has_its_own_name_and_passes_the_cases_that_came_with_it() {
         let folder = tempfile::tempdir().unwrap();
-        for like in ["rest", "soap"] {
+        for like in ["graphql", "odata", "rest", "soap"] {
             let output = folder.path().join(format!("my-{like}.yaml"));
             copy(like, Some("mine"), Some(&output)).unwrap();
             let path = output.to_str().unwrap();

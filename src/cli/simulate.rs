@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use crate::cli::signals::StopSignal;
 use crate::simulator::credentials::{
-    dynamics365, fxiaoke, hubspot, jiandaoyun, kingdee, mailchimp, netsuite, odoo, salesforce, shopify,
+    dynamics365, fxiaoke, hubspot, jiandaoyun, kingdee, mailchimp, netsuite, odoo, salesforce, sap, shopify,
     wechat, yonyou, zoho,
 };
 use crate::simulator::{Fault, Kind, Options, Simulator, SimulatorError};
@@ -14,7 +14,7 @@ use crate::terminal::say;
 /// Runs a local stand-in of a remote system on 127.0.0.1; its records are in memory
 #[derive(Debug, clap::Args)]
 pub struct SimulateArgs {
-    /// The system: dynamics365, fxiaoke, hubspot, jiandaoyun, kingdee-k3cloud, mailchimp, netsuite, odoo, salesforce, wechat-miniprogram, yonyou or zoho-crm
+    /// The system: dynamics365, fxiaoke, hubspot, jiandaoyun, kingdee-k3cloud, mailchimp, netsuite, odoo, salesforce, sap-odata, shopify, wechat-miniprogram, yonyou or zoho-crm
     #[arg(value_parser = kind, value_name = "SYSTEM")]
     pub system: Kind,
     /// The port on 127.0.0.1; any free one when left out
@@ -145,6 +145,12 @@ fn settings(kind: Kind, base_url: &str) -> Vec<Given> {
             plain("shop_url", base_url),
             Secret("access_token", "SHOPIFY_ACCESS_TOKEN", shopify::ACCESS_TOKEN),
         ],
+        Kind::SapOdata => vec![
+            plain("base_url", base_url),
+            plain("client", sap::CLIENT),
+            plain("user", sap::USER),
+            Secret("password", "SAP_PASSWORD", sap::PASSWORD),
+        ],
     }
 }
 
@@ -164,6 +170,7 @@ fn snippet(kind: Kind, base_url: &str) -> String {
         Kind::Mailchimp => "mailchimp",
         Kind::Netsuite => "netsuite",
         Kind::Shopify => "shopify",
+        Kind::SapOdata => "sap",
     };
     let mut text = format!("systems:\n  {system}:\n    connector: {kind}\n    settings:\n");
     for given in settings(kind, base_url) {
@@ -214,6 +221,7 @@ mod tests {
             Kind::WechatMiniprogram,
             Kind::Yonyou,
             Kind::Shopify,
+            Kind::SapOdata,
             Kind::ZohoCrm,
             Kind::Dynamics365,
             Kind::Mailchimp,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::connector::charset::text_of;
 use crate::connector::compiled::{Connector, Rule, Step, whole_number};
 use crate::connector::expr::xml::from_xml;
 use crate::connector::manifest::OperationName;
@@ -70,9 +71,14 @@ pub(super) fn judge(
     response: &HttpResponse,
     now_ms: i64,
 ) -> Judged {
-    let parsed = parsed(connector, &response.body);
+    let text = text_of(&response.body, response.header("content-type"));
+    let parsed = text.as_deref().and_then(|text| parsed(connector, text));
     let readable = parsed.is_some();
-    let text = if readable { String::new() } else { String::from_utf8_lossy(&response.body).into_owned() };
+    let text = match text {
+        _ if readable => String::new(),
+        Some(text) => text.into_owned(),
+        None => String::from_utf8_lossy(&response.body).into_owned(),
+    };
     if let Value::Object(map) = &mut input {
         map.insert("operation".to_owned(), Value::from(operation.word()));
         map.insert("status".to_owned(), Value::from(response.status));
@@ -121,12 +127,12 @@ fn headers(response: &HttpResponse) -> Record {
 }
 
 /// The body, taken apart; `None` where it is nothing that the manifest reads.
-fn parsed(connector: &Connector, body: &[u8]) -> Option<Value> {
-    if body.is_empty() {
+fn parsed(connector: &Connector, text: &str) -> Option<Value> {
+    if text.is_empty() {
         return Some(Value::Null);
     }
-    let xml = connector.xml.then(|| std::str::from_utf8(body).ok().and_then(|text| from_xml(text).ok()));
-    xml.flatten().or_else(|| serde_json::from_slice(body).ok())
+    let xml = connector.xml.then(|| from_xml(text).ok());
+    xml.flatten().or_else(|| serde_json::from_str(text).ok())
 }
 
 fn usage(connector: &Connector, input: &Value) -> Option<(u64, u64)> {

@@ -18,11 +18,13 @@ macro_rules! built_in {
 const BUILT_IN: &[BuiltIn] = built_in![
     "dynamics365",
     "fxiaoke",
+    "graphql",
     "hubspot",
     "jiandaoyun",
     "kingdee-k3cloud",
     "mailchimp",
     "netsuite",
+    "odata",
     "odoo",
     "rest",
     "salesforce",

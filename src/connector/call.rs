@@ -31,6 +31,9 @@ use crate::remote::transport::{HttpRequest, HttpResponse, Transport, TransportEr
 /// going on would lock the account.
 const REFUSED_IN_A_ROW: u32 = 3;
 
+/// Sign-ins of other processes that are tried before this one makes its own.
+const MOST_BORROWED: u32 = 3;
+
 /// Time and chance held still, for cases that compare whole requests.
 #[derive(Debug, Clone)]
 pub(super) struct Still {
@@ -110,7 +113,7 @@ impl Caller {
     /// Takes a token as if a sign-in had given it.
     pub(super) fn assume_token(&mut self, token: Value) {
         self.session = Mutex::new(Session {
-            signed: Some(Signed { token, identity: None, until: None, number: 1 }),
+            signed: Some(Signed { token, identity: None, until: None, number: 1, borrowed: false }),
             count: 1,
             generation: 0,
         });
@@ -164,6 +167,7 @@ impl Caller {
     /// Makes a call: its answer if the call as a whole was done, else the outcome for all of it.
     pub(super) async fn exchange(&self, call: &Call, step: &Step) -> Result<Answer, Outcome> {
         let mut replayed = false;
+        let mut borrowed = 0;
         loop {
             let signed = self.signed(call.priority).await?;
             let mut inputs = self.common_inputs(call.inputs.clone());
@@ -194,6 +198,13 @@ impl Caller {
             match (answer, signed) {
                 (Err(Outcome::SignInAgain { .. }), Some(signed)) if !replayed => {
                     replayed = true;
+                    self.forget(signed.number).await;
+                }
+                // it may have ended together with ours: one of our own is to be tried before anybody is blamed
+                (Err(Outcome::SignInAgain { .. }), Some(signed))
+                    if signed.borrowed && borrowed < MOST_BORROWED =>
+                {
+                    borrowed += 1;
                     self.forget(signed.number).await;
                 }
                 (answer, _) => return answer.map_err(refused_again),

@@ -141,6 +141,17 @@ fn kinds(answer: &BatchAnswer) -> Vec<OutcomeKind> {
 }
 
 #[tokio::test]
+async fn an_answer_in_gbk_is_read() {
+    let body = [b"{\"rows\": [{\"id\": 1, \"at\": 5, \"n\": \"".as_slice(), b"\xb0\xa2", b"\"}]}"].concat();
+    let headers = vec![("content-type".to_owned(), "application/json; charset=GBK".to_owned())];
+    let script = Script::of([token("T1"), Ok(HttpResponse { status: 200, headers, body })]);
+    let client = client(&script, Arc::new(OpenGate));
+    let page =
+        client.list("thing", &["n".to_owned()], None, None, false, Priority::Edit).await.expect("a page");
+    assert_eq!(page.records[0].fields["n"], json!("阿"));
+}
+
+#[tokio::test]
 async fn a_list_follows_its_pages_and_sets_bad_records_apart() {
     let date = [("date", "Sun, 06 Nov 1994 08:49:37 GMT")];
     let script = Script::of([

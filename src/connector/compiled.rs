@@ -60,7 +60,7 @@ pub(super) struct CompiledLimits {
 pub(super) struct SignIn {
     pub(super) kind: SignInKind,
     /// What is done before it.
-    pub(super) after: Option<Box<SignIn>>,
+    pub(super) begins_with: Option<Box<SignIn>>,
     pub(super) step: Option<Step>,
     pub(super) token: Option<Expr>,
     pub(super) expires_in: Option<Expr>,

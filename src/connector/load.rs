@@ -355,14 +355,14 @@ impl Compiler<'_> {
         spec: &SignInKindSpec,
         kinds: &BTreeMap<String, SignInKindSpec>,
     ) -> SignIn {
-        let before = spec.after.as_ref().map(|after| (after, kinds.get(after)));
-        let after = match before {
-            Some((_, Some(before))) if before.after.is_none() && before.keep.is_empty() => {
+        let before = spec.begins_with.as_ref().map(|first| (first, kinds.get(first)));
+        let begins_with = match before {
+            Some((_, Some(before))) if before.begins_with.is_none() && before.keep.is_empty() => {
                 Some(Box::new(self.sign_in(name, before, kinds)))
             }
-            Some((after, _)) => {
+            Some((first, _)) => {
                 let message =
-                    format!("sign_in kind {name} comes after {after}, which is no kind that can come first");
+                    format!("sign_in kind {name} begins with {first}, which is no kind that can come first");
                 self.wrong(0, message);
                 None
             }
@@ -397,7 +397,7 @@ impl Compiler<'_> {
         });
         SignIn {
             kind: spec.kind,
-            after,
+            begins_with,
             step,
             token: self.maybe(spec.token.as_ref()),
             expires_in: self.maybe(spec.expires_in.as_ref()),

@@ -95,9 +95,9 @@ fn what_cannot_be_kept_or_waited_for_is_refused_with_its_line() {
     for part in [
         "x.yaml:8: `keep` names plain, which is no secret setting",
         "x.yaml:9: sign_in kind two asks nothing, so there is nothing to `keep`",
-        "x.yaml:22: only a list has `after`",
+        "x.yaml:23: only a list has `after`",
     ] {
         assert!(errors.contains(part), "{part}: {errors}");
     }
-    assert!(!errors.contains("x.yaml:18"), "{errors}");
+    assert!(!errors.contains("x.yaml:19"), "{errors}");
 }

@@ -173,7 +173,7 @@ pub struct SignInKindSpec {
     pub kind: SignInKind,
     /// The kind that is done before this one; its token is seen as `.before`.
     #[serde(default)]
-    pub after: Option<String>,
+    pub begins_with: Option<String>,
     #[serde(default)]
     pub method: Option<String>,
     #[serde(default)]

@@ -9,6 +9,7 @@ mod attach;
 mod built_in;
 mod call;
 pub mod cases;
+mod charset;
 pub mod client;
 pub mod compiled;
 pub mod error;

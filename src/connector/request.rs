@@ -72,7 +72,8 @@ fn filled(pieces: &[Piece], input: &Value) -> Result<String, Reason> {
                 if value.is_null() {
                     return Err(format!("{}: a value is needed here", expr.place()));
                 }
-                filled.push_str(&percent_encode(&as_text(&value), b"/"));
+                // OData's keys stand in brackets and quotes, which some servers do not decode
+                filled.push_str(&percent_encode(&as_text(&value), b"/'(),="));
             }
         }
     }

@@ -36,6 +36,8 @@ pub(super) struct Signed {
     pub(super) until: Option<Instant>,
     /// Tells this sign-in from the one after it.
     pub(super) number: u64,
+    /// Another process made it, some time ago: that it is refused says nothing about the secrets.
+    pub(super) borrowed: bool,
 }
 
 /// What an answer to a sign-in gave.
@@ -99,7 +101,7 @@ impl Caller {
             return Err(Outcome::Misconfigured { reason });
         }
         let until = given.life.and_then(|life| started.checked_add(life));
-        Ok(Signed { token: given.token, identity: given.identity, until, number })
+        Ok(Signed { token: given.token, identity: given.identity, until, number, borrowed: false })
     }
 
     /// A sign-in that may replace its own secret: one at a time over all processes, and what it gives is kept before
@@ -190,7 +192,7 @@ impl Caller {
             session.generation = turn.generation + 1;
         }
         let until = given.life.and_then(|life| started.checked_add(life));
-        Ok(Signed { token: given.token, identity: given.identity, until, number })
+        Ok(Signed { token: given.token, identity: given.identity, until, number, borrowed: false })
     }
 
     /// Makes the request, where there is one, after the one that comes before it, and reads its answer.
@@ -206,7 +208,7 @@ impl Caller {
         if let Value::Object(map) = self.inputs_with(secrets) {
             input.extend(map);
         }
-        let before = match &sign_in.after {
+        let before = match &sign_in.begins_with {
             Some(first) => Some(Box::pin(self.ask(first, secrets, priority, meant)).await?),
             None => None,
         };
@@ -285,6 +287,7 @@ impl Kept {
             identity: self.identity.clone(),
             until: left.and_then(|left| Instant::now().checked_add(Duration::from_millis(left))),
             number,
+            borrowed: true,
         }
     }
 }

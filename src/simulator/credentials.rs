@@ -48,6 +48,22 @@ pub mod kingdee {
     pub const ORG: &str = "100";
 }
 
+/// The credentials of the simulated SAP system.
+pub mod sap {
+    /// The communication user.
+    pub const USER: &str = "ROWTWIN";
+    /// Its password.
+    pub const PASSWORD: &str = "demo-sap-password";
+    /// The client (Mandant).
+    pub const CLIENT: &str = "100";
+    /// The cookie of a session; it names the system and the client.
+    pub const SESSION_COOKIE: &str = "SAP_SESSIONID_DEM_100";
+    /// The client of OAuth.
+    pub const CLIENT_ID: &str = "demo-sap-client";
+    /// Its secret.
+    pub const CLIENT_SECRET: &str = "demo-sap-secret";
+}
+
 /// The credentials of the simulated Salesforce.
 pub mod salesforce {
     /// The consumer key of the connected app.

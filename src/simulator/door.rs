@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::{
     Kind, Push, Shared, dynamics365, effect::Effect, exchange, fault::Fault, fxiaoke, hubspot, jiandaoyun,
-    kingdee, mailchimp, netsuite, odoo, salesforce, shopify, state::Call, state::State, wechat, yonyou, zoho,
+    kingdee, mailchimp, netsuite, odoo, salesforce, sap, shopify, state::Call, state::State, wechat, yonyou,
+    zoho,
 };
 use crate::model::record::Record;
 
@@ -74,6 +75,7 @@ impl Door {
             | Kind::Mailchimp
             | Kind::Yonyou
             | Kind::WechatMiniprogram
+            | Kind::SapOdata
             | Kind::Shopify => state.table(object).get(id).map(|row| row.fields.clone()),
         })
     }
@@ -117,6 +119,7 @@ impl Door {
                 Kind::Mailchimp => mailchimp::person::edit(state, object, id, fields),
                 Kind::Netsuite => netsuite::person::edit(state, object, id, fields),
                 Kind::Shopify => shopify::person::edit(state, object, id, fields),
+                Kind::SapOdata => sap::person::edit(state, id, fields),
             };
             found.then_some(was)
         })
@@ -138,7 +141,7 @@ impl Door {
             Kind::Netsuite => netsuite::person::add_line(state, object, id, fields),
             Kind::Mailchimp => None,
             Kind::ZohoCrm => zoho::person::add_line(state, object, id, fields),
-            Kind::Hubspot | Kind::Shopify => None,
+            Kind::Hubspot | Kind::Shopify | Kind::SapOdata => None,
         })
     }
 
@@ -157,7 +160,7 @@ impl Door {
             Kind::Netsuite => netsuite::person::edit_line(state, object, id, line, fields),
             Kind::Mailchimp => false,
             Kind::ZohoCrm => zoho::person::edit_line(state, object, id, line, fields),
-            Kind::Hubspot | Kind::Shopify => false,
+            Kind::Hubspot | Kind::Shopify | Kind::SapOdata => false,
         })
     }
 
@@ -175,7 +178,7 @@ impl Door {
             Kind::Netsuite => netsuite::person::remove_line(state, object, id, line),
             Kind::Mailchimp => false,
             Kind::ZohoCrm => zoho::person::remove_line(state, object, id, line),
-            Kind::Hubspot | Kind::Shopify => false,
+            Kind::Hubspot | Kind::Shopify | Kind::SapOdata => false,
         })
     }
 
@@ -195,6 +198,7 @@ impl Door {
             Kind::Mailchimp => mailchimp::person::remove(state, object, id),
             Kind::Netsuite => netsuite::person::remove(state, object, id),
             Kind::Shopify => shopify::person::remove(state, object, id),
+            Kind::SapOdata => sap::person::remove(state, id),
         })
     }
 
@@ -313,5 +317,6 @@ fn insert(state: &mut State, object: &str, fields: Record) -> String {
         Kind::Mailchimp => mailchimp::person::insert(state, object, fields),
         Kind::Netsuite => netsuite::person::insert(state, object, fields),
         Kind::Shopify => shopify::person::insert(state, object, fields),
+        Kind::SapOdata => sap::person::insert(state, fields),
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     Kind, Shared, dynamics365,
     fault::{Mangling, Trouble},
-    fxiaoke, hubspot, jiandaoyun, kingdee, mailchimp, netsuite, odoo, salesforce, shopify,
+    fxiaoke, hubspot, jiandaoyun, kingdee, mailchimp, netsuite, odoo, salesforce, sap, shopify,
     state::{Late, State},
     wechat, yonyou, zoho,
 };
@@ -193,6 +193,7 @@ fn ask(kind: Kind, request: &Request) -> Asked {
         Kind::Mailchimp => mailchimp::ask(request),
         Kind::Netsuite => netsuite::ask(request),
         Kind::Shopify => shopify::ask(request),
+        Kind::SapOdata => sap::ask(request),
     }
 }
 
@@ -212,6 +213,7 @@ fn perform(state: &mut State, request: &Request, asked: &Asked, trouble: Option<
         Kind::Mailchimp => mailchimp::perform(state, request, asked, trouble),
         Kind::Netsuite => netsuite::perform(state, request, asked),
         Kind::Shopify => shopify::perform(state, request, asked, trouble),
+        Kind::SapOdata => sap::perform(state, request, asked, trouble),
     }
 }
 
@@ -330,6 +332,7 @@ fn throttled(kind: Kind, asked: &Asked) -> Reply {
         Kind::Mailchimp => mailchimp::throttled(),
         Kind::Netsuite => netsuite::throttled(),
         Kind::Shopify => shopify::throttled(),
+        Kind::SapOdata => sap::throttled(),
     }
 }
 
@@ -348,6 +351,7 @@ fn api_error(kind: Kind, asked: &Asked, code: i64) -> Reply {
         Kind::Mailchimp => mailchimp::api_error(code),
         Kind::Netsuite => netsuite::api_error(code),
         Kind::Shopify => shopify::api_error(code),
+        Kind::SapOdata => sap::api_error(code),
     }
 }
 
@@ -366,6 +370,7 @@ fn signed_out(kind: Kind, asked: &Asked) -> Reply {
         Kind::Mailchimp => mailchimp::key_refused(),
         Kind::Netsuite => netsuite::token_refused(),
         Kind::Shopify => shopify::token_refused(),
+        Kind::SapOdata => sap::session_lost(),
     }
 }
 
@@ -389,6 +394,7 @@ fn sign_in_state(
         Kind::Mailchimp => mailchimp::signed_in(request).map(|()| Vec::new()),
         Kind::Netsuite => netsuite::signed_in(state, request, asked).map(|()| Vec::new()),
         Kind::Shopify => shopify::signed_in(state, request, asked).map(|()| Vec::new()),
+        Kind::SapOdata => sap::signed_in(state, request, asked),
     }
 }
 

@@ -1,5 +1,5 @@
 //! Local stand-ins of Dynamics 365, Fxiaoke, HubSpot, Jiandaoyun, Kingdee K3Cloud, Mailchimp, NetSuite, Odoo,
-//! Salesforce, Shopify, WeChat, Yonyou and Zoho CRM: servers that behave like the real APIs in sign-in, shapes,
+//! Salesforce, SAP, Shopify, WeChat, Yonyou and Zoho CRM: servers that behave like the real APIs in sign-in, shapes,
 //! limits, errors and faults, so that a mapping can be tried before it meets production.
 //!
 //! State is in memory and the servers bind 127.0.0.1 only. What the vendors do not document is marked
@@ -70,6 +70,7 @@ mod odata;
 mod odoo;
 mod push;
 mod salesforce;
+mod sap;
 mod select;
 mod shopify;
 mod state;
@@ -106,7 +107,7 @@ pub enum SimulatorError {
     },
     /// There is no simulator of this name.
     #[error(
-        "there is no simulator of {name:?}; the known ones are dynamics365, fxiaoke, hubspot, jiandaoyun, kingdee-k3cloud, mailchimp, netsuite, odoo, salesforce, shopify, wechat-miniprogram, yonyou and zoho-crm"
+        "there is no simulator of {name:?}; the known ones are dynamics365, fxiaoke, hubspot, jiandaoyun, kingdee-k3cloud, mailchimp, netsuite, odoo, salesforce, sap-odata, shopify, wechat-miniprogram, yonyou and zoho-crm"
     )]
     Unknown {
         /// The name that was asked for.
@@ -151,6 +152,8 @@ pub enum Kind {
     Netsuite,
     /// Shopify's Admin API.
     Shopify,
+    /// SAP Gateway: OData version 2.
+    SapOdata,
 }
 
 impl fmt::Display for Kind {
@@ -169,6 +172,7 @@ impl fmt::Display for Kind {
             Kind::Mailchimp => "mailchimp",
             Kind::Netsuite => "netsuite",
             Kind::Shopify => "shopify",
+            Kind::SapOdata => "sap-odata",
         })
     }
 }
@@ -191,6 +195,7 @@ impl FromStr for Kind {
             "mailchimp" => Ok(Kind::Mailchimp),
             "netsuite" => Ok(Kind::Netsuite),
             "shopify" => Ok(Kind::Shopify),
+            "sap-odata" => Ok(Kind::SapOdata),
             _ => Err(SimulatorError::Unknown { name: name.to_owned() }),
         }
     }

@@ -1,6 +1,7 @@
 //! The queries of OData, versions 2 and 4, over records: `$filter`, `$orderby`, `$select`, `$top`, `$skip`, `$count`,
-//! and the keys in paths. What a name means is the system's own matter.
+//! the keys in paths, and the requests of a `$batch`. What a name means is the system's own matter.
 
+mod batch;
 mod condition;
 mod literal;
 
@@ -10,6 +11,7 @@ use serde_json::Value;
 
 use super::value::compare;
 use crate::model::record::Record;
+pub(super) use batch::{Part, parts};
 use condition::Condition;
 pub(super) use literal::{Literal, is_guid, moment_of};
 
@@ -157,9 +159,12 @@ fn ordered(left: &Value, right: &Value) -> Ordering {
     }
 }
 
+/// The key of one record: its parts, which have names where there are several.
+pub(super) type Key = Vec<(Option<String>, Literal)>;
+
 /// A segment of a path: its name and its key, whose parts have names where there are several (`X(A='1',B=2)`). `None`
 /// where it is none.
-pub(super) fn segment(version: Version, text: &str) -> Option<(String, Vec<(Option<String>, Literal)>)> {
+pub(super) fn segment(version: Version, text: &str) -> Option<(String, Key)> {
     let Some((name, rest)) = text.split_once('(') else { return Some((text.to_owned(), Vec::new())) };
     let inner = rest.strip_suffix(')')?;
     let (mut parts, mut part, mut quoted) = (Vec::new(), String::new(), false);

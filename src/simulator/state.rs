@@ -153,9 +153,13 @@ impl State {
             Kind::Jiandaoyun => Table::new(false, &["_widget_name"]),
             Kind::KingdeeK3cloud => Table::new(true, &["FNumber", "FBillNo"]),
             Kind::Salesforce => Table::new(false, &["Name"]),
-            Kind::ZohoCrm | Kind::Hubspot | Kind::Odoo | Kind::Yonyou | Kind::Netsuite | Kind::Shopify => {
-                Table::new(true, &[])
-            }
+            Kind::ZohoCrm
+            | Kind::Hubspot
+            | Kind::Odoo
+            | Kind::Yonyou
+            | Kind::Netsuite
+            | Kind::SapOdata
+            | Kind::Shopify => Table::new(true, &[]),
             Kind::Dynamics365 | Kind::Mailchimp | Kind::WechatMiniprogram => Table::new(false, &[]),
         })
     }

@@ -23,7 +23,8 @@ async fn the_vendors_mailchimp_client_works_unchanged() {
     let mut found: Vec<&str> =
         seen["ids"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
     let mut made: Vec<&str> = ids.iter().map(String::as_str).collect();
-    (found.sort_unstable(), made.sort_unstable());
+    found.sort_unstable();
+    made.sort_unstable();
     assert_eq!(found, made, "three pages");
     assert_eq!(seen["made"], json!([true, "subscribed", 10.5]));
     assert_eq!(seen["again"], json!([true, "北京"]), "an upsert makes no second member");

@@ -211,3 +211,73 @@ async fn jsforce_works_unchanged() {
     assert_eq!((&seen["limits"], &seen["usage"]), (&json!(15_000), &json!(15_000)));
     assert_eq!(door.count("Account"), 2_500 + 3);
 }
+
+#[tokio::test]
+async fn salesforce_works_at_a_job_between_two_looks() {
+    let simulator = start(Kind::Salesforce).await;
+    let caller = Caller::sign_in(&simulator).await;
+    simulator.door().insert_many("Account", (0..5).map(|n| json!({"Name": format!("客户 {n}")})));
+    let job = |query: &str| json!({"operation": "query", "query": query, "contentType": "CSV"});
+    let (status, answer) = caller.call(Method::POST, "jobs/query", job("SELECT Nme FROM Account")).await;
+    assert_eq!((status, &answer[0]["errorCode"]), (400, &json!("INVALID_FIELD")));
+    let (_, begun) =
+        caller.call(Method::POST, "jobs/query", job("SELECT Id, Name, Phone FROM Account")).await;
+    assert_eq!((&begun["state"], &begun["object"]), (&json!("UploadComplete"), &json!("Account")));
+    let path = format!("jobs/query/{}", begun["id"].as_str().unwrap());
+    let (status, answer) = caller.call(Method::GET, &format!("{path}/results"), Value::Null).await;
+    assert_eq!((status, &answer[0]["errorCode"]), (400, &json!("INVALIDJOBSTATE")), "it is not done yet");
+    for state in ["InProgress", "JobComplete", "JobComplete"] {
+        assert_eq!(caller.call(Method::GET, &path, Value::Null).await.1["state"], state);
+    }
+    let page = async |more: &str| {
+        let url = format!("{}/services/data/v67.0/{path}/results?maxRecords=3{more}", caller.base);
+        let answer = http().get(url).bearer_auth(&caller.token).send().await.unwrap();
+        let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
+        let told = (header("sforce-numberofrecords"), header("sforce-locator"), header("content-type"));
+        (told, answer.text().await.unwrap())
+    };
+    let ((count, locator, kind), text) = page("").await;
+    assert_eq!((count.as_str(), kind.as_str(), text.lines().count()), ("3", "text/csv", 4));
+    assert!(
+        text.starts_with("\"Id\",\"Name\",\"Phone\"\n\"001") && text.contains(",\"客户 2\",\"\"\n"),
+        "{text}"
+    );
+    let ((count, end, _), text) = page(&format!("&locator={locator}")).await;
+    assert_eq!(
+        (count.as_str(), end.as_str(), text.lines().count()),
+        ("2", "null", 3),
+        "a word says that it was the last"
+    );
+    assert_eq!(caller.call(Method::DELETE, &path, Value::Null).await.0, 204);
+    assert_eq!(caller.call(Method::GET, &path, Value::Null).await.0, 404);
+    let missing = json!({"object": "Nothing", "operation": "insert", "contentType": "CSV"});
+    assert_eq!(caller.call(Method::POST, "jobs/ingest", missing).await.1[0]["errorCode"], "INVALIDENTITY");
+}
+
+#[tokio::test]
+async fn a_refresh_token_that_was_used_up_ends_all_that_came_of_it() {
+    let simulator = start(Kind::Salesforce).await;
+    let renew = async |token: &str| {
+        let form = [
+            ("grant_type", "refresh_token"),
+            ("client_id", sf::CLIENT_ID),
+            ("client_secret", sf::CLIENT_SECRET),
+            ("refresh_token", token),
+        ];
+        let url = format!("{}/services/oauth2/token", simulator.base_url());
+        let answer = http().post(url).form(&form).send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, parse(&answer.text().await.unwrap()))
+    };
+    let (_, answer) = renew(sf::REFRESH_TOKEN).await;
+    assert!(answer.get("refresh_token").is_none(), "by default it stays the same");
+    simulator.door().rotate_refresh_tokens(sf::REFRESH_TOKEN);
+    let (_, second) = renew(sf::REFRESH_TOKEN).await;
+    let second = second["refresh_token"].as_str().unwrap().to_owned();
+    let (_, third) = renew(&second).await;
+    let third = third["refresh_token"].as_str().unwrap().to_owned();
+    assert_ne!(second, third);
+    assert_eq!(renew(&second).await.0, 400);
+    let (status, answer) = renew(&third).await;
+    assert_eq!((status, &answer["error"]), (400, &json!("invalid_grant")));
+}

@@ -1,13 +1,12 @@
 //! A go-between: passes calls on to a real server as they are, so that a test can act at a moment between two of them.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use futures_util::future::BoxFuture;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
@@ -15,10 +14,13 @@ use tokio::task::AbortHandle;
 /// Tells the call that is waited for by its body.
 type Meant = Box<dyn Fn(&Value) -> bool + Send>;
 
+/// Something that is done with the call in hand.
+type Work = Box<dyn FnOnce(Value) -> BoxFuture<'static, ()> + Send>;
+
 /// What is done once, after the server has done the call and before its answer is passed on.
 pub enum Then {
     /// Something is done that may look at the call.
-    Do(Box<dyn FnOnce(Value) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>),
+    Do(Work),
     /// The answer is lost.
     LoseAnswer,
 }

@@ -93,7 +93,7 @@ async fn a_poll_reads_what_changed_and_no_more_of_many_pages() {
         r#"with made as (
              insert into customer ("createdAt", "updatedAt", "firstName", "lastName", "emailAddress", "customFieldsNumber")
              select '2026-01-01 00:00:00.123456', '2026-01-01 00:00:00.123456', 'A', 'N' || n, n || '@example.com', 'C' || n
-             from generate_series(1, 1203) n returning id)
+             from generate_series(1, 603) n returning id)
            insert into customer_channels_channel ("customerId", "channelId") select id, 1 from made"#,
     )
     .await;
@@ -101,7 +101,7 @@ async fn a_poll_reads_what_changed_and_no_more_of_many_pages() {
     shop.run("update rowtwin_private.binding set next_sweep_at = '-infinity'").await;
     shop.poll().await;
     // The first walk was over before they came with an old stamp: a sweep finds them by their ids.
-    assert_eq!(shop.number("select count(distinct number) from shop.customer").await, 1204, "three pages");
+    assert_eq!(shop.number("select count(distinct number) from shop.customer").await, 604, "two pages");
 
     let sql = connect(&shop.vendure.database).await;
     let id: i32 = sql
@@ -172,4 +172,49 @@ async fn products_go_both_ways_with_their_words_as_translations() {
     shop.run("delete from shop.product where number = 'P1'").await;
     shop.settle().await;
     assert_eq!(shop.person.ask(read, json!({})).await["all"]["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn variants_go_both_ways_and_one_that_is_refused_does_not_hold_up_the_others_of_an_atomic_call() {
+    let shop = Shop::of_variants().await;
+    let make = "mutation($i: CreateProductInput!) { made: createProduct(input: $i) { id } }";
+    let mut products = Vec::new();
+    for name in ["bolt", "nut"] {
+        let input =
+            json!({"translations": [{"languageCode": "en", "name": name, "slug": name, "description": ""}]});
+        let id = shop.person.ask(make, json!({"i": input})).await["made"]["id"].as_str().unwrap().to_owned();
+        products.push(id);
+    }
+    shop.run(&format!(
+        "insert into shop.variant (name, sku, price, product) values ('Bolt', 'B1', 950, '{}'), ('Lost', 'L1', 1, '999'), ('Nut', 'N1', 25, '{}')",
+        products[0], products[1]
+    ))
+    .await;
+    shop.settle().await;
+    let read =
+        "{ all: productVariants(options: {sort: {sku: ASC}}) { items { id sku name price productId } } }";
+    let all = async || shop.person.ask(read, json!({})).await["all"]["items"].as_array().unwrap().clone();
+    let made = all().await;
+    let short = |one: &Value| (one["sku"].as_str().unwrap().to_owned(), one["price"].as_i64().unwrap());
+    assert_eq!(made.iter().map(short).collect::<Vec<_>>(), [("B1".to_owned(), 950), ("N1".to_owned(), 25)]);
+    assert_eq!(
+        shop.rows("select key from rowtwin.rejected").await,
+        [json!({"key": "2"})],
+        "{}",
+        shop.story().await
+    );
+
+    shop.run("update shop.variant set price = price * 2 where sku <> 'L1'").await;
+    let edit = "mutation($i: [UpdateProductVariantInput!]!) { updateProductVariants(input: $i) { id } }";
+    let named =
+        json!([{"id": made[1]["id"], "translations": [{"languageCode": "en", "name": "Nut, hexagonal"}]}]);
+    shop.person.ask(edit, json!({"i": named})).await;
+    shop.poll().await;
+    let now = all().await;
+    assert_eq!(now.iter().map(short).collect::<Vec<_>>(), [("B1".to_owned(), 1900), ("N1".to_owned(), 50)]);
+    let row = shop.row("select name, price from shop.variant where sku = 'N1'").await;
+    assert_eq!(row, json!({"name": "Nut, hexagonal", "price": 50}), "{}", shop.story().await);
+    shop.run("delete from shop.variant where sku = 'B1'").await;
+    shop.settle().await;
+    assert_eq!(all().await.len(), 1);
 }

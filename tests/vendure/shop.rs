@@ -3,7 +3,7 @@
 use std::ops::Deref;
 
 use rowtwin::simulator::{Kind, Options, Simulator};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::person::Person;
 use crate::server::{PASSWORD, USER, Vendure};
@@ -17,7 +17,10 @@ const TABLES: &str = "
       seen timestamptz, vendure_id text);
     create table shop.product (
       id bigint generated always as identity primary key,
-      name text, slug text, description text, enabled boolean, number text, vendure_id text);";
+      name text, slug text, description text, enabled boolean, number text, vendure_id text);
+    create table shop.variant (
+      id bigint generated always as identity primary key,
+      name text, sku text, price bigint, product text, vendure_id text);";
 
 /// The fields that the table of customers is bound to.
 pub const FIELDS: &str = "first_name: firstName, last_name: lastName, email: emailAddress, phone: phoneNumber, number: customFields.number, \
@@ -65,6 +68,20 @@ impl Shop {
         let address = vendure.base_url();
         let binding = "shop.product:\n    bindings:\n      - {system: shop, object: products, match: [customFields.number], \
              fields: {name: name, slug: slug, description: description, enabled: enabled, number: customFields.number}";
+        Self::bound(vendure, &address, "", binding).await.settled().await
+    }
+
+    /// A shop that sells: its variants are bound by their number.
+    pub async fn of_variants() -> Self {
+        let vendure = Vendure::start().await;
+        let person = Person::sign_in(&vendure).await;
+        let zone = "mutation { zone: createZone(input: {name: \"World\"}) { id } }";
+        let zone = person.ask(zone, json!({})).await["zone"]["id"].clone();
+        let channel = "mutation($z: ID!) { updateChannel(input: {id: \"1\", defaultTaxZoneId: $z, defaultShippingZoneId: $z}) { __typename } }";
+        person.ask(channel, json!({"z": zone})).await;
+        let address = vendure.base_url();
+        let binding = "shop.variant:\n    bindings:\n      - {system: shop, object: variants, match: [sku], \
+             fields: {name: name, sku: sku, price: price, product: productId}";
         Self::bound(vendure, &address, "", binding).await.settled().await
     }
 

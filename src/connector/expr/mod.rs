@@ -16,6 +16,7 @@ mod filters;
 pub mod pool;
 mod value;
 pub mod xml;
+mod xml_bounds;
 
 use std::sync::Arc;
 

@@ -11,10 +11,10 @@
 use roxmltree::{Document, Error, Node, ParsingOptions};
 use serde_json::{Map, Value};
 
-/// The deepest nesting that is read.
-const DEEPEST: usize = 100;
+use super::xml_bounds::{self, DEEPEST};
+
 /// The most nodes (elements, texts, comments) of one document.
-const MOST_NODES: u32 = 2_000_000;
+const MOST_NODES: u32 = 1_000_000;
 /// The longest text that is written, in bytes.
 const LONGEST: usize = 64 * 1024 * 1024;
 /// The namespace of `xsi:nil` and `xsi:type`: of how a value is written, not part of it.
@@ -33,7 +33,9 @@ pub enum XmlError {
         "from_xml reads no document that has a document type (DTD): it could be made to grow without end"
     )]
     DocumentType,
-    #[error("from_xml was given a document of more than {MOST_NODES} nodes; ask for smaller pages")]
+    #[error(
+        "from_xml was given a document of more than {MOST_NODES} nodes, or an element with hundreds of attributes or namespaces; ask for smaller pages"
+    )]
     TooLarge,
     #[error("from_xml was given elements that are nested more than {DEEPEST} deep")]
     TooDeep,
@@ -58,8 +60,10 @@ pub fn from_xml(text: &str) -> Result<Value, XmlError> {
     // What XML does not allow, careless systems write all the same; it is no reason to lose a page.
     let cleaned: Option<String> =
         text.contains(|char| !allowed(char)).then(|| text.chars().filter(|char| allowed(*char)).collect());
+    let text = cleaned.as_deref().unwrap_or(text);
+    xml_bounds::check(text)?;
     let options = ParsingOptions { nodes_limit: MOST_NODES, ..ParsingOptions::default() };
-    let document = Document::parse_with_options(cleaned.as_deref().unwrap_or(text), options);
+    let document = Document::parse_with_options(text, options);
     let document = document.map_err(|error| match error {
         Error::DtdDetected => XmlError::DocumentType,
         Error::NodesLimitReached | Error::AttributesLimitReached | Error::NamespacesLimitReached => {
@@ -70,14 +74,12 @@ pub fn from_xml(text: &str) -> Result<Value, XmlError> {
     })?;
     let root = document.root_element();
     let mut object = Map::new();
-    object.insert(root.tag_name().name().to_owned(), element(root, 1)?);
+    object.insert(root.tag_name().name().to_owned(), element(root));
     Ok(Value::Object(object))
 }
 
-fn element(node: Node<'_, '_>, depth: usize) -> Result<Value, XmlError> {
-    if depth > DEEPEST {
-        return Err(XmlError::TooDeep);
-    }
+/// As deep as the look before has allowed.
+fn element(node: Node<'_, '_>) -> Value {
     let mut object = Map::new();
     let mut nil = false;
     for attribute in node.attributes() {
@@ -96,7 +98,7 @@ fn element(node: Node<'_, '_>, depth: usize) -> Result<Value, XmlError> {
     for child in node.children() {
         if child.is_element() {
             parent = true;
-            add(&mut object, child.tag_name().name(), element(child, depth + 1)?);
+            add(&mut object, child.tag_name().name(), element(child));
         } else if child.is_text() {
             text.push_str(child.text().unwrap_or_default());
         }
@@ -105,13 +107,13 @@ fn element(node: Node<'_, '_>, depth: usize) -> Result<Value, XmlError> {
     let trimmed = text.trim_matches(BLANK);
     let text = if parent { trimmed } else { text.as_str() };
     let text = Some(text).filter(|_| !nil && !trimmed.is_empty()).map(Value::from);
-    Ok(match text {
+    match text {
         text if object.is_empty() => text.unwrap_or(Value::Null),
         text => {
             object.extend(text.map(|text| (TEXT.to_owned(), text)));
             Value::Object(object)
         }
-    })
+    }
 }
 
 /// One more child: the second of a name makes an array of both. No element is an array by itself.

@@ -76,6 +76,30 @@ fn what_is_too_deep_is_refused_and_nothing_breaks() {
     assert!(from_xml(&nested(DEEPEST)).is_ok());
     assert_eq!(from_xml(&nested(DEEPEST + 1)), Err(XmlError::TooDeep));
     assert_eq!(from_xml(&nested(300_000)), Err(XmlError::TooDeep));
+    let hidden = format!(
+        "<r><!-- {0} --><![CDATA[{0}]]><?p {0}?><a b='{1}>'/></r>",
+        "<a>".repeat(200),
+        "/".repeat(200)
+    );
+    assert_eq!(read(&hidden)["r"]["#text"], json!("<a>".repeat(200)), "what is no element is not counted");
+}
+
+#[test]
+fn what_would_cost_the_parser_too_much_is_refused_before() {
+    let attributes =
+        |count: usize| format!("<a {}/>", (0..count).map(|n| format!("a{n}='>' ")).collect::<String>());
+    assert!(from_xml(&attributes(200)).is_ok());
+    assert_eq!(from_xml(&attributes(500_000)), Err(XmlError::TooLarge));
+    let namespaces =
+        |from: usize, to: usize| (from..to).map(|n| format!("xmlns:n{n}='u{n}' ")).collect::<String>();
+    let nested = |depth: usize| {
+        (0..depth).map(|n| format!("<a {}>", namespaces(n * 50, n * 50 + 50))).collect::<String>()
+    };
+    assert_eq!(from_xml(&nested(99)), Err(XmlError::TooLarge));
+    // one after the other they may come, as services write them
+    let rows = "<row xmlns='u' xmlns:i='i'><b/></row>".repeat(1000);
+    assert_eq!(read(&format!("<r xmlns:p='p'>{rows}</r>"))["r"]["row"].as_array().map(Vec::len), Some(1000));
+    assert_eq!(from_xml(&format!("<a>{}</a>", "<b/>".repeat(1_000_001))), Err(XmlError::TooLarge));
 }
 
 #[test]
@@ -143,7 +167,39 @@ fn kept(text: String) -> Value {
     Value::from(text.chars().filter(|char| super::allowed(*char)).collect::<String>())
 }
 
+/// Documents as they are written by whoever has no taste: prefixes, comments, CDATA and text between elements.
+fn texts() -> impl Strategy<Value = String> {
+    let inner = prop_oneof![
+        Just("x &amp; y".to_owned()),
+        Just("<!-- c -->".to_owned()),
+        Just("<![CDATA[<\r\n]]>".to_owned()),
+        Just(" \n ".to_owned()),
+        Just("&#13;&#x9633;".to_owned()),
+        Just("<a/>".to_owned()),
+        Just(
+            "<i:a xmlns:i='http://www.w3.org/2001/XMLSchema-instance' i:nil='true' i:type='t'>1</i:a>"
+                .to_owned()
+        ),
+    ];
+    inner.prop_recursive(5, 60, 5, |inner| {
+        let name = prop_oneof![Just("a"), Just("b"), Just("p:a"), Just("p:阳-1.b")];
+        let attribute =
+            prop_oneof![Just(""), Just(" c=' 1\n2 '"), Just(" p:c='p' c='own'"), Just(" xml:lang='zh'")];
+        (name, attribute, prop::collection::vec(inner, 0..5)).prop_map(|(name, attribute, children)| {
+            format!("<{name} xmlns:p='u'{attribute}>{}</{name}>", children.concat())
+        })
+    })
+}
+
 proptest! {
+    #[test]
+    fn what_was_read_is_written_so_that_it_reads_the_same(text in texts()) {
+        let text = format!("<root>{text}</root>");
+        let value = from_xml(&text).expect("it is well-formed");
+        let written = to_xml(&value).expect("it can be written");
+        prop_assert_eq!(from_xml(&written), Ok(value), "{} became {}", text, written);
+    }
+
     #[test]
     fn a_document_comes_back_as_it_was(value in documents()) {
         let value = json!({"root": value});

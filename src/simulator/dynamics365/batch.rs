@@ -5,97 +5,25 @@ use std::fmt::Write as _;
 use super::{Refusal, ask as ask_one, perform as perform_one, refuse};
 use crate::simulator::{
     exchange::{Answer, Asked, BatchTrouble, Reply, Request},
+    odata::{self, Part},
     state::State,
 };
 
 /// The most requests in one.
 const MOST: usize = 1000;
 
-/// One part: a request, or a change set of several.
-#[derive(Debug)]
-struct Part {
-    set: bool,
-    /// Each with its Content-ID.
-    requests: Vec<(Option<String>, Request)>,
-}
-
-/// Headers and what follows the empty line.
-fn split(text: &str) -> (Vec<(String, String)>, String) {
-    let (head, body) = text.split_once("\n\n").unwrap_or((text.trim_end(), ""));
-    let lines = head.lines().filter_map(|line| line.split_once(':'));
-    let headers = lines.map(|(name, value)| (name.trim().to_lowercase(), value.trim().to_owned()));
-    (headers.collect(), body.to_owned())
-}
-
-fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-}
-
-fn boundary(content_type: &str) -> Option<String> {
-    let (_, rest) = content_type.split_once("boundary=")?;
-    rest.split(';').next().map(|text| text.trim().trim_matches('"').to_owned())
-}
-
-/// What stands between the boundaries.
-fn between(text: &str, boundary: &str) -> Vec<String> {
-    let mark = format!("--{boundary}");
-    let (mut parts, mut part): (Vec<String>, Option<String>) = (Vec::new(), None);
-    for line in text.lines() {
-        if line.trim_end() == mark || line.trim_end() == format!("{mark}--") {
-            parts.extend(part.take());
-            part = (line.trim_end() == mark).then(String::new);
-        } else if let Some(part) = &mut part {
-            part.push_str(line);
-            part.push('\n');
-        }
-    }
-    parts
-}
-
-/// The request inside of a part of type `application/http`.
-fn request_of(outer: &Request, text: &str) -> Option<Request> {
-    let (line, rest) = text.trim_start().split_once('\n')?;
-    let mut words = line.split_whitespace();
-    let (method, address) = (words.next()?, words.next()?);
-    // An address may be absolute, or begin at the root, or at the service.
-    let path = match address.split_once("://") {
-        Some((_, rest)) => rest.find('/').and_then(|at| rest.get(at..))?.to_owned(),
-        None if address.starts_with('/') => address.to_owned(),
-        None => format!("/api/data/v9.2/{address}"),
-    };
-    let (path, query) = path.split_once('?').map_or((path.as_str(), ""), |(path, query)| (path, query));
-    let (mut headers, body) = split(rest);
-    headers.extend(outer.header("host").map(|host| ("host".to_owned(), host.to_owned())));
-    Some(Request {
-        method: method.to_owned(),
-        path: path.to_owned(),
-        query: query.to_owned(),
-        headers,
-        body: body.trim().as_bytes().to_vec(),
-    })
-}
-
+/// The requests of a batch, each at its whole path.
 fn parts(request: &Request) -> Result<Vec<Part>, Refusal> {
-    let wrong = || Refusal::of(400, "0x80048d19", "The batch cannot be read.");
-    let text = String::from_utf8_lossy(&request.body).replace("\r\n", "\n");
-    let mark = request.header("content-type").and_then(boundary).ok_or_else(wrong)?;
-    let mut parts = Vec::new();
-    for part in between(&text, &mark) {
-        let (headers, body) = split(&part);
-        let kind = header(&headers, "content-type").unwrap_or_default();
-        let set = boundary(kind).filter(|_| kind.starts_with("multipart/mixed"));
-        let texts = match &set {
-            Some(inner) => between(&body, inner).iter().map(|part| split(part)).collect(),
-            None => vec![(headers, body)],
-        };
-        let requests = texts.into_iter().map(|(headers, body)| {
-            let id = header(&headers, "content-id").map(str::to_owned);
-            request_of(request, &body).map(|one| (id, one)).ok_or_else(wrong)
-        });
-        parts.push(Part { set: set.is_some(), requests: requests.collect::<Result<_, _>>()? });
-    }
+    let mut parts =
+        odata::parts(request).ok_or_else(|| Refusal::of(400, "0x80048d19", "The batch cannot be read."))?;
     if parts.iter().map(|part| part.requests.len()).sum::<usize>() > MOST {
         return Err(Refusal::of(400, "0x80048d19", "The batch holds more than 1000 requests."));
+    }
+    for (_, one) in parts.iter_mut().flat_map(|part| &mut part.requests) {
+        if !one.path.starts_with('/') {
+            one.path = format!("/api/data/v9.2/{}", one.path);
+        }
+        one.headers.extend(request.header("host").map(|host| ("host".to_owned(), host.to_owned())));
     }
     Ok(parts)
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{
     credentials::dynamics365 as known,
     exchange::{Answer, Asked, BatchTrouble, Reply, Request, decoded, pairs},
-    odata::{self, Literal, Query, Version, Wrong},
+    odata::{self, Query, Version, Wrong},
     state::{Session, State},
     table::Row,
 };
@@ -121,7 +121,7 @@ fn shown_as(request: &Request, table: &Table, query: &Query, record: &Record, al
 #[derive(Debug)]
 struct Target {
     table: &'static Table,
-    key: Vec<(Option<String>, Literal)>,
+    key: odata::Key,
 }
 
 impl Target {

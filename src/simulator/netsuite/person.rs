@@ -8,7 +8,10 @@ use super::{
     records::{lines_of, put},
     schema::{self, Holds, LINES},
 };
-use crate::{model::record::Record, simulator::state::State};
+use crate::{
+    model::record::Record,
+    simulator::{state::State, value::text_of},
+};
 
 fn lenient(object: &str, fields: Record) -> Vec<(String, Value)> {
     let form = |(name, value): (String, Value)| {
@@ -57,7 +60,7 @@ fn write(state: &mut State, object: &str, id: &str, lines: Vec<Record>) -> bool 
 }
 
 fn numbered(line: &Record, number: &str) -> bool {
-    line.get("line").is_some_and(|known| known.to_string() == number)
+    line.get("line").and_then(text_of).is_some_and(|known| known == number)
 }
 
 /// A line more; `None` where there is no such order.

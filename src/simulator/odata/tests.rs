@@ -136,3 +136,32 @@ fn keys_in_paths_are_taken_apart() {
     assert_eq!(segment(Version::V4, "accounts('open"), None);
     assert_eq!(segment(Version::V4, "accounts(name)"), None);
 }
+
+#[test]
+fn a_batch_is_taken_apart_into_requests_and_change_sets() {
+    let of = |body: &str| {
+        let headers = vec![("content-type".to_owned(), "multipart/mixed;boundary=b".to_owned())];
+        crate::simulator::exchange::Request { headers, body: body.as_bytes().to_vec(), ..Default::default() }
+    };
+    let whole = "--b\r\nContent-Type: application/http\r\n\r\nGET https://host/api/accounts?$top=1 HTTP/1.1\r\n\r\n--b\r\nContent-Type: multipart/mixed;boundary=c\r\n\r\n--c\r\nContent-Type: application/http\r\nContent-ID: 7\r\n\r\nPOST accounts HTTP/1.1\r\nPrefer: x\r\n\r\n{\"a\":\"--b\"}\r\n--c--\r\n--b--\r\n";
+    let parts = parts(&of(whole)).unwrap();
+    assert_eq!(
+        parts.iter().map(|part| (part.set, part.requests.len())).collect::<Vec<_>>(),
+        [(false, 1), (true, 1)]
+    );
+    let (id, get) = &parts[0].requests[0];
+    assert_eq!(
+        (id, get.method.as_str(), get.path.as_str(), get.query.as_str()),
+        (&None, "GET", "/api/accounts", "$top=1")
+    );
+    let (id, post) = &parts[1].requests[0];
+    assert_eq!(
+        (id.as_deref(), post.path.as_str(), post.header("prefer")),
+        (Some("7"), "accounts", Some("x"))
+    );
+    assert_eq!(post.body, br#"{"a":"--b"}"#);
+    for broken in ["", "--b\r\n", "--b--", whole.trim_end_matches("--b--\r\n"), "--b\r\n\r\nGET\r\n--b--"] {
+        let read = super::parts(&of(broken));
+        assert!(read.is_none_or(|parts| parts.is_empty()), "{broken}");
+    }
+}

@@ -50,6 +50,31 @@ behaves!(MEMBERS =>
 );
 
 #[tokio::test(flavor = "multi_thread")]
+async fn pages_begin_where_the_page_before_ended() {
+    let scene = MEMBERS.scene().await;
+    let door = scene.crm();
+    let now = jiff::Timestamp::now().as_millisecond();
+    for (ago, letter) in [(7_200_000, 'a'), (3_600_000, 'b')] {
+        door.set_clock(Some(now - ago));
+        let records = (0..700).map(|n| MEMBERS.record("Acme", &format!("{letter}{n}")));
+        door.insert_many(MEMBERS.object, records);
+    }
+    door.set_clock(None);
+    door.forget_calls();
+    scene.settle().await;
+    assert_eq!(scene.number("select count(distinct number) from sales.customer").await, 1400);
+    // the second page holds the later half, and the part of it that came with the first once more
+    let pages: Vec<usize> = door
+        .calls()
+        .iter()
+        .filter(|call| call.operation == "list")
+        .map(|call| call.ids.len())
+        .take(2)
+        .collect();
+    assert_eq!(pages, [1000, 700]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_member_keeps_its_row_when_its_address_changes() {
     let scene = MEMBERS.scene().await;
     let id = scene.crm().insert(MEMBERS.object, MEMBERS.record("Acme", "C1"));
