@@ -400,3 +400,70 @@ async fn a_new_secret_that_cannot_be_kept_stops_the_sign_in_and_is_not_shown() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_sign_in_may_come_after_another_whose_token_it_sees() {
+    let session = r#"
+    first:
+      kind: token_exchange
+      path: /token
+      body: "{key: .secrets.key}"
+      token: .body.token
+      expires_in: .body.expires_in
+    only:
+      kind: session
+      begins_with: first
+      method: GET
+      path: /session
+      headers: '{authorization: "Bearer \(.before)"}'
+      token: '"\(.before)+\(.headers["x-csrf-token"])"'
+  select: '"only"'
+request:"#;
+    let start = MANIFEST.find("    only:").expect("a kind");
+    let end = MANIFEST.find("request:").expect("requests");
+    let text = format!(
+        "{}{}{}",
+        &MANIFEST[..start],
+        session.trim_start_matches('\n'),
+        &MANIFEST[end + "request:".len()..]
+    );
+    let opened = || with_headers(200, &[("x-csrf-token", "csrf")], json!({}));
+    let script = Script::of([
+        token("one"),
+        opened(),
+        answer(200, json!({"rows": []})),
+        answer(200, json!({"code": "expired"})),
+        token("two"),
+        opened(),
+        answer(200, json!({"rows": []})),
+    ]);
+    let connector = Arc::new(Connector::compile(&text, "small.yaml").expect("a manifest"));
+    let transport: Arc<dyn Transport> = Arc::<Script>::clone(&script);
+    let client = Client::new("crm", connector, settings(), transport, Arc::new(OpenGate)).expect("a client");
+    for _ in 0..2 {
+        let page = client.list("thing", &[], None, None, false, Priority::Edit).await;
+        assert!(page.is_ok(), "{page:?}");
+    }
+    let sent = |asked: &HttpRequest| {
+        let given = asked.headers.iter().find(|(name, _)| name == "authorization");
+        format!("{} {}", asked.url, given.map_or("", |(_, value)| value))
+    };
+    let asked: Vec<String> = script.asked().iter().map(sent).collect();
+    let expected = [
+        "/token ",
+        "/session Bearer one",
+        "/things/th/ngs%20%C3%BC?q=a%20b%26c Bearer one+csrf",
+        "/things/th/ngs%20%C3%BC?q=a%20b%26c Bearer one+csrf",
+        "/token ",
+        "/session Bearer two",
+        "/things/th/ngs%20%C3%BC?q=a%20b%26c Bearer two+csrf",
+    ];
+    assert!(
+        asked.iter().zip(expected).all(|(asked, expected)| asked.ends_with(expected))
+            && asked.len() == expected.len(),
+        "{asked:#?}"
+    );
+    let circle = text.replace("kind: token_exchange", "kind: token_exchange\n      begins_with: only");
+    let refused = Connector::compile(&circle, "small.yaml").expect_err("a circle");
+    assert!(refused.to_string().contains("begins with"), "{refused}");
+}

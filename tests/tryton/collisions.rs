@@ -31,6 +31,19 @@ async fn r09_edits_of_different_fields_both_survive() {
     assert_eq!(conflicts(&room).await, [] as [Value; 0]);
 }
 
+/// The delete is refused as stale; nothing that is mapped differs, and still the version that stands now must be learned.
+#[tokio::test(flavor = "multi_thread")]
+async fn r10_a_delete_goes_out_where_only_unmapped_fields_have_changed() {
+    let room = Room::with(&["poll: 1d", "sweep: 1d", "fields: {name: name, code: code}"]).await;
+    let ids = room.person.create(json!([{"name": "Acme", "code": "C1"}])).await;
+    room.poll().await;
+    room.person.write(ids[0], json!({"lang": 3})).await;
+    room.run("delete from crm.party").await;
+    room.settle().await;
+    assert_eq!(room.person.parties().await.len(), 0, "{}", room.story().await);
+    assert_eq!(room.number("select count(*) from rowtwin.links").await, 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn r09_of_two_edits_of_a_field_the_later_wins_and_the_other_is_kept() {
     let room = Room::start().await;
