@@ -12,9 +12,11 @@ user, and makes trouble. The first line printed is the port. It ends when its in
 """
 
 import datetime
+import importlib
 import io
 import json
 import logging
+import operator
 import os
 import socket
 import ssl
@@ -26,7 +28,15 @@ import zoneinfo
 from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+import six
 from lxml import etree
+
+# spyne brings a six of its own, whose modules Python 3.12 does not import any more; the real one takes its place
+six.get_function_name = operator.attrgetter("__name__")
+sys.modules["spyne.util.six"] = six
+for moved in ["moves", "moves.urllib", "moves.urllib.parse", "moves.http_cookies", "moves.collections_abc"]:
+    sys.modules[f"spyne.util.six.{moved}"] = importlib.import_module(f"six.{moved}")
+
 from spyne import Application, Array, Boolean, ComplexModel, Fault, Integer, ServiceBase, Unicode, rpc
 from spyne.protocol.soap import Soap11
 from spyne.server.wsgi import WsgiApplication

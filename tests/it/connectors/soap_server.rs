@@ -6,8 +6,10 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-/// The server's library, what it needs, and a client of others. spyne runs on Python 3.9 to 3.11 for sure.
-const PACKAGES: [&str; 3] = ["spyne==2.14.0", "lxml==6.1.3", "zeep==4.3.1"];
+/// The server's library, what it needs (`six` and `legacy-cgi` on newer Pythons than it was written for), and a client of
+/// others.
+const PACKAGES: [&str; 5] =
+    ["spyne==2.14.0", "lxml==6.1.3", "zeep==4.3.1", "six==1.17.0", "legacy-cgi==2.6.4"];
 
 fn python() -> PathBuf {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/python.sh");
