@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 use super::{
     credentials::sap as known,
     exchange::{Answer, Asked, BatchTrouble, Reply, Request, decoded, pairs},
-    odata::{Literal, Query, Version, Wrong, segment},
+    odata::{Literal, Part, Query, Version, Wrong, parts, segment},
     state::{Session, State},
 };
-use batch::{Inner, Part};
+use batch::Inner;
 use records::OBJECT;
 
 const ROOT: &str = "/sap/opu/odata/sap/";
@@ -163,17 +163,16 @@ pub(super) fn ask(request: &Request) -> Asked {
         note(&mut asked, request, &target);
     }
     if name == "batch" {
-        let inner: Vec<Request> =
-            batch::parts(request).unwrap_or_default().iter().flat_map(Part::requests).cloned().collect();
+        let inner: Vec<Request> = parts(request).into_iter().flatten().flat_map(within).collect();
         asked.object = OBJECT.to_owned();
         asked.items = inner.len().max(1);
         if let Some(first) = inner.first() {
-            let (name, role) = operation(first, &decoded(&first.path).unwrap_or_default());
+            let (name, role) = operation(first, &target_of(first));
             asked.operation = format!("batch/{name}");
             asked.roles = vec![role];
         }
         for one in &inner {
-            note(&mut asked, one, &decoded(&one.path).unwrap_or_default());
+            note(&mut asked, one, &target_of(one));
         }
     }
     asked
@@ -412,26 +411,36 @@ fn list(state: &mut State, request: &Request, host: &str) -> Result<(Inner, Vec<
     Ok((plain(200, "application/json", json!({"d": told}).to_string()), ids))
 }
 
+/// The requests of a part.
+fn within(part: Part) -> impl Iterator<Item = Request> {
+    part.requests.into_iter().map(|(_, request)| request)
+}
+
+/// What a request of a batch is about. Its path is under the service.
+fn target_of(request: &Request) -> String {
+    decoded(request.path.trim_start_matches('/')).unwrap_or_default()
+}
+
 /// A batch. A changeset holds one request: services that hold more say so, and this is none of them.
 fn many(state: &mut State, request: &Request, trouble: Option<BatchTrouble>) -> Answer {
     let host = request.header("host").unwrap_or("localhost").to_owned();
-    let Some(parts) = batch::parts(request) else {
+    let Some(parts) = parts(request) else {
         let refusal = Refusal::of(400, "/IWFND/CM_MGW/000", "Malformed multipart body");
         return Answer::failed(refused(request, &refusal), "malformed batch");
     };
     let (mut answers, mut ids, mut error) = (Vec::new(), Vec::new(), None);
-    for (at, part) in parts.iter().enumerate() {
-        let done = match part.requests() {
+    for (at, part) in parts.into_iter().enumerate() {
+        let nested = part.set;
+        let done = match within(part).collect::<Vec<_>>().as_slice() {
             _ if trouble == Some(BatchTrouble::Partial) && at % 2 == 1 => {
                 Err(Refusal::of(400, "R1/015", "the simulator was told to refuse this one"))
             }
-            [inner] => one(state, inner, &decoded(&inner.path).unwrap_or_default(), &host),
+            [inner] => one(state, inner, &target_of(inner), &host),
             _ => {
                 let message = "Default changeset implementation allows only one operation";
                 Err(Refusal::of(501, "/IWBEP/CM_MGW_RT/053", message))
             }
         };
-        let nested = matches!(part, Part::Changeset(_));
         match done {
             Ok((inner, of)) => {
                 ids.extend(of);
