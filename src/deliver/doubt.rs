@@ -212,12 +212,14 @@ impl Deliverer {
 fn made(settler: &Settler<'_>, doubt: Doubt, twin: &RemoteRecord) -> Settlement {
     let (version, told) = (twin.version.clone(), Some(&twin.fields));
     let known = settler.known_after(None, &doubt.intent, version, told, &Record::new());
+    // the version of a record that somebody has added lines to since would let a write pass as if we had seen them
+    let version = known.version.filter(|_| settler.bound.mapping.same(&known.shadow, &twin.fields));
     let done = Settlement {
         key: doubt.looked.key,
         verdict: "done",
         link: Some("linked"),
         remote_id: Some(twin.id.clone()),
-        version: known.version,
+        version,
         reference: twin.reference.clone(),
         shadow: Some(known.shadow),
         attempt: Some(doubt.attempt),

@@ -23,7 +23,7 @@ use crate::store::inbox::{
     JournalLine, clear_rejected, note_records, park_records, reject_record, save_conflicts, write_journal,
 };
 use crate::store::link::{
-    Link, LinkState, LinkUpdate, changed_at, keys_in_flight, lock_links, remove_links, save_links,
+    Link, LinkState, LinkUpdate, keys_in_flight, lock_links, marks_of, remove_links, save_links,
 };
 use crate::store::matching::ambiguous_before;
 use crate::store::mirror::{emit_tag, existing_keys, insert_rows, read_rows, update_rows};
@@ -190,7 +190,7 @@ impl Context<'_> {
         let unread: Vec<String> = keys.iter().filter(|key| !rows.contains_key(*key)).cloned().collect();
         let locked: BTreeSet<String> =
             existing_keys(transaction, &bound.table, &unread).await?.into_iter().collect();
-        let changed = changed_at(transaction, bound.id, &keys).await?;
+        let marks = marks_of(transaction, bound.id, &keys).await?;
         let stands = standing(transaction, bound.id, &keys, bound.brake.within).await?;
         let nothing = Standing::default();
         let now: SystemTime = transaction.query_one("select rowtwin_private.clock()", &[]).await?.get(0);
@@ -230,8 +230,8 @@ impl Context<'_> {
                 continue;
             }
             let Some(row) = rows.get(&link.key) else {
-                // without a mark capture has not come to what happened: a delete, or another primary key
-                if !changed.contains_key(&link.key) {
+                // capture has not come to what happened: a delete, or another primary key
+                if !marks.get(&link.key).is_some_and(|mark| mark.gone) {
                     work.missing.push(record.id.clone());
                     continue;
                 }
@@ -246,7 +246,7 @@ impl Context<'_> {
                 work.back.push(link.key.clone());
             }
             // a difference that no mark stands for yet was made just now
-            let row_changed_at = changed.get(&link.key).copied().or(Some(now));
+            let row_changed_at = marks.get(&link.key).map(|mark| mark.at).or(Some(now));
             let plan = plan_row(
                 bound,
                 record,

@@ -16,7 +16,7 @@ use crate::store::filter::inside;
 use crate::store::guard::{Kind, guard_count, hold_records};
 use crate::store::inbox::{JournalLine, note_records, reject_record, save_conflicts, write_journal};
 use crate::store::lines::delete_lines_of;
-use crate::store::link::{Link, LinkState, changed_at, keep_links, keys_in_flight, lock_links, remove_links};
+use crate::store::link::{Link, LinkState, keep_links, keys_in_flight, lock_links, marks_of, remove_links};
 use crate::store::mirror::{delete_rows, emit_tag, existing_keys, read_rows};
 use crate::store::outbox::mark_later;
 
@@ -99,7 +99,7 @@ async fn one_gone(
         reason: reason.map(str::to_owned),
     };
     let Some(row) = rows.get(&link.key) else {
-        let marked = !changed_at(transaction, bound.id, keys).await?.is_empty();
+        let marked = marks_of(transaction, bound.id, keys).await?.values().any(|mark| mark.gone);
         if marked && existing_keys(transaction, &bound.table, keys).await?.is_empty() {
             // both halves are gone
             remove_links(transaction, bound.id, keys).await?;

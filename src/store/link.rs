@@ -347,22 +347,33 @@ pub async fn keys_in_flight(
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// When the waiting changes of these keys were made, where some wait.
+/// What capture has told of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Marked {
+    /// When its row was changed.
+    pub at: SystemTime,
+    /// Capture saw the row's own delete. A row that is missing without it has another key now, or was truncated, and
+    /// capture has not come to that.
+    pub gone: bool,
+}
+
+/// The marks of these keys; those without one are left out.
 ///
 /// # Errors
 /// When the statement fails.
-pub async fn changed_at(
+pub async fn marks_of(
     client: &impl GenericClient,
     binding: i32,
     keys: &[String],
-) -> Result<HashMap<String, SystemTime>, StoreError> {
+) -> Result<HashMap<String, Marked>, StoreError> {
     let rows = client
         .query(
-            "select key, changed_at from rowtwin_private.outbox where binding_id = $1 and key = any ($2)",
+            "select key, changed_at, coalesce(row_gone, false) from rowtwin_private.outbox
+             where binding_id = $1 and key = any ($2)",
             &[&binding, &keys],
         )
         .await?;
-    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    Ok(rows.iter().map(|row| (row.get(0), Marked { at: row.get(1), gone: row.get(2) })).collect())
 }
 
 /// The fields of these keys that wait for a person to decide a conflict.

@@ -134,6 +134,33 @@ async fn r08_a_changed_primary_key_that_capture_has_not_seen_is_no_delete() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn r09_a_changed_primary_key_is_no_delete_either_where_an_older_edit_waits() {
+    let scene = two_customers().await;
+    let id = scene.row("select crm_id from sales.customer where number = 'C1'").await["crm_id"].clone();
+    scene.run("update sales.customer set phone = '13800000009' where number = 'C1'").await;
+    scene.capture().await;
+    // the mark of that edit is there, and says nothing about the row being gone
+    scene
+        .run("alter table sales.customer alter id drop identity; update sales.customer set id = 700 where number = 'C1'")
+        .await;
+    scene.crm().edit(CRM, id.as_str().unwrap(), json!({"address": "Elsewhere", "tel": "13800000001"}));
+    scene.run("update rowtwin_private.binding set next_poll_at = '-infinity'").await;
+    let puller = scene.puller(&scene.engine.bounds[0]);
+    while puller.turn().await.unwrap().rest.is_none() {}
+    puller.release().await.unwrap();
+    assert_eq!(scene.number("select count(*) from sales.customer").await, 2, "it was taken for deleted");
+    scene.settle().await;
+    scene.poll().await;
+    let row = scene.row("select id, address from sales.customer where number = 'C1'").await;
+    assert_eq!(row, json!({"id": 700, "address": "Elsewhere"}));
+    let kept = "select count(*) from rowtwin.conflicts where row_value::text like '%13800000009%' or record_value::text like '%13800000009%'";
+    let phone = scene.row("select phone from sales.customer where number = 'C1'").await;
+    let ours = phone["phone"] == json!("13800000009");
+    assert!(ours || scene.number(kept).await == 1, "{phone} {}", scene.story().await);
+    assert_eq!((scene.number("select count(*) from sales.customer").await, scene.crm().count(CRM)), (2, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn r08_a_key_that_changes_while_its_create_is_under_way_makes_no_second_record() {
     let scene = Scene::with(crm_only()).await;
     scene.run("alter table sales.customer alter id drop identity").await;

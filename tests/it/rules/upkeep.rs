@@ -6,7 +6,7 @@ use rowtwin::engine::Engine;
 use rowtwin::engine::assemble::Given;
 use rowtwin::model::binding::ReferredBy;
 use rowtwin::store::inbox::{DUE_RECORDS, note_records};
-use rowtwin::store::link::{changed_at, keys_in_flight, links_by_key, lock_links};
+use rowtwin::store::link::{keys_in_flight, links_by_key, lock_links, marks_of};
 use rowtwin::store::reference::rows_of_names;
 use rowtwin::store::walk::mark_seen;
 use serde_json::json;
@@ -260,7 +260,7 @@ async fn no_statement_of_the_hot_paths_reads_a_whole_table() {
         whole.after("lock_links", &transaction).await;
         keys_in_flight(&transaction, binding, &keys).await.unwrap();
         whole.after("keys_in_flight", &transaction).await;
-        changed_at(&transaction, binding, &keys).await.unwrap();
+        marks_of(&transaction, binding, &keys).await.unwrap();
         whole.after("changed_at", &transaction).await;
         rows_of_names(&transaction, binding, ReferredBy::Reference, &names).await.unwrap();
         whole.after("rows_of_names by reference", &transaction).await;
