@@ -23,6 +23,8 @@ mod partners;
 mod person;
 #[path = "cap/room.rs"]
 mod room;
+#[path = "tryton/served.rs"]
+mod served;
 #[path = "cap/server.rs"]
 mod server;
 #[allow(dead_code, reason = "the scenes of the simulated systems are not needed here")]

@@ -33,6 +33,8 @@ mod outage;
 mod room;
 #[path = "tryton/sales.rs"]
 mod sales;
+#[path = "tryton/served.rs"]
+mod served;
 #[path = "tryton/server.rs"]
 mod server;
 #[allow(dead_code, reason = "the scenes of the simulated systems are not needed here")]

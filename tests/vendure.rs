@@ -22,6 +22,8 @@ mod meanwhile;
 mod person;
 #[path = "vendure/refusals.rs"]
 mod refusals;
+#[path = "tryton/served.rs"]
+mod served;
 #[path = "vendure/server.rs"]
 mod server;
 #[path = "vendure/shop.rs"]

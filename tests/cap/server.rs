@@ -1,15 +1,15 @@
 //! A CAP server of a test's own: installed once, its model deployed into a database of the test, gone when the test is.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::served::Served;
 use crate::support::database;
 
 const PACKAGES: [&str; 4] = [
@@ -63,9 +63,7 @@ fn folder(url: &str) -> TempDir {
 
 /// A database of a test's own and the server over it.
 pub struct Cap {
-    folder: TempDir,
-    port: u16,
-    process: Option<Child>,
+    served: Served,
 }
 
 impl Cap {
@@ -79,53 +77,27 @@ impl Cap {
             assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
             folder
         });
-        let folder = folder.await.unwrap();
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
-        let mut cap = Self { folder, port, process: None };
+        let mut cap = Self { served: Served::over(folder.await.unwrap()) };
         cap.resume().await;
         cap
     }
 
     pub fn base_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        self.served.base_url()
     }
 
     /// Ends the server; its database stays.
     pub fn stop(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            // the shell ends the server when its input ends, and then itself
-            drop(process.stdin.take());
-            process.wait().unwrap();
-        }
+        self.served.stop();
     }
 
     /// Starts the server over the database as it stands, at the same address, and waits until it answers.
     pub async fn resume(&mut self) {
-        let log = self.folder.path().join("log");
-        let output = fs::File::create(&log).unwrap();
-        let serve = program("cds-serve", self.folder.path());
-        // Were this process killed, its end of the pipe would close and the server go too.
-        let process = Command::new("sh")
-            .args(["-c", "\"$@\" & server=$!; read -r _; kill -9 $server; wait $server", "sh"])
-            .arg(serve.get_program())
-            .args(serve.get_args())
-            .args(["all", "--port", &self.port.to_string()])
-            .current_dir(self.folder.path())
-            .stdin(Stdio::piped())
-            .stdout(output.try_clone().unwrap())
-            .stderr(output)
-            .spawn()
-            .unwrap();
-        self.process = Some(process);
+        let mut server = program("cds-serve", self.served.folder());
+        server.args(["all", "--port", &self.served.port().to_string()]);
         let url = format!("{}/sap/opu/odata/sap/API_BUSINESS_PARTNER/", self.base_url());
-        let began = Instant::now();
-        while !reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success()) {
-            let said = || fs::read_to_string(&log).unwrap_or_default();
-            assert!(began.elapsed() < LONGEST_START, "CAP does not answer: {}", said());
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        let answers = async || reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success());
+        self.served.start(&server, LONGEST_START, answers).await;
     }
 }
 
@@ -134,10 +106,4 @@ fn program(name: &str, folder: &Path) -> Command {
     let mut command = Command::new(node());
     command.arg(folder.join("node_modules/.bin").join(name)).current_dir(folder);
     command
-}
-
-impl Drop for Cap {
-    fn drop(&mut self) {
-        self.stop();
-    }
 }

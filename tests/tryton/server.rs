@@ -3,11 +3,10 @@
 //! There are two databases to copy: one with parties and nothing in it, and one of a company that sells (`company.rs`).
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -16,6 +15,7 @@ use tokio::sync::OnceCell;
 
 use crate::client::{Person, post};
 use crate::company;
+use crate::served::Served;
 
 /// Tryton's modules have versions of their own.
 const PACKAGES: [&str; 12] = [
@@ -98,7 +98,7 @@ async fn of_a_company() -> &'static PathBuf {
             let mut tryton = Tryton::over(folder).await;
             company::found(&Person::sign_in(&tryton).await).await;
             tryton.stop();
-            let database = tryton.folder.path().join(format!("{DATABASE}.sqlite"));
+            let database = tryton.served.folder().join(format!("{DATABASE}.sqlite"));
             written_out(&database);
             fs::rename(database, &finished).unwrap();
         }
@@ -131,9 +131,7 @@ fn configuration(folder: &Path, port: u16) -> PathBuf {
 
 /// A database of a test's own and the server over it.
 pub struct Tryton {
-    folder: TempDir,
-    port: u16,
-    process: Option<Child>,
+    served: Served,
 }
 
 impl Tryton {
@@ -157,60 +155,29 @@ impl Tryton {
 
     /// Starts the server over the database in this folder.
     async fn over(folder: TempDir) -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
-        let mut tryton = Self { folder, port, process: None };
+        let mut tryton = Self { served: Served::over(folder) };
         tryton.resume().await;
         tryton
     }
 
     pub fn base_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        self.served.base_url()
     }
 
     /// Ends the server; its database stays.
     pub fn stop(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            // the shell ends the server when its input ends, and then itself
-            drop(process.stdin.take());
-            process.wait().unwrap();
-        }
+        self.served.stop();
     }
 
     /// Starts the server over the database as it stands, at the same address, and waits until it answers.
     pub async fn resume(&mut self) {
-        let log = self.folder.path().join("log");
-        let output = fs::File::create(&log).unwrap();
-        // Were this process killed, its end of the pipe would close and the server go too.
-        let process = Command::new("sh")
-            .args(["-c", "\"$@\" & server=$!; read -r _; kill -9 $server; wait $server", "sh"])
-            .arg(programs().join("trytond"))
-            .arg("-c")
-            .arg(configuration(self.folder.path(), self.port))
-            .args(["-d", DATABASE])
-            .stdin(Stdio::piped())
-            .stdout(output.try_clone().unwrap())
-            .stderr(output)
-            .spawn()
-            .unwrap();
-        self.process = Some(process);
+        let mut server = Command::new(programs().join("trytond"));
+        server.arg("-c").arg(configuration(self.served.folder(), self.served.port())).args(["-d", DATABASE]);
         let url = format!("{}/rpc/", self.base_url());
-        let began = Instant::now();
-        loop {
+        let answers = async || {
             let answer = post(&url, None, "common.server.version", json!([])).await;
-            if answer.is_ok_and(|answer| answer["result"] == "8.2") {
-                return;
-            }
-            let said = || fs::read_to_string(&log).unwrap_or_default();
-            assert!(began.elapsed() < LONGEST_START, "Tryton does not answer: {}", said());
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-}
-
-impl Drop for Tryton {
-    fn drop(&mut self) {
-        self.stop();
+            answer.is_ok_and(|answer| answer["result"] == "8.2")
+        };
+        self.served.start(&server, LONGEST_START, answers).await;
     }
 }

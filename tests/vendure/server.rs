@@ -1,18 +1,16 @@
 //! A Vendure server of a test's own: installed once, its database copied from a prepared one, the process gone when the
 //! test is.
 
-use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::person::http;
+use crate::served::Served;
 use crate::support::{cluster, database, execute};
 
 const PACKAGES: [&str; 2] = ["@vendure/core@3.7.3", "pg@8.23.1"];
@@ -46,10 +44,8 @@ async fn template() -> &'static str {
 
 /// A database of a test's own and the server over it.
 pub struct Vendure {
-    folder: TempDir,
-    port: u16,
+    served: Served,
     pub database: String,
-    process: Option<Child>,
 }
 
 impl Vendure {
@@ -67,25 +63,18 @@ impl Vendure {
     }
 
     async fn over(database: String, make_schema: bool) -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
-        let mut vendure = Self { folder: tempfile::tempdir().unwrap(), port, database, process: None };
+        let mut vendure = Self { served: Served::over(tempfile::tempdir().unwrap()), database };
         vendure.launch(make_schema).await;
         vendure
     }
 
     pub fn base_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        self.served.base_url()
     }
 
     /// Ends the server; its database stays.
     pub fn stop(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            // the shell ends the server when its input ends, and then itself
-            drop(process.stdin.take());
-            process.wait().unwrap();
-        }
+        self.served.stop();
     }
 
     /// Starts the server over the database as it stands, at the same address, and waits until it answers.
@@ -94,41 +83,17 @@ impl Vendure {
     }
 
     async fn launch(&mut self, make_schema: bool) {
-        let log = self.folder.path().join("log");
-        let output = fs::File::create(&log).unwrap();
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vendure/server.cjs");
-        // Were this process killed, its end of the pipe would close and the server go too.
-        let process = Command::new("sh")
-            .args(["-c", "\"$@\" & server=$!; read -r _; kill -9 $server; wait $server", "sh"])
-            .arg(node())
-            .arg(script)
-            .args([&self.port.to_string(), &self.database, PASSWORD])
+        let mut server = Command::new(node());
+        server
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vendure/server.cjs"))
+            .args([&self.served.port().to_string(), &self.database, PASSWORD])
             .args(make_schema.then_some("make-schema"))
             .env("NODE_PATH", node().parent().expect("node is in a folder").join("node_modules"))
             .env("TZ", "UTC")
             .env("VENDURE_DISABLE_TELEMETRY", "true")
-            .current_dir(self.folder.path())
-            .stdin(Stdio::piped())
-            .stdout(output.try_clone().unwrap())
-            .stderr(output)
-            .spawn()
-            .unwrap();
-        self.process = Some(process);
-        let url = format!("{}/health", self.base_url());
-        let (http, began) = (http(), Instant::now());
-        loop {
-            if http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
-                return;
-            }
-            let said = || fs::read_to_string(&log).unwrap_or_default();
-            assert!(began.elapsed() < LONGEST_START, "Vendure does not answer: {}", said());
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-}
-
-impl Drop for Vendure {
-    fn drop(&mut self) {
-        self.stop();
+            .current_dir(self.served.folder());
+        let (http, url) = (http(), format!("{}/health", self.base_url()));
+        let answers = async || http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success());
+        self.served.start(&server, LONGEST_START, answers).await;
     }
 }
