@@ -31,6 +31,16 @@ impl Request {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
     }
+
+    /// The token that it carries; empty where it carries none.
+    pub(super) fn bearer(&self) -> &str {
+        self.header("authorization").and_then(|value| value.strip_prefix("Bearer ")).unwrap_or("")
+    }
+}
+
+/// The status of an error that was asked for by its number: that number, or 500 where it is no error's.
+pub(super) fn error_status(code: i64) -> u16 {
+    u16::try_from(code).ok().filter(|status| (400..600).contains(status)).unwrap_or(500)
 }
 
 /// The pairs of a query or a form; what cannot be decoded is empty.

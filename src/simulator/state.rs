@@ -139,6 +139,12 @@ impl State {
         })
     }
 
+    /// Whether this token was given out, and is good still, where sessions live for so long.
+    pub(super) fn knows(&self, token: &str, life_ms: i64) -> bool {
+        let now = self.now_ms();
+        self.sessions.iter().any(|session| session.value == token && session.lives(now, life_ms))
+    }
+
     /// The next number of a counter that all objects share, from 1.
     pub(super) fn next_serial(&mut self) -> u64 {
         self.serial += 1;

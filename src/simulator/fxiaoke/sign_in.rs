@@ -70,10 +70,7 @@ pub(in crate::simulator) fn signed_in(
         return Ok(());
     }
     let given = |name: &str| asked.payload.get(name).and_then(Value::as_str).unwrap_or("");
-    let now = state.now_ms();
-    let known_token = |token: &str| {
-        state.sessions.iter().any(|session| session.value == token && session.lives(now, LIFE_MS))
-    };
+    let known_token = |token: &str| state.knows(token, LIFE_MS);
     let refused = |reply: Reply, error: &str| Err(Answer::failed(reply, error));
     if let Some(authorization) = request.header("authorization") {
         let token = authorization.strip_prefix("Bearer ").unwrap_or("");

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     credentials::hubspot as known,
-    exchange::{Answer, Asked, BatchTrouble, Reply, Request, pairs},
+    exchange::{Answer, Asked, BatchTrouble, Reply, Request, error_status, pairs},
     state::{Session, State},
 };
 use crate::model::record::Record;
@@ -75,7 +75,7 @@ pub(super) fn throttled() -> Reply {
 
 /// An error that was asked for by its status.
 pub(super) fn api_error(code: i64) -> Reply {
-    let status = u16::try_from(code).ok().filter(|status| (400..600).contains(status)).unwrap_or(500);
+    let status = error_status(code);
     refuse(&Refusal::of(status, "INTERNAL_ERROR", "the simulator was told to answer this error")).reply
 }
 
@@ -182,11 +182,8 @@ pub(super) fn signed_in(state: &mut State, request: &Request, asked: &Asked) -> 
     if asked.is("sign-in") {
         return Ok(());
     }
-    let token = request.header("authorization").and_then(|value| value.strip_prefix("Bearer ")).unwrap_or("");
-    let now = state.now_ms();
-    if token == known::ACCESS_TOKEN
-        || state.sessions.iter().any(|session| session.value == token && session.lives(now, LIFE_MS))
-    {
+    let token = request.bearer();
+    if token == known::ACCESS_TOKEN || state.knows(token, LIFE_MS) {
         return Ok(());
     }
     if state.sessions.iter().any(|session| session.value == token) {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     credentials::mailchimp as known,
-    exchange::{Answer, Asked, BatchTrouble, Reply, Request, decoded, pairs},
+    exchange::{Answer, Asked, BatchTrouble, Reply, Request, decoded, error_status, pairs},
     state::State,
 };
 
@@ -63,7 +63,7 @@ pub(super) fn throttled() -> Reply {
 
 /// An error that was asked for by its status.
 pub(super) fn api_error(code: i64) -> Reply {
-    let status = u16::try_from(code).ok().filter(|status| (400..600).contains(status)).unwrap_or(500);
+    let status = error_status(code);
     reply_of(&Refusal::of(status, "Internal Server Error", "the simulator was told to answer this error"))
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     credentials::{netsuite as known, salesforce},
-    exchange::{Answer, Asked, Reply, Request, decoded, pairs},
+    exchange::{Answer, Asked, Reply, Request, decoded, error_status, pairs},
     state::{Session, State},
     value::text_of,
 };
@@ -70,7 +70,7 @@ pub(super) fn throttled() -> Reply {
 
 /// An error that was asked for by its status.
 pub(super) fn api_error(code: i64) -> Reply {
-    let status = u16::try_from(code).ok().filter(|status| (400..600).contains(status)).unwrap_or(500);
+    let status = error_status(code);
     reply_of(&Refusal::of(status, "UNEXPECTED_ERROR", "the simulator was told to answer this error"))
 }
 
@@ -131,9 +131,8 @@ pub(super) fn signed_in(state: &mut State, request: &Request, asked: &Asked) -> 
     if asked.is("sign-in") {
         return Ok(());
     }
-    let token = request.header("authorization").and_then(|value| value.strip_prefix("Bearer ")).unwrap_or("");
-    let now = state.now_ms();
-    if state.sessions.iter().any(|session| session.value == token && session.lives(now, LIFE_MS)) {
+    let token = request.bearer();
+    if state.knows(token, LIFE_MS) {
         return Ok(());
     }
     Err(Answer::failed(token_refused(), "INVALID_LOGIN"))

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     credentials::odoo as known,
-    exchange::{Answer, Asked, BatchTrouble, Reply, Request},
+    exchange::{Answer, Asked, BatchTrouble, Reply, Request, error_status},
     state::State,
 };
 
@@ -43,7 +43,7 @@ pub(super) fn throttled() -> Reply {
 
 /// An error that was asked for by its status.
 pub(super) fn api_error(code: i64) -> Reply {
-    let status = u16::try_from(code).ok().filter(|status| (400..600).contains(status)).unwrap_or(500);
+    let status = error_status(code);
     let failure = Failure::of(status, "builtins.Exception", "the simulator was told to answer this error");
     reply(status, &failure.told())
 }

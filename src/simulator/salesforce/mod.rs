@@ -12,7 +12,7 @@ mod write;
 use serde_json::{Map, Value, json};
 
 use super::{
-    exchange::{Answer, Asked, BatchTrouble, Reply, Request, pairs},
+    exchange::{Answer, Asked, BatchTrouble, Reply, Request, error_status, pairs},
     state::State,
 };
 
@@ -84,7 +84,7 @@ pub(super) fn throttled() -> Reply {
 
 /// An error that was asked for by its status.
 pub(super) fn api_error(code: i64) -> Reply {
-    let status = u16::try_from(code).ok().filter(|status| (400..600).contains(status)).unwrap_or(500);
+    let status = error_status(code);
     refuse(&Refusal::of(status, "UNKNOWN_EXCEPTION", "the simulator was told to answer this error")).reply
 }
 

@@ -110,9 +110,8 @@ pub(in crate::simulator) fn signed_in(
     if asked.is("sign-in") || asked.operation == "versions" {
         return Ok(());
     }
-    let token = request.header("authorization").and_then(|value| value.strip_prefix("Bearer ")).unwrap_or("");
-    let now = state.now_ms();
-    if state.sessions.iter().any(|session| session.value == token && session.lives(now, LIFE_MS)) {
+    let token = request.bearer();
+    if state.knows(token, LIFE_MS) {
         return Ok(());
     }
     if token.is_empty() {

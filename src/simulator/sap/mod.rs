@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{
     credentials::sap as known,
-    exchange::{Answer, Asked, BatchTrouble, Reply, Request, decoded, pairs},
+    exchange::{Answer, Asked, BatchTrouble, Reply, Request, decoded, error_status, pairs},
     odata::{Literal, Part, Query, Version, Wrong, parts, segment},
     state::{Session, State},
 };
@@ -98,7 +98,7 @@ pub(super) fn throttled() -> Reply {
 
 /// An error that was asked for by its status: in XML, as from the layers before the service.
 pub(super) fn api_error(code: i64) -> Reply {
-    let status = u16::try_from(code).ok().filter(|status| (400..600).contains(status)).unwrap_or(500);
+    let status = error_status(code);
     let refusal = Refusal::of(status, "SY/530", "the simulator was told to answer this error");
     Reply::text(status, "application/xml", refusal.xml())
 }
@@ -200,8 +200,7 @@ fn session_of(state: &State, request: &Request) -> Option<String> {
     let given = cookies
         .split(';')
         .find_map(|cookie| cookie.trim().strip_prefix(known::SESSION_COOKIE)?.strip_prefix('='))?;
-    let now = state.now_ms();
-    let lives = state.sessions.iter().any(|session| session.value == given && session.lives(now, LIFE_MS));
+    let lives = state.knows(given, LIFE_MS);
     lives.then(|| given.to_owned())
 }
 

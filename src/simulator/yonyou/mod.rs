@@ -171,8 +171,7 @@ pub(super) fn signed_in(state: &mut State, request: &Request, asked: &Asked) -> 
     let Some(token) = given.or_else(|| request.header("access_token").map(str::to_owned)) else {
         return Err(Refusal::gateway("310001", "access_token不能为空。").answer());
     };
-    let now = state.now_ms();
-    if state.sessions.iter().any(|session| session.value == token && session.lives(now, LIFE_MS)) {
+    if state.knows(&token, LIFE_MS) {
         return Ok(());
     }
     Err(Answer::failed(token_refused(asked), "310036"))

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     credentials::zoho as known,
-    exchange::{Answer, Asked, BatchTrouble, Reply, Request, pairs},
+    exchange::{Answer, Asked, BatchTrouble, Reply, Request, error_status, pairs},
     state::{Session, State},
 };
 
@@ -61,7 +61,7 @@ pub(super) fn throttled() -> Reply {
 
 /// An error that was asked for by its status.
 pub(super) fn api_error(code: i64) -> Reply {
-    let status = u16::try_from(code).ok().filter(|status| (400..600).contains(status)).unwrap_or(500);
+    let status = error_status(code);
     refuse(&Refusal::of(status, "INTERNAL_ERROR", "the simulator was told to answer this error")).reply
 }
 
@@ -142,8 +142,7 @@ pub(super) fn signed_in(state: &mut State, request: &Request, asked: &Asked) -> 
     let header = request.header("authorization").unwrap_or_default();
     let token =
         header.strip_prefix("Zoho-oauthtoken ").or_else(|| header.strip_prefix("Bearer ")).unwrap_or("");
-    let now = state.now_ms();
-    if state.sessions.iter().any(|session| session.value == token && session.lives(now, LIFE_MS)) {
+    if state.knows(token, LIFE_MS) {
         return Ok(());
     }
     if header.is_empty() {
